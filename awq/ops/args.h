@@ -1,0 +1,57 @@
+// Plain arguments of the operations: what kernels see of a batch and of the KV cache.
+// Letters: T tokens, B sequences, D hidden, H query heads, G kv heads, d head size, F ffn size,
+// V vocabulary; linears M rows, N out, K in.
+#pragma once
+
+#include <cstdint>
+
+#include "awq/base/tensor.h"
+
+namespace awq {
+
+// The rows of one forward step: T tokens of B sequences, each sequence's tokens adjacent and in order.
+// Sequence b has rows [seq_start[b], seq_start[b+1]) and kv_len[b] tokens in the cache once this step
+// has written its own; row t of it stands at position kv_len[b] - (seq_start[b+1] - t).
+struct Batch {
+  TensorView tokens;       // I32 [T]
+  TensorView positions;    // I32 [T]
+  TensorView seq_start;    // I32 [B + 1]
+  TensorView kv_len;       // I32 [B]
+  TensorView block_table;  // I32 [B, blocks]: page of token p is block_table[b, p / page_size]
+  int64_t max_query = 0;   // the longest run of rows of one sequence
+  int64_t max_kv = 0;      // the largest kv_len
+
+  int64_t num_tokens() const { return tokens.dim(0); }
+  int64_t num_seqs() const { return kv_len.dim(0); }
+};
+
+// One layer's share of the cache: pages of page_size tokens.
+struct PagedKv {
+  TensorView keys;    // [pages, G, page_size, d]
+  TensorView values;  // [pages, G, page_size, d]
+  int64_t page_size() const { return keys.dim(2); }
+  int64_t kv_heads() const { return keys.dim(1); }
+};
+
+enum class NormKind { kRms, kLayer };
+struct NormArgs {
+  NormKind kind = NormKind::kRms;
+  float epsilon = 1e-5f;
+};
+
+// Rotates the first `rotary` of each head's d elements; pairs are (i, i + rotary/2), or (2i, 2i + 1) when
+// interleaved. cos and sin are multiplied by `magnitude` (YaRN, LongRoPE).
+struct RopeArgs {
+  TensorView inverse_frequencies;  // F32 [rotary / 2]
+  bool interleaved = false;
+  float magnitude = 1.0f;
+};
+
+enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
+
+struct AttentionArgs {
+  float scale = 1.0f;   // of q·k
+  int64_t window = 0;   // a query at p sees keys in (p - window, p]; 0: all keys up to p
+};
+
+}  // namespace awq

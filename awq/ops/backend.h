@@ -1,0 +1,83 @@
+// Backend: memory and operations of one device. `ref` defines what each call means; every other backend
+// is checked against it by the cases of conformance.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "awq/base/tensor.h"
+#include "awq/ops/args.h"
+#include "awq/ops/packed_weight.h"
+#include "awq/pack/quantized_weight.h"
+
+namespace awq {
+
+struct BackendInfo {
+  std::string name;     // "cpu", "ref", "cuda"
+  std::string device;   // for people: "AVX-512, 2 threads", "NVIDIA H200"
+  int threads = 1;      // host threads it computes with
+  DType activation;     // the type it computes fastest in without loss that matters
+};
+
+// Compute calls take views on this device, allocate nothing that outlives them, and may run
+// asynchronously until Sync(). One call at a time. Activations ("act" below) are F32 or BF16 (cuda: F16,
+// BF16), the same type in all arguments of one call; the residual stream is always F32. The last
+// dimension of every view has stride 1; rows may be strided unless "dense" is said.
+// Shapes are checked at entry (kInternal); types and sizes that a device cannot do are refused when
+// weights are prepared (kUnsupported).
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual BackendInfo Info() const = 0;
+
+  // ---- memory
+  // Uninitialised; throws kOutOfMemory with the byte count.
+  virtual Tensor Alloc(DType type, const Shape& shape) = 0;
+  // Same type and shape, dense; either side may be on the host.
+  virtual void Copy(const TensorView& to, const TensorView& from) = 0;
+  virtual void Sync() = 0;
+
+  // ---- weights: host tensors in, this device's layout out
+  // w: F32, F16 or BF16 [N, K], dense; kept in `type` (F32 or a 16-bit type).
+  virtual std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) = 0;
+  virtual std::unique_ptr<PackedWeight> PrepareQuantized(const QuantizedWeight& w) = 0;
+
+  // ---- compute
+  // y[M, N] = x[M, K] · Wᵀ + bias[N]; bias F32 or empty. y may be F32 whatever the type of x.
+  virtual void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
+                      const TensorView& y) = 0;
+  // y[R, C] = norm of each row of x[R, C] · weight[C] (+ bias[C]); x and y: F32 or act, each its own.
+  // weight F32; bias F32 or empty. x and y may be the same memory.
+  virtual void Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
+                    const TensorView& bias, const TensorView& y) = 0;
+  // residual[T, D] += x[T, D]; residual F32, x act or F32.
+  virtual void Add(const TensorView& residual, const TensorView& x) = 0;
+  // In place on x[T, heads, d] (dense in the last two dimensions); positions I32 [T].
+  virtual void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) = 0;
+  // y[T, F] = activation(gate[T, F]) · up[T, F]; without gate (empty view): activation(up).
+  virtual void Activate(Activation kind, const TensorView& gate, const TensorView& up,
+                        const TensorView& y) = 0;
+  // Stores the batch's keys and values [T, G, d] in their pages.
+  virtual void KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
+                       const PagedKv& cache) = 0;
+  // y[T, H, d] = causal attention of q[T, H, d] over the cache, which already holds this batch; query
+  // head h reads kv head h / (H / G).
+  virtual void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
+                         const PagedKv& cache, const TensorView& y) = 0;
+  // y[T, D] = table[tokens[t]]; table F32 or 16-bit [V, D], y F32. Ids must be in [0, V).
+  virtual void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) = 0;
+  // to[i] = from[rows[i]]; F32 [*, D], rows I32 [R].
+  virtual void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) = 0;
+
+  // ---- calibration, F32
+  // gram[K, K] += xᵀ·x over the rows of x[T, K] (F32 or act); the whole symmetric matrix is kept.
+  virtual void Gram(const TensorView& x, const TensorView& gram) = 0;
+  // sums[K] += Σ_t |x[t, k]|; F32.
+  virtual void AbsSum(const TensorView& x, const TensorView& sums) = 0;
+  // c[M, N] = a[M, K] · op(b); op(b) is bᵀ of b[N, K] when transpose_b, else b[K, N].
+  virtual void MatMul(const TensorView& a, const TensorView& b, bool transpose_b,
+                      const TensorView& c) = 0;
+};
+
+}  // namespace awq

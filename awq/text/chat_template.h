@@ -1,0 +1,35 @@
+// ChatTemplate: a checkpoint's Jinja chat template, rendered as Transformers renders it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "awq/base/json.h"
+
+namespace awq {
+
+struct ChatMessage {
+  std::string role;  // "system", "user", "assistant", "tool"
+  std::string content;
+};
+
+// Immutable after loading. A template is untrusted input: recursion, loops and output are bounded.
+class ChatTemplate {
+ public:
+  // chat_template.jinja or tokenizer_config.json's chat_template, with its bos_token and eos_token.
+  // Null when the checkpoint has none. Throws kCorrupt naming line and column.
+  static std::unique_ptr<const ChatTemplate> Load(const std::filesystem::path& folder);
+  // `globals`: further variables, e.g. {"bos_token": "<s>"}.
+  static std::unique_ptr<const ChatTemplate> Parse(std::string_view source, const RawJson& globals);
+  virtual ~ChatTemplate() = default;
+
+  // Throws kInvalidArgument for raise_exception() and undefined operations, naming line and column.
+  std::string Render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+  // `context` as Transformers passes it: messages, tools, documents, add_generation_prompt, …
+  virtual std::string Render(const RawJson& context) const = 0;
+};
+
+}  // namespace awq

@@ -1,0 +1,33 @@
+# One library per folder, linked only to the folders that docs/architecture.md allows it.
+#   awq_library(NAME base SOURCES a.cc b.cc DEPS … LIBS …)
+#   awq_tests(NAME base SOURCES a_test.cc … DEPS … LIBS …)    one test binary a folder
+
+add_library(awq_options INTERFACE)
+target_compile_options(awq_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wconversion;-Wno-sign-conversion;-Werror>)
+target_include_directories(awq_options INTERFACE ${CMAKE_SOURCE_DIR})
+if(AWQ_SANITIZE)
+  target_compile_options(awq_options INTERFACE -fsanitize=${AWQ_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(awq_options INTERFACE -fsanitize=${AWQ_SANITIZE})
+endif()
+
+function(awq_library)
+  cmake_parse_arguments(A "" "NAME" "SOURCES;DEPS;LIBS" ${ARGN})
+  add_library(awq_${A_NAME} STATIC ${A_SOURCES})
+  list(TRANSFORM A_DEPS PREPEND awq_)
+  target_link_libraries(awq_${A_NAME} PUBLIC ${A_DEPS} ${A_LIBS} awq_options)
+endfunction()
+
+function(awq_tests)
+  if(NOT AWQ_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(A "" "NAME" "SOURCES;DEPS;LIBS;LABELS" ${ARGN})
+  add_executable(awq_${A_NAME}_test ${A_SOURCES})
+  list(TRANSFORM A_DEPS PREPEND awq_)
+  target_link_libraries(awq_${A_NAME}_test PRIVATE ${A_DEPS} ${A_LIBS} GTest::gtest_main awq_options)
+  target_compile_definitions(awq_${A_NAME}_test PRIVATE
+    AWQ_SOURCE_DIR="${CMAKE_SOURCE_DIR}" AWQ_TESTDATA="${CMAKE_SOURCE_DIR}/testdata")
+  gtest_discover_tests(awq_${A_NAME}_test DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}"
+    TIMEOUT 600)
+endfunction()
