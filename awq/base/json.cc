@@ -8,6 +8,11 @@
 #include "awq/base/file.h"
 
 namespace awq {
+namespace {
+
+constexpr int kMaxDepth = 256;
+
+}  // namespace
 
 Json::Json(std::shared_ptr<const RawJson> document, const RawJson* value, std::string origin,
            std::string path)
@@ -21,8 +26,7 @@ Json Json::Load(const std::filesystem::path& file) {
 }
 
 Json Json::Parse(std::string_view text, std::string origin) {
-  // Nesting is bounded first: the parser recurses when it destroys a value.
-  constexpr int kMaxDepth = 256;
+  // Nesting is bounded: a value of hostile depth would overflow the stack when it is destroyed.
   int depth = 0;
   const auto bounded = [&depth](int, nlohmann::json::parse_event_t event, const RawJson&) {
     using Event = nlohmann::json::parse_event_t;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "awq/base/tensor.h"
 
@@ -18,6 +19,9 @@ struct Batch {
   TensorView seq_start;    // I32 [B + 1]
   TensorView kv_len;       // I32 [B]
   TensorView block_table;  // I32 [B, blocks]: page of token p is block_table[b, p / page_size]
+  // seq_start and kv_len once more, on the host.
+  std::span<const int32_t> host_seq_start;
+  std::span<const int32_t> host_kv_len;
   int64_t max_query = 0;   // the longest run of rows of one sequence
   int64_t max_kv = 0;      // the largest kv_len
 

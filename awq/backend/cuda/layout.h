@@ -1,0 +1,82 @@
+// Layout "q4_tile16": the one resident form of a 4-bit weight on an NVIDIA GPU, for every kernel and M.
+//
+// W[N, K] is cut into blocks of 16 outputs x 128 inputs. A block is one contiguous piece of memory:
+//
+//   offset 0       1024 B codes
+//   offset 1024    G times: 16 scales (f16, 32 B), then 16 zeros (u8, 16 B; absent when symmetric)
+//                  G = groups in 128 inputs: 4, 2, 1; a group of more than 128 repeats its values
+//
+// Blocks of one row tile follow each other along K, row tiles along N: a stream of W is a stream of
+// DRAM pages, and any span of blocks is one bulk copy (block sizes are multiples of 16 B).
+// N is padded to 16 and K to 128; padding has code = zero point, hence exactly 0.
+//
+// Codes are in the order of the A fragment of mma.m16n8k16 (weights are the A operand, y^T = W x^T):
+// block = 2 halves of 64 inputs; half = 32 lanes x 16 B; 16 B = 4 words, one for each mma step.
+// Lane l = 4r + q holds outputs 2r (fragment row r) and 2r + 1 (fragment row r + 8), so that a lane's two
+// outputs, two scales and two zeros are neighbours in memory. In step j it holds inputs 16q + 4j + {0..3}
+// of the half: the inputs of a step are permuted so that a lane's x for four steps is one run of 32 B.
+//
+//   bits of a word    0-3   4-7   8-11  12-15  16-19  20-23  24-27  28-31
+//   output            2r    2r+1  2r    2r+1   2r     2r+1   2r     2r+1
+//   input (+16q+4j)   0     0     2     2      1      1      3      3
+//   fragment register a0.lo a1.lo a2.lo a3.lo  a0.hi  a1.hi  a2.hi  a3.hi
+#pragma once
+
+#include <cstdint>
+
+#ifdef __CUDACC__
+#define AWQ_HD __host__ __device__
+#else
+#define AWQ_HD
+#endif
+
+namespace awq::cuda {
+
+inline constexpr int kTileN = 16;
+inline constexpr int kBlockK = 128;
+inline constexpr int kCodeBytes = kTileN * kBlockK / 2;
+
+struct Q4Shape {
+  int64_t n = 0;
+  int64_t k = 0;
+  int group = 128;         // 32, 64, or a multiple of 128
+  bool has_zeros = false;  // else every zero point is 8
+
+  AWQ_HD constexpr int64_t RowTiles() const { return (n + kTileN - 1) / kTileN; }
+  AWQ_HD constexpr int64_t BlocksPerRow() const { return (k + kBlockK - 1) / kBlockK; }
+  AWQ_HD constexpr int GroupsPerBlock() const { return group >= kBlockK ? 1 : kBlockK / group; }
+  AWQ_HD constexpr int MetaBytes() const { return kTileN * 2 + (has_zeros ? kTileN : 0); }
+  AWQ_HD constexpr int BlockBytes() const { return kCodeBytes + GroupsPerBlock() * MetaBytes(); }
+  AWQ_HD constexpr int64_t NumBytes() const { return RowTiles() * BlocksPerRow() * BlockBytes(); }
+
+  AWQ_HD constexpr int64_t BlockOffset(int64_t row, int64_t column) const {
+    return (row / kTileN * BlocksPerRow() + column / kBlockK) * BlockBytes();
+  }
+  AWQ_HD constexpr int64_t MetaOffset(int64_t row, int64_t column) const {
+    const int64_t group_in_block = GroupsPerBlock() == 1 ? 0 : column % kBlockK / group;
+    return BlockOffset(row, column) + kCodeBytes + group_in_block * MetaBytes();
+  }
+  AWQ_HD constexpr int64_t ScaleOffset(int64_t row, int64_t column) const {
+    return MetaOffset(row, column) + row % kTileN * 2;
+  }
+  AWQ_HD constexpr int64_t ZeroOffset(int64_t row, int64_t column) const {
+    return MetaOffset(row, column) + kTileN * 2 + row % kTileN;
+  }
+};
+
+// Where the code of (row, column) of a block lies: a 32-bit word of it and a shift.
+struct CodePlace {
+  int word;
+  int shift;
+};
+AWQ_HD constexpr CodePlace PlaceOfCode(int row, int column) {
+  const int half = column / 64;
+  const int q = column % 64 / 16;
+  const int step = column % 16 / 4;
+  const int i = column % 4;
+  const int lane = row / 2 * 4 + q;
+  const int nibble = (row % 2) + (i & 2) + 4 * (i & 1);
+  return {(half * 32 + lane) * 4 + step, 4 * nibble};
+}
+
+}  // namespace awq::cuda

@@ -1,0 +1,57 @@
+#include "awq/checkpoint/companions.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "awq/base/error.h"
+#include "awq/base/file.h"
+
+namespace awq {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::array<std::string_view, 8> kPrefixes = {
+    "tokenizer",  "generation_config", "special_tokens_map", "added_tokens",
+    "preprocessor_config", "processor_config", "chat_template", "LICENSE"};
+constexpr std::array<std::string_view, 7> kNames = {"vocab.json", "merges.txt", "vocab.txt",
+                                                    "video_preprocessor_config.json", "NOTICE",
+                                                    "USE_POLICY.md", "sentencepiece.bpe.model"};
+constexpr std::array<std::string_view, 3> kSuffixes = {".tiktoken", ".py", ".spm"};
+
+bool IsCompanion(std::string_view name) {
+  const auto starts = [&](std::string_view p) { return name.starts_with(p); };
+  const auto ends = [&](std::string_view s) { return name.ends_with(s); };
+  return std::any_of(kPrefixes.begin(), kPrefixes.end(), starts) ||
+         std::find(kNames.begin(), kNames.end(), name) != kNames.end() ||
+         std::any_of(kSuffixes.begin(), kSuffixes.end(), ends);
+}
+
+}  // namespace
+
+void CopyCompanions(const fs::path& from, const fs::path& to) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(from)) {
+    if (entry.is_regular_file() && IsCompanion(entry.path().filename().string())) {
+      files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) {
+    FileWriter out(to / file.filename());
+    out.Write(ReadFile(file));
+    out.Close();
+  }
+}
+
+void WriteConfig(const Json& source, const RawJson& quantization, const fs::path& folder) {
+  RawJson config = source.raw();
+  config["quantization_config"] = quantization;
+  FileWriter out(folder / "config.json");
+  out.Write(config.dump(2) + "\n");
+  out.Close();
+}
+
+}  // namespace awq

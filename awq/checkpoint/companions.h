@@ -1,0 +1,18 @@
+// Companion files: what a checkpoint folder holds beside its weights.
+#pragma once
+
+#include <filesystem>
+
+#include "awq/base/json.h"
+
+namespace awq {
+
+// Copies tokenizer, generation and processor files, templates, remote code and licences unchanged.
+// Throws kIo.
+void CopyCompanions(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// Writes config.json: the source's, with `quantization` as its quantization_config.
+void WriteConfig(const Json& source, const RawJson& quantization,
+                 const std::filesystem::path& folder);
+
+}  // namespace awq

@@ -1,0 +1,81 @@
+#include "awq/nn/attention.h"
+
+#include <vector>
+
+#include "awq/nn/norm.h"
+
+namespace awq {
+namespace {
+
+TensorView AsView(std::vector<float>& values) {
+  return TensorView(values.data(), DType::kF32, {static_cast<int64_t>(values.size())});
+}
+
+}  // namespace
+
+Attention::Attention(Backend& backend, const GqaSpec& spec, const NormSpec& norm,
+                     AttentionWeights weights)
+    : spec_(spec), norm_(norm), weights_(std::move(weights)) {
+  if (!spec_.rope.DependsOnLength()) {
+    std::vector<float> values = InverseFrequencies(spec_.rope, 0);
+    frequencies_ = ToDevice(backend, AsView(values));
+  }
+}
+
+void Attention::Rotate(ExecContext& ctx, const Batch& batch, const TensorView& q,
+                       const TensorView& k) const {
+  RopeArgs args{.inverse_frequencies = frequencies_.view(),
+                .interleaved = spec_.rope.interleaved,
+                .magnitude = spec_.rope.Magnitude()};
+  if (!frequencies_.empty()) {
+    ctx.backend.Rope(args, batch.positions, q);
+    ctx.backend.Rope(args, batch.positions, k);
+    return;
+  }
+  // Each sequence has frequencies of its own length, so that its neighbours do not change its tokens.
+  for (int64_t b = 0; b < batch.num_seqs(); ++b) {
+    const auto i = static_cast<size_t>(b);
+    const int64_t begin = batch.host_seq_start[i];
+    const int64_t end = batch.host_seq_start[i + 1];
+    std::vector<float> values = InverseFrequencies(spec_.rope, batch.host_kv_len[i]);
+    args.inverse_frequencies =
+        ctx.scratch.Take(DType::kF32, {static_cast<int64_t>(values.size())});
+    ctx.backend.Copy(args.inverse_frequencies, AsView(values));
+    ctx.backend.Rope(args, batch.positions.Rows(begin, end), q.Rows(begin, end));
+    ctx.backend.Rope(args, batch.positions.Rows(begin, end), k.Rows(begin, end));
+  }
+}
+
+void Attention::Forward(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
+                        const TensorView& x, const TensorView& y) const {
+  const Workspace::Scope scope(ctx.scratch);
+  const int64_t t = x.dim(0);
+  const int64_t d = spec_.head_size;
+  const TensorView q = ctx.scratch.Take(ctx.act, {t, spec_.heads * d});
+  const TensorView k = ctx.scratch.Take(ctx.act, {t, spec_.kv_heads * d});
+  const TensorView v = ctx.scratch.Take(ctx.act, {t, spec_.kv_heads * d});
+  weights_.q.Forward(ctx, x, q);
+  weights_.k.Forward(ctx, x, k);
+  weights_.v.Forward(ctx, x, v);
+
+  if (spec_.qk_norm == QkNorm::kPerHead) {
+    const TensorView q_heads = q.Reshape({t * spec_.heads, d});
+    const TensorView k_heads = k.Reshape({t * spec_.kv_heads, d});
+    const NormArgs args = ToArgs(norm_);
+    ctx.backend.Norm(args, q_heads, weights_.q_norm.view(), {}, q_heads);
+    ctx.backend.Norm(args, k_heads, weights_.k_norm.view(), {}, k_heads);
+  }
+
+  const TensorView q3 = q.Reshape({t, spec_.heads, d});
+  const TensorView k3 = k.Reshape({t, spec_.kv_heads, d});
+  const TensorView v3 = v.Reshape({t, spec_.kv_heads, d});
+  Rotate(ctx, batch, q3, k3);
+  ctx.backend.KvWrite(batch, k3, v3, cache);
+
+  const TensorView mixed = ctx.scratch.Take(ctx.act, {t, spec_.heads, d});
+  const AttentionArgs args{.scale = static_cast<float>(spec_.scale), .window = spec_.window};
+  ctx.backend.Attention(args, batch, q3, cache, mixed);
+  weights_.o.Forward(ctx, mixed.Reshape({t, spec_.heads * d}), y);
+}
+
+}  // namespace awq

@@ -1,0 +1,25 @@
+// Mlp: the gated feed-forward part, down(activation(gate(x)) · up(x)).
+#pragma once
+
+#include "awq/model/spec.h"
+#include "awq/nn/context.h"
+#include "awq/nn/linear.h"
+
+namespace awq {
+
+struct MlpWeights {
+  Linear gate, up, down;
+};
+
+class Mlp {
+ public:
+  Mlp(const MlpSpec& spec, MlpWeights weights) : spec_(spec), weights_(std::move(weights)) {}
+  // y [T, D] of x [T, D].
+  void Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const;
+
+ private:
+  MlpSpec spec_;
+  MlpWeights weights_;
+};
+
+}  // namespace awq

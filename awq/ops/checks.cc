@@ -1,0 +1,201 @@
+#include "awq/ops/checks.h"
+
+#include <string>
+
+namespace awq {
+namespace {
+
+bool IsFloat(DType type) {
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16;
+}
+
+std::string Describe(const TensorView& t) {
+  return t.empty() ? "nothing" : Cat(NameOf(t.dtype), " ", t.shape);
+}
+
+// A vector of `size` elements, dense.
+void CheckVector(const char* op, const char* name, const TensorView& t, DType type, int64_t size) {
+  AWQ_CHECK(t.rank() == 1 && t.dim(0) == size && t.dtype == type && t.data != nullptr, kInternal,
+            op, ": ", name, ": expected ", NameOf(type), " [", size, "], found ", Describe(t));
+}
+
+void CheckMatrix(const char* op, const char* name, const TensorView& t, int64_t rows,
+                 int64_t columns) {
+  AWQ_CHECK(t.rank() == 2 && t.dim(0) == rows && t.dim(1) == columns && IsFloat(t.dtype) &&
+                t.strides[1] == 1,
+            kInternal, op, ": ", name, ": expected floats [", rows, ", ", columns, "], found ",
+            Describe(t));
+}
+
+void CheckF32(const char* op, const char* name, const TensorView& t) {
+  AWQ_CHECK(t.dtype == DType::kF32, kInternal, op, ": ", name, ": expected F32, found ",
+            Describe(t));
+}
+
+void CheckAnyMatrix(const char* op, const char* name, const TensorView& t) {
+  AWQ_CHECK(t.rank() == 2, kInternal, op, ": ", name, ": expected a matrix, found ", Describe(t));
+  CheckMatrix(op, name, t, t.dim(0), t.dim(1));
+}
+
+// [tokens, heads, head_size], the last two dimensions dense.
+void CheckHeads(const char* op, const char* name, const TensorView& t, int64_t tokens,
+                int64_t heads, int64_t head_size) {
+  AWQ_CHECK(t.rank() == 3 && t.dim(0) == tokens && t.dim(1) == heads && t.dim(2) == head_size &&
+                IsFloat(t.dtype) && t.strides[2] == 1 && t.strides[1] == head_size,
+            kInternal, op, ": ", name, ": expected floats [", tokens, ", ", heads, ", ", head_size,
+            "] with dense heads, found ", Describe(t));
+}
+
+void CheckCache(const char* op, const PagedKv& cache) {
+  const TensorView& k = cache.keys;
+  const TensorView& v = cache.values;
+  AWQ_CHECK(k.rank() == 4 && k.shape == v.shape && k.dtype == v.dtype && IsFloat(k.dtype) &&
+                k.IsContiguous() && v.IsContiguous(),
+            kInternal, op, ": cache: expected dense floats [pages, G, page_size, d], found keys ",
+            Describe(k), ", values ", Describe(v));
+}
+
+void CheckBatch(const char* op, const Batch& batch, int64_t tokens) {
+  const int64_t seqs = batch.kv_len.rank() == 1 ? batch.num_seqs() : 0;
+  CheckVector(op, "kv_len", batch.kv_len, DType::kI32, seqs);
+  CheckVector(op, "seq_start", batch.seq_start, DType::kI32, seqs + 1);
+  CheckVector(op, "tokens", batch.tokens, DType::kI32, tokens);
+  const TensorView& table = batch.block_table;
+  AWQ_CHECK(table.rank() == 2 && table.dim(0) == seqs && table.dtype == DType::kI32, kInternal, op,
+            ": block_table: expected I32 [", seqs, ", blocks], found ", Describe(table));
+}
+
+}  // namespace
+
+LinearDims CheckLinear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
+                       const TensorView& y) {
+  const int64_t m = x.rank() == 2 ? x.dim(0) : -1;
+  CheckMatrix("linear", "x", x, m, w.k());
+  CheckMatrix("linear", "y", y, m, w.n());
+  if (!bias.empty()) CheckVector("linear", "bias", bias, DType::kF32, w.n());
+  return {m, w.n(), w.k()};
+}
+
+RowDims CheckNorm(const TensorView& x, const TensorView& weight, const TensorView& bias,
+                  const TensorView& y) {
+  CheckAnyMatrix("norm", "x", x);
+  CheckMatrix("norm", "y", y, x.dim(0), x.dim(1));
+  CheckVector("norm", "weight", weight, DType::kF32, x.dim(1));
+  if (!bias.empty()) CheckVector("norm", "bias", bias, DType::kF32, x.dim(1));
+  return {x.dim(0), x.dim(1)};
+}
+
+RowDims CheckAdd(const TensorView& residual, const TensorView& x) {
+  CheckAnyMatrix("add", "x", x);
+  CheckMatrix("add", "residual", residual, x.dim(0), x.dim(1));
+  CheckF32("add", "residual", residual);
+  return {x.dim(0), x.dim(1)};
+}
+
+RowDims CheckActivate(const TensorView& gate, const TensorView& up, const TensorView& y) {
+  CheckAnyMatrix("activate", "up", up);
+  if (!gate.empty()) CheckMatrix("activate", "gate", gate, up.dim(0), up.dim(1));
+  CheckMatrix("activate", "y", y, up.dim(0), up.dim(1));
+  return {up.dim(0), up.dim(1)};
+}
+
+RowDims CheckEmbed(const TensorView& tokens, const TensorView& table, const TensorView& y) {
+  CheckAnyMatrix("embed", "table", table);
+  CheckVector("embed", "tokens", tokens, DType::kI32, tokens.dim(0));
+  CheckMatrix("embed", "y", y, tokens.dim(0), table.dim(1));
+  CheckF32("embed", "y", y);
+  return {tokens.dim(0), table.dim(1)};
+}
+
+RowDims CheckGatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) {
+  CheckAnyMatrix("gather", "from", from);
+  CheckVector("gather", "rows", rows, DType::kI32, rows.dim(0));
+  CheckMatrix("gather", "to", to, rows.dim(0), from.dim(1));
+  CheckF32("gather", "from", from);
+  CheckF32("gather", "to", to);
+  return {rows.dim(0), from.dim(1)};
+}
+
+RowDims CheckGram(const TensorView& x, const TensorView& gram) {
+  CheckAnyMatrix("gram", "x", x);
+  CheckMatrix("gram", "gram", gram, x.dim(1), x.dim(1));
+  CheckF32("gram", "gram", gram);
+  return {x.dim(0), x.dim(1)};
+}
+
+RowDims CheckAbsSum(const TensorView& x, const TensorView& sums) {
+  CheckAnyMatrix("abssum", "x", x);
+  CheckVector("abssum", "sums", sums, DType::kF32, x.dim(1));
+  return {x.dim(0), x.dim(1)};
+}
+
+LinearDims CheckMatMul(const TensorView& a, const TensorView& b, bool transpose_b,
+                       const TensorView& c) {
+  CheckAnyMatrix("matmul", "a", a);
+  CheckAnyMatrix("matmul", "c", c);
+  const int64_t k = a.dim(1);
+  const int64_t n = c.dim(1);
+  CheckMatrix("matmul", "b", b, transpose_b ? n : k, transpose_b ? k : n);
+  CheckMatrix("matmul", "c", c, a.dim(0), n);
+  CheckF32("matmul", "a", a);
+  CheckF32("matmul", "b", b);
+  CheckF32("matmul", "c", c);
+  return {a.dim(0), n, k};
+}
+
+HeadDims CheckRope(const RopeArgs& args, const TensorView& positions, const TensorView& x) {
+  AWQ_CHECK(x.rank() == 3, kInternal, "rope: x: expected [T, heads, d], found ", Describe(x));
+  CheckHeads("rope", "x", x, x.dim(0), x.dim(1), x.dim(2));
+  CheckVector("rope", "positions", positions, DType::kI32, x.dim(0));
+  const TensorView& f = args.inverse_frequencies;
+  AWQ_CHECK(f.rank() == 1 && f.dtype == DType::kF32 && 2 * f.dim(0) <= x.dim(2), kInternal,
+            "rope: inverse_frequencies: expected F32 [rotary / 2], rotary <= ", x.dim(2),
+            ", found ", Describe(f));
+  return {x.dim(0), x.dim(1), x.dim(2)};
+}
+
+HeadDims CheckKvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
+                      const PagedKv& cache) {
+  CheckCache("kv_write", cache);
+  CheckBatch("kv_write", batch, k.dim(0));
+  const HeadDims d{k.dim(0), cache.kv_heads(), cache.keys.dim(3)};
+  CheckHeads("kv_write", "k", k, d.tokens, d.heads, d.head_size);
+  CheckHeads("kv_write", "v", v, d.tokens, d.heads, d.head_size);
+  return d;
+}
+
+HeadDims CheckAttention(const Batch& batch, const TensorView& q, const PagedKv& cache,
+                        const TensorView& y) {
+  CheckCache("attention", cache);
+  CheckBatch("attention", batch, q.dim(0));
+  AWQ_CHECK(q.rank() == 3 && q.dim(1) % cache.kv_heads() == 0, kInternal,
+            "attention: q: expected [T, H, d], H a multiple of ", cache.kv_heads(), ", found ",
+            Describe(q));
+  const HeadDims d{q.dim(0), q.dim(1), cache.keys.dim(3)};
+  CheckHeads("attention", "q", q, d.tokens, d.heads, d.head_size);
+  CheckHeads("attention", "y", y, d.tokens, d.heads, d.head_size);
+  return d;
+}
+
+void CheckHostBatch(const Batch& batch, const PagedKv& cache) {
+  const auto* start = batch.seq_start.As<const int32_t>();
+  const auto* length = batch.kv_len.As<const int32_t>();
+  const auto* table = batch.block_table.As<const int32_t>();
+  const int64_t seqs = batch.num_seqs();
+  AWQ_CHECK(start[0] == 0 && start[seqs] == batch.num_tokens(), kInternal,
+            "batch: seq_start must run from 0 to ", batch.num_tokens());
+  for (int64_t b = 0; b < seqs; ++b) {
+    const int64_t blocks = (length[b] + cache.page_size() - 1) / cache.page_size();
+    AWQ_CHECK(start[b] <= start[b + 1] && start[b + 1] - start[b] <= length[b] &&
+                  blocks <= batch.block_table.dim(1),
+              kInternal, "batch: sequence ", b, ": rows [", start[b], ", ", start[b + 1],
+              ") do not fit kv_len ", length[b], " in ", batch.block_table.dim(1), " pages");
+    for (int64_t i = 0; i < blocks; ++i) {
+      const int32_t page = table[b * batch.block_table.strides[0] + i];
+      AWQ_CHECK(page >= 0 && page < cache.keys.dim(0), kInternal, "batch: sequence ", b, ": page ",
+                page, " of ", cache.keys.dim(0));
+    }
+  }
+}
+
+}  // namespace awq

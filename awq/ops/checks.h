@@ -1,0 +1,44 @@
+// The shape contract of every op, checked at entry by every backend. A check costs a few compares:
+// messages are built only on failure (kInternal).
+#pragma once
+
+#include <cstdint>
+
+#include "awq/ops/args.h"
+#include "awq/ops/packed_weight.h"
+
+namespace awq {
+
+struct LinearDims {
+  int64_t m, n, k;
+};
+LinearDims CheckLinear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
+                       const TensorView& y);
+
+// Two dimensions: rows, columns.
+struct RowDims {
+  int64_t rows, columns;
+};
+RowDims CheckNorm(const TensorView& x, const TensorView& weight, const TensorView& bias,
+                  const TensorView& y);
+RowDims CheckAdd(const TensorView& residual, const TensorView& x);
+RowDims CheckActivate(const TensorView& gate, const TensorView& up, const TensorView& y);
+RowDims CheckEmbed(const TensorView& tokens, const TensorView& table, const TensorView& y);
+RowDims CheckGatherRows(const TensorView& from, const TensorView& rows, const TensorView& to);
+RowDims CheckGram(const TensorView& x, const TensorView& gram);
+RowDims CheckAbsSum(const TensorView& x, const TensorView& sums);
+LinearDims CheckMatMul(const TensorView& a, const TensorView& b, bool transpose_b,
+                       const TensorView& c);
+
+struct HeadDims {
+  int64_t tokens, heads, head_size;
+};
+HeadDims CheckRope(const RopeArgs& args, const TensorView& positions, const TensorView& x);
+HeadDims CheckKvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
+                      const PagedKv& cache);
+HeadDims CheckAttention(const Batch& batch, const TensorView& q, const PagedKv& cache,
+                        const TensorView& y);
+// On host backends alone: sequences lie inside the batch, pages inside the cache.
+void CheckHostBatch(const Batch& batch, const PagedKv& cache);
+
+}  // namespace awq

@@ -1,0 +1,1 @@
+#include "awq/ops/conformance.h"

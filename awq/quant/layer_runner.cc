@@ -1,0 +1,125 @@
+#include "awq/quant/layer_runner.h"
+
+#include <algorithm>
+
+#include "awq/nn/batch_builder.h"
+
+namespace awq {
+namespace {
+
+constexpr int64_t kPieceTokens = 2048;
+
+int64_t PagesOf(std::span<const TokenBlock> blocks) {
+  int64_t pages = 0;
+  for (const TokenBlock& b : blocks) pages += PagesFor(static_cast<int64_t>(b.size()));
+  return pages;
+}
+
+double SquaredDistance(const TensorView& a, const TensorView& b) {
+  double sum = 0;
+  const auto x = a.Span<const float>();
+  const auto y = b.Span<const float>();
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double d = static_cast<double>(x[i]) - static_cast<double>(y[i]);
+    sum += d * d;
+  }
+  return sum;
+}
+
+}  // namespace
+
+LayerRunner::LayerRunner(Backend& backend, const ModelSpec& model, int64_t layer,
+                         ActivationStore& store)
+    : backend_(backend), model_(model), layer_(layer), store_(store), scratch_(backend) {
+  int64_t pages = 1;
+  for (const auto& piece : store.Pieces(kPieceTokens)) {
+    pages = std::max(pages, PagesOf(store.Blocks(piece)));
+  }
+  pages_ = std::make_unique<KvPages>(backend, model, layer, 1, pages, DType::kF32);
+}
+
+void LayerRunner::Run(const LayerParams& params, Tap* tap, bool keep,
+                      const std::function<void()>& poll) {
+  const DecoderLayer layer = MakeDecoderLayer(backend_, model_, layer_, params);
+  ExecContext ctx{backend_, scratch_, DType::kF32, tap};
+  for (const auto& piece : store_.Pieces(kPieceTokens)) {
+    poll();
+    const Workspace::Scope scope(scratch_);
+    BatchBuilder builder;
+    const Batch batch = BuildFreshBatch(builder, backend_, store_.Blocks(piece));
+    TensorView rows = store_.Rows(piece);
+    if (!keep) {
+      const TensorView copy = scratch_.Take(DType::kF32, rows.shape);
+      backend_.Copy(copy, rows);
+      rows = copy;
+    }
+    layer.Forward(ctx, batch, pages_->layers()[0], rows);
+  }
+}
+
+void LayerRunner::Advance(const LayerParams& params, Tap* tap, const std::function<void()>& poll) {
+  Run(params, tap, true, poll);
+}
+
+void LayerRunner::Observe(const LayerParams& params, Tap* tap, const std::function<void()>& poll) {
+  Run(params, tap, false, poll);
+}
+
+std::vector<double> LayerRunner::PartLosses(LayerPart part, const LayerParams& params,
+                                            int64_t variants,
+                                            const std::function<LayerParams(int64_t)>& variant,
+                                            const std::function<void()>& poll) {
+  const DecoderLayer original = MakeDecoderLayer(backend_, model_, layer_, params);
+  ExecContext ctx{backend_, scratch_, DType::kF32, nullptr};
+  const PagedKv& cache = pages_->layers()[0];
+  const auto run = [&](const DecoderLayer& layer, const Batch& batch, const TensorView& x,
+                       const TensorView& y) {
+    if (part == LayerPart::kAttention) {
+      layer.attention().Forward(ctx, batch, cache, x, y);
+    } else {
+      layer.mlp().Forward(ctx, x, y);
+    }
+  };
+  // Inputs and reference outputs of the part are kept, so that each variant costs one pass.
+  const Shape all{store_.num_tokens(), model_.hidden};
+  const Tensor inputs = backend_.Alloc(DType::kF32, all);
+  const Tensor outputs = backend_.Alloc(DType::kF32, all);
+  const auto each_piece = [&](const auto& body) {
+    for (const auto& piece : store_.Pieces(kPieceTokens)) {
+      poll();
+      const Workspace::Scope scope(scratch_);
+      BatchBuilder builder;
+      const Batch batch = BuildFreshBatch(builder, backend_, store_.Blocks(piece));
+      body(piece, batch, inputs.view().Rows(piece.first_row, piece.end_row),
+           outputs.view().Rows(piece.first_row, piece.end_row));
+    }
+  };
+  each_piece([&](const auto& piece, const Batch& batch, const TensorView& x, const TensorView& y) {
+    const TensorView residual = store_.Rows(piece);
+    if (part == LayerPart::kAttention) {
+      original.attn_norm().Forward(ctx, residual, x);
+    } else {
+      const TensorView sum = ctx.scratch.Take(DType::kF32, residual.shape);
+      backend_.Copy(sum, residual);
+      original.attn_norm().Forward(ctx, sum, x);
+      original.attention().Forward(ctx, batch, cache, x, x);
+      backend_.Add(sum, x);
+      original.ffn_norm().Forward(ctx, sum, x);
+    }
+    run(original, batch, x, y);
+  });
+  std::vector<double> losses;
+  for (int64_t i = 0; i < variants; ++i) {
+    const DecoderLayer changed = MakeDecoderLayer(backend_, model_, layer_, variant(i));
+    double loss = 0;
+    each_piece([&](const auto&, const Batch& batch, const TensorView& x, const TensorView& y) {
+      const TensorView other = ctx.scratch.Take(DType::kF32, y.shape);
+      run(changed, batch, x, other);
+      loss += SquaredDistance(other, y);
+    });
+    losses.push_back(loss);
+  }
+  return losses;
+}
+
+}  // namespace awq

@@ -1,0 +1,67 @@
+// QuantMethod: how the weights of one layer become codes.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "awq/base/threads.h"
+#include "awq/quant/grid.h"
+#include "awq/quant/layer_runner.h"
+#include "awq/quant/moments.h"
+#include "awq/quant/scale_edges.h"
+
+namespace awq {
+
+struct MethodOptions {
+  GridRule rule;
+  bool clip = true;
+  bool duo_scaling = true;
+};
+
+// What a method is given beside the layer itself.
+struct LayerJob {
+  Backend& backend;
+  ThreadPool& pool;
+  const ModelSpec& model;
+  int64_t layer = 0;
+  const MethodOptions& options;
+  // Empty for methods that need no calibration.
+  std::map<Role, SiteMoments> moments;
+  // Replays parts of the layer on its calibration inputs; null without calibration.
+  LayerRunner* runner = nullptr;
+  // The type each norm is stored in: a scale is adjusted so that the rounded norm times it is exact.
+  DType vector_type = DType::kF32;
+  std::function<void()> poll;  // throws kCancelled when the user stops
+};
+
+struct QuantizedLinear {
+  QuantizedWeight weight;
+  std::string alpha = "-";  // the chosen scale of the edge that it reads, for people
+  double clipped = 0;       // share of its groups, 0…1
+  double error_before = 0;  // ‖(Ŵ - W)X‖² / ‖WX‖² of plain rounding; without calibration ‖Ŵ - W‖² / ‖W‖²
+  double error_after = 0;   // of `weight`
+};
+
+class QuantMethod {
+ public:
+  virtual ~QuantMethod() = default;
+  virtual bool NeedsCalibration() const = 0;
+  // Whether Run() replays parts of the layer on its inputs, which are then kept until it is done.
+  virtual bool ReplaysInputs() const { return false; }
+  // Quantizes every linear of the f32 layer. May rescale the layer's norms and biases in place.
+  virtual std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const = 0;
+};
+
+struct QuantMethodEntry {
+  std::string_view name;
+  std::unique_ptr<QuantMethod> (*make)();
+};
+const std::vector<QuantMethodEntry>& QuantMethods();
+// Throws kInvalidArgument listing the names.
+std::unique_ptr<QuantMethod> MakeQuantMethod(std::string_view name);
+
+}  // namespace awq

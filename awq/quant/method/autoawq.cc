@@ -1,0 +1,142 @@
+// AutoAWQ's own choices (version 0.2.9), for verification: twenty duo ratios below 1 without identity,
+// outputs of whole modules compared by replaying them, ranges that may exclude zero, symmetric clipping on
+// at most 1023 tokens, v → o only between weights of one shape, f16 arithmetic in the packer.
+#include <cmath>
+
+#include "awq/quant/method/methods.h"
+#include "awq/quant/search_clip.h"
+#include "awq/quant/search_scale.h"
+
+namespace awq {
+namespace {
+
+constexpr int kGridPoints = 20;
+
+GridRule AutoAwqRule(GridRule rule, bool packing) {
+  rule.include_zero = false;
+  rule.symmetric_span = 7.0f;
+  rule.f16_arithmetic = packing;
+  return rule;
+}
+
+// Shares every tensor of the layer but the weights of `roles`, which become Q(w · s) / s.
+LayerParams WithQuantized(const LayerJob& job, const GridRule& rule, const LayerParams& layer,
+                          const ScaleEdge& edge, std::span<const float> s) {
+  LayerParams out;
+  for (const auto& [role, vector] : layer.vectors) out.vectors.emplace(role, vector.Share());
+  for (const auto& [role, linear] : layer.linears) {
+    LinearWeight& copy = out.linears[role];
+    copy.bias = linear.bias.Share();
+    copy.weight = std::get<Tensor>(linear.weight).Share();
+  }
+  for (Role role : edge.consumers) {
+    const TensorView& w = DenseWeight(layer, role);
+    Tensor changed = MakeTensor(DType::kF32, w.shape);
+    QuantizationError(rule, job.pool, w, ExpandScale(edge, s, w.dim(1)), changed.view());
+    const float* original = w.As<const float>();
+    float* value = changed.As<float>();
+    for (int64_t i = 0; i < w.NumElements(); ++i) value[i] += original[i];
+    out.linears[role].weight = std::move(changed);
+  }
+  return out;
+}
+
+class AutoAwqMethod : public QuantMethod {
+ public:
+  bool NeedsCalibration() const override { return true; }
+  bool ReplaysInputs() const override { return true; }
+
+  std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
+    const GridRule search = AutoAwqRule(job.options.rule, false);
+    const GridRule pack = AutoAwqRule(job.options.rule, true);
+    std::map<Role, QuantizedLinear> out;
+    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
+      const TensorView& w = DenseWeight(layer, shape.role);
+      out[shape.role].error_before = RelativeError(
+          job.backend, QuantizeToNearest(pack, job.pool, w), w, GramOf(job, shape.role));
+    }
+    std::vector<std::pair<ScaleEdge, std::vector<float>>> scales;
+    for (const ScaleEdge& edge : DeriveScaleEdges(job.model, job.layer)) {
+      if (!UsedByAutoAwq(edge, layer)) continue;
+      const auto [ratio, s] = Search(job, search, edge, layer);
+      ScaleChoice choice;
+      choice.ratio = ratio;
+      choice.duo = job.options.duo_scaling;
+      choice.identity = false;
+      for (Role role : edge.consumers) out[role].alpha = choice.Describe();
+      scales.emplace_back(edge, s);
+    }
+    for (const auto& [edge, s] : scales) {
+      ApplyScale(edge, s, layer);
+      SiteMoments& m = job.moments.at(SiteOf(edge.consumers.front()));
+      std::vector<float> inverse = ExpandScale(edge, s, static_cast<int64_t>(m.mean_abs.size()));
+      for (float& v : inverse) v = 1.0f / v;
+      m.gram = ScaleGram(m.gram.view(), inverse);
+    }
+    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
+      job.poll();
+      const TensorView& w = DenseWeight(layer, shape.role);
+      const Tensor target = ConvertTo(w, DType::kF32);
+      QuantizedLinear& linear = out[shape.role];
+      if (job.options.clip && ClipsRole(shape.role)) {
+        linear.clipped = ClipWeights(job.backend, job.pool, search, w, GramOf(job, shape.role));
+      }
+      linear.weight = QuantizeToNearest(pack, job.pool, w);
+      linear.error_after =
+          RelativeError(job.backend, linear.weight, target.view(), GramOf(job, shape.role));
+    }
+    return out;
+  }
+
+ private:
+  static TensorView GramOf(LayerJob& job, Role role) {
+    return job.moments.at(SiteOf(role)).gram.view();
+  }
+
+  static bool UsedByAutoAwq(const ScaleEdge& edge, const LayerParams& layer) {
+    return edge.producer != Role::kV ||
+           DenseWeight(layer, Role::kV).shape == DenseWeight(layer, Role::kO).shape;
+  }
+
+  static std::pair<double, std::vector<float>> Search(LayerJob& job, const GridRule& rule,
+                                                      const ScaleEdge& edge,
+                                                      const LayerParams& layer) {
+    const SiteMoments& moments = job.moments.at(SiteOf(edge.consumers.front()));
+    const ScaleStats stats = CollectScaleStats(edge, layer, moments.mean_abs, rule.scheme);
+    std::vector<std::vector<float>> candidates;
+    for (int i = 0; i < kGridPoints; ++i) {
+      candidates.push_back(
+          CandidateScale(stats, static_cast<double>(i) / kGridPoints, job.options.duo_scaling));
+    }
+    const auto variant = [&](int64_t i) {
+      return WithQuantized(job, rule, layer, edge, candidates[static_cast<size_t>(i)]);
+    };
+    std::vector<double> losses;
+    if (edge.consumers.size() > 1) {  // several linears: the output of the module around them
+      const LayerPart part =
+          edge.producer == Role::kAttnNorm ? LayerPart::kAttention : LayerPart::kMlp;
+      losses = job.runner->PartLosses(part, layer, kGridPoints, variant, job.poll);
+    } else {
+      const Role role = edge.consumers.front();
+      const TensorView& w = DenseWeight(layer, role);
+      const Tensor delta = MakeTensor(DType::kF32, w.shape);
+      for (const auto& s : candidates) {
+        job.poll();
+        QuantizationError(rule, job.pool, w, ExpandScale(edge, s, w.dim(1)), delta.view());
+        losses.push_back(GramLoss(job.backend, delta.view(), moments.gram.view()));
+      }
+    }
+    size_t best = 0;
+    for (size_t i = 0; i < losses.size(); ++i) {
+      AWQ_CHECK(std::isfinite(losses[i]), kInternal, "the quantization loss is not finite");
+      if (losses[i] < losses[best]) best = i;
+    }
+    return {static_cast<double>(best) / kGridPoints, candidates[best]};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<QuantMethod> MakeAutoAwqMethod() { return std::make_unique<AutoAwqMethod>(); }
+
+}  // namespace awq

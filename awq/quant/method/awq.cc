@@ -1,0 +1,90 @@
+// AWQ (arXiv:2306.00978): rescale what salient channels see, clip, round to nearest. The losses come from
+// second moments; the range contains zero, identity is a candidate on every edge, and a scale is adjusted
+// to the norm as it is stored.
+#include <cmath>
+
+#include "awq/quant/method/methods.h"
+#include "awq/quant/search_clip.h"
+#include "awq/quant/search_scale.h"
+
+namespace awq {
+namespace {
+
+float RoundTo(DType type, float value) {
+  if (type == DType::kF16) return RoundToF16(value);
+  if (type == DType::kBF16) return Bf16ToFloat(FloatToBf16(value));
+  return value;
+}
+
+// The scale that makes norm / s exactly what will be stored, so that its rounding costs nothing.
+void AdjustToStoredNorm(const Tensor& norm, DType type, std::vector<float>& s) {
+  for (size_t c = 0; c < s.size(); ++c) {
+    const float w = norm.As<const float>()[c];
+    const float stored = RoundTo(type, w / s[c]);
+    s[c] = stored != 0 && w != 0 && std::isfinite(stored) ? w / stored : 1.0f;
+  }
+}
+
+class AwqMethod : public QuantMethod {
+ public:
+  bool NeedsCalibration() const override { return true; }
+
+  std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
+    std::map<Role, QuantizedLinear> out;
+    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
+      const TensorView& w = DenseWeight(layer, shape.role);
+      out[shape.role].error_before =
+          RelativeError(job.backend, QuantizeToNearest(job.options.rule, job.pool, w), w,
+                        job.moments.at(SiteOf(shape.role)).gram.view());
+    }
+    ScaleLayer(job, layer, out);
+    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
+      job.poll();
+      Finish(job, shape.role, layer, out[shape.role]);
+    }
+    return out;
+  }
+
+ private:
+  // All searches see the unscaled layer; then every scale is applied, to the moments as well.
+  static void ScaleLayer(LayerJob& job, LayerParams& layer, std::map<Role, QuantizedLinear>& out) {
+    std::vector<std::pair<ScaleEdge, ScaleChoice>> choices;
+    for (const ScaleEdge& edge : DeriveScaleEdges(job.model, job.layer)) {
+      job.poll();
+      ScaleChoice choice =
+          SearchScale(job.backend, job.pool, job.options.rule, {.duo = job.options.duo_scaling},
+                      edge, layer, job.moments.at(SiteOf(edge.consumers.front())));
+      for (Role role : edge.consumers) out[role].alpha = choice.Describe();
+      if (!choice.identity) choices.emplace_back(edge, std::move(choice));
+    }
+    for (auto& [edge, choice] : choices) {
+      const auto norm = layer.vectors.find(edge.producer);
+      if (norm != layer.vectors.end()) {
+        AdjustToStoredNorm(norm->second, job.vector_type, choice.scale);
+      }
+      ApplyScale(edge, choice.scale, layer);
+      SiteMoments& moments = job.moments.at(SiteOf(edge.consumers.front()));
+      std::vector<float> inverse =
+          ExpandScale(edge, choice.scale, static_cast<int64_t>(moments.mean_abs.size()));
+      for (float& v : inverse) v = 1.0f / v;
+      moments.gram = ScaleGram(moments.gram.view(), inverse);
+    }
+  }
+
+  static void Finish(LayerJob& job, Role role, LayerParams& layer, QuantizedLinear& out) {
+    const TensorView& w = DenseWeight(layer, role);
+    const TensorView gram = job.moments.at(SiteOf(role)).gram.view();
+    const Tensor target = ConvertTo(w, DType::kF32);
+    if (job.options.clip && ClipsRole(role)) {
+      out.clipped = ClipWeights(job.backend, job.pool, job.options.rule, w, gram);
+    }
+    out.weight = QuantizeToNearest(job.options.rule, job.pool, w);
+    out.error_after = RelativeError(job.backend, out.weight, target.view(), gram);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<QuantMethod> MakeAwqMethod() { return std::make_unique<AwqMethod>(); }
+
+}  // namespace awq

@@ -1,0 +1,48 @@
+// Round to nearest: the range of each group as it is. The baseline of every other method.
+#include <cmath>
+
+#include "awq/quant/method/methods.h"
+
+namespace awq {
+namespace {
+
+double SumOfSquares(const TensorView& view) {
+  double sum = 0;
+  for (float v : view.Span<const float>()) sum += static_cast<double>(v) * static_cast<double>(v);
+  return sum;
+}
+
+class RtnMethod : public QuantMethod {
+ public:
+  bool NeedsCalibration() const override { return false; }
+
+  std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
+    std::map<Role, QuantizedLinear> out;
+    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
+      job.poll();
+      const TensorView& w = DenseWeight(layer, shape.role);
+      QuantizedLinear& linear = out[shape.role];
+      linear.weight = QuantizeToNearest(job.options.rule, job.pool, w);
+      linear.error_before = linear.error_after = RelativeError(job.backend, linear.weight, w, {});
+    }
+    return out;
+  }
+};
+
+}  // namespace
+
+double RelativeError(Backend& backend, const QuantizedWeight& quantized, const TensorView& target,
+                     const TensorView& gram) {
+  const Tensor delta = Dequantize(quantized);
+  const float* w = target.As<const float>();
+  float* d = delta.As<float>();
+  for (int64_t i = 0; i < target.NumElements(); ++i) d[i] -= w[i];
+  const double error =
+      gram.empty() ? SumOfSquares(delta.view()) : GramLoss(backend, delta.view(), gram);
+  const double energy = gram.empty() ? SumOfSquares(target) : GramLoss(backend, target, gram);
+  return energy > 0 ? error / energy : 0.0;
+}
+
+std::unique_ptr<QuantMethod> MakeRtnMethod() { return std::make_unique<RtnMethod>(); }
+
+}  // namespace awq

@@ -1,0 +1,87 @@
+#include "awq/quant/moments.h"
+
+#include <algorithm>
+
+namespace awq {
+
+Role SiteOf(Role role) {
+  switch (role) {
+    case Role::kK:
+    case Role::kV:
+      return Role::kQ;
+    case Role::kUp:
+      return Role::kGate;
+    default:
+      return role;
+  }
+}
+
+void MomentsTap::OnInput(Role role, int64_t, const TensorView& x) {
+  if (SiteOf(role) != role) return;
+  Sums& sums = sums_[role];
+  const int64_t k = x.dim(1);
+  if (sums.gram.empty()) {
+    sums.gram = MakeTensor(DType::kF32, {k, k});
+    sums.abs = MakeTensor(DType::kF32, {k});
+  }
+  backend_.Gram(x, sums.gram.view());
+  backend_.AbsSum(x, sums.abs.view());
+  sums.tokens += x.dim(0);
+}
+
+std::map<Role, SiteMoments> MomentsTap::Finish() {
+  std::map<Role, SiteMoments> out;
+  for (auto& [role, sums] : sums_) {
+    SiteMoments& m = out[role];
+    m.tokens = sums.tokens;
+    for (float a : sums.abs.Span<const float>()) {
+      m.mean_abs.push_back(a / static_cast<float>(sums.tokens));
+    }
+    m.gram = std::move(sums.gram);
+  }
+  sums_.clear();
+  return out;
+}
+
+Tensor ScaleGram(const TensorView& gram, std::span<const float> a) {
+  const int64_t k = gram.dim(0);
+  Tensor out = MakeTensor(DType::kF32, {k, k});
+  for (int64_t i = 0; i < k; ++i) {
+    const float* from = gram.As<const float>() + i * k;
+    float* to = out.As<float>() + i * k;
+    for (int64_t j = 0; j < k; ++j) {
+      to[j] = from[j] * a[static_cast<size_t>(i)] * a[static_cast<size_t>(j)];
+    }
+  }
+  return out;
+}
+
+double GramLoss(Backend& backend, const TensorView& delta, const TensorView& gram) {
+  const int64_t k = delta.dim(1);
+  constexpr int64_t kChunkElements = int64_t{1} << 23;  // 32 MiB of products at a time
+  const int64_t rows = std::clamp<int64_t>(kChunkElements / k, 1, delta.dim(0));
+  const Tensor product = MakeTensor(DType::kF32, {rows, k});
+  double loss = 0;
+  for (int64_t r = 0; r < delta.dim(0); r += rows) {
+    const int64_t end = std::min(r + rows, delta.dim(0));
+    const TensorView chunk = delta.Rows(r, end);
+    const TensorView out = product.view().Rows(0, end - r);
+    backend.MatMul(chunk, gram, false, out);
+    for (int64_t i = 0; i < end - r; ++i) {
+      const float* a = chunk.As<const float>() + i * k;
+      const float* b = out.As<const float>() + i * k;
+      float partial[8] = {};
+      int64_t c = 0;
+      for (; c + 8 <= k; c += 8) {
+        for (int lane = 0; lane < 8; ++lane) partial[lane] += a[c + lane] * b[c + lane];
+      }
+      double row = 0;
+      for (; c < k; ++c) row += static_cast<double>(a[c]) * static_cast<double>(b[c]);
+      for (float p : partial) row += static_cast<double>(p);
+      loss += row;
+    }
+  }
+  return loss;
+}
+
+}  // namespace awq

@@ -1,0 +1,47 @@
+// Moments: statistics of what the linears of a layer read, gathered while calibration runs.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "awq/base/tensor.h"
+#include "awq/nn/context.h"
+
+namespace awq {
+
+// The linears that read one tensor share a site, named after the first of them: q, o, gate or down.
+Role SiteOf(Role role);
+
+// Of x [T, K] at one site.
+struct SiteMoments {
+  Tensor gram;                  // F32 [K, K]: Σ_t x xᵀ
+  std::vector<float> mean_abs;  // [K]: mean over tokens of |x|
+  int64_t tokens = 0;
+};
+
+// Gathers moments of all sites of one layer; host backends alone.
+class MomentsTap : public Tap {
+ public:
+  explicit MomentsTap(Backend& backend) : backend_(backend) {}
+  void OnInput(Role role, int64_t layer, const TensorView& x) override;
+  // The moments so far; the tap is empty afterwards.
+  std::map<Role, SiteMoments> Finish();
+
+ private:
+  struct Sums {
+    Tensor gram, abs;
+    int64_t tokens = 0;
+  };
+  Backend& backend_;
+  std::map<Role, Sums> sums_;
+};
+
+// gram[i, j] · a[i] · a[j]: the Gram matrix of x scaled by a [K].
+Tensor ScaleGram(const TensorView& gram, std::span<const float> a);
+
+// Σ_n δ_n · G · δ_nᵀ for rows δ of delta [N, K]: ‖delta · X‖² when G = Σ x xᵀ.
+double GramLoss(Backend& backend, const TensorView& delta, const TensorView& gram);
+
+}  // namespace awq

@@ -1,0 +1,40 @@
+// Scale edges: where a positive per-channel scale can move from an activation into the weights that read
+// it without changing the model's function. Derived from the specification, never listed by hand.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "awq/checkpoint/weights.h"
+#include "awq/model/spec.h"
+
+namespace awq {
+
+// The producer's output channel c is divided by s[c]; every consumer's input column that reads it is
+// multiplied by s[c]. Everything between them commutes with a positive scale.
+struct ScaleEdge {
+  Role producer;                // a norm (kAttnNorm, kFfnNorm) or a linear (kV, kUp)
+  std::vector<Role> consumers;  // all linears that read it
+  int64_t channels = 0;         // of the producer
+  // Consumers read each channel `repeat` times: kv head g's d channels by each of the H/G query heads
+  // that share it. 1 elsewhere.
+  int64_t head_size = 0;
+  int64_t repeat = 1;
+
+  // The producer's channel that the consumers' input column `column` reads.
+  int64_t Channel(int64_t column) const {
+    if (repeat == 1) return column;
+    return column / (head_size * repeat) * head_size + column % head_size;
+  }
+};
+
+std::vector<ScaleEdge> DeriveScaleEdges(const ModelSpec& model, int64_t layer);
+
+// Applies s [channels] > 0 to an f32 layer: producer divided (bias too), consumers multiplied.
+void ApplyScale(const ScaleEdge& edge, std::span<const float> s, LayerParams& layer);
+
+// The f32 weight [N, K] of a dense layer.
+const TensorView& DenseWeight(const LayerParams& layer, Role role);
+
+}  // namespace awq

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# What `make test` and CI run: the rules of the source tree, the CPU build with all its tests, and, where
+# nvcc is found, that the CUDA backend compiles. Needs no network, no Python and no GPU.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$root"
+
+cuda_compiles() { scripts/build.sh cuda --cuda on --target awq_cuda; }
+
+step "include rules" scripts/check_includes.sh
+step "format" scripts/check_format.sh
+step "build (cpu)" scripts/build.sh cpu
+if has nvcc; then
+  step "build (cuda)" cuda_compiles
+else
+  echo "── no nvcc: the CUDA backend is not compiled"
+fi
+step "tests" ctest --preset cpu -j "$(nproc)"
