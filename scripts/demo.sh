@@ -16,8 +16,8 @@ number() { grep -oE "\"$1\": *[-+.0-9eE]+" | head -n 1 | sed 's/.*: *//'; }
 bytes() { cat "$1"/*.safetensors | wc -c; }
 evaluate() { "$awq" eval "$1" --text "$text" --json "${@:2}"; }
 perplexities() {
-  before=$(evaluate "$model")
-  after=$(evaluate "$out" --against "$model")
+  before=$(evaluate "$model") &&
+    after=$(evaluate "$out" --against "$model")
 }
 
 start=$SECONDS
@@ -35,5 +35,6 @@ awk -v b16="$(bytes $model)" -v b4="$(bytes $out)" \
     printf "  %-22s %10.1f %12.3f   %+.2f %%\n", "after (4 bits)", b4 / 1e6, p4, 100 * (p4 / p16 - 1)
     printf "  KL divergence %.4f nats a token, same best token %.1f %%\n\n", kld, 100 * top1
   }'
-step "text from the 4-bit checkpoint" "$awq" run "$out" --prompt "The history of the lighthouse" --max-tokens 80 --seed 1
+step "text from the 4-bit checkpoint" "$awq" run "$out" \
+  --prompt "The lighthouse was built in" --max-tokens 80 --temperature 0.7 --top-p 0.9 --seed 1
 echo "── demo: $((SECONDS - start)) s in all; the checkpoint is in $out"

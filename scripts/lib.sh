@@ -1,4 +1,6 @@
+# shellcheck shell=bash
 # Shared by the scripts of this folder: the repository's root, messages, timed steps.
+export LC_ALL=C.UTF-8  # numbers with a point, whatever the language
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
@@ -14,10 +16,14 @@ step() {
   [ "$status" = 0 ] || exit "$status"
 }
 
+# CUDA's usual place is often not on the PATH.
+PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin
+
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# C++ and CUDA sources: tracked ones and new ones, not ignored ones. NUL-separated.
+# sources PATTERN…: the C++ and CUDA sources whose names match one of them, NUL-separated.
 sources() {
-  (cd "$root" && git ls-files -zco --exclude-standard --deduplicate -- "$@" |
-    while IFS= read -r -d '' f; do [ -e "$f" ] && printf '%s\0' "$f"; done)
+  local names=() pattern
+  for pattern in "$@"; do names+=(-o -name "$pattern"); done
+  (cd "$root" && find $(ls -d awq examples 2>/dev/null) -type f \( "${names[@]:1}" \) -print0)
 }

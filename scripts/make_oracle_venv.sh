@@ -23,20 +23,27 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 pip install --upgrade "setuptools==75.8.0" "wheel==0.45.1"
 pip install \
   "torch==2.6.0" "transformers==4.51.3" "tokenizers==0.21.4" "huggingface_hub==0.34.4" \
-  "safetensors==0.5.3" "numpy==2.2.6" "compressed-tensors==0.13.0" "loguru==0.7.3" "jinja2==3.1.6" \
+  "safetensors==0.5.3" "numpy==2.2.6" "jinja2==3.1.6" "pydantic==2.11.7" "loguru==0.7.3" \
   "accelerate==1.6.0" "datasets==3.5.0" "pyarrow==19.0.1" "pandas==2.2.3" "zstandard==0.23.0"
-# The tiny checkpoints' goldens need a newer one beside it (tools/make_tiny.py puts it first): 4.51 takes
-# YaRN's original context from max_position_embeddings, knows no "truncate", and its eager attention
-# slides in every layer whatever max_window_layers says. 5.x computes what 4.57 does.
-pip install --no-deps --upgrade --target "$venv/transformers-4.57" "transformers==4.57.6" "tokenizers==0.22.1"
 # Its setup.py imports torch, hence no build isolation; its dependencies are the ones above.
 pip install --no-build-isolation --no-deps "autoawq==0.2.9"
+
+# All other tools use what lies in newer/ (tools/oracle_env.py puts it first). Transformers 4.51 takes YaRN's
+# original context from max_position_embeddings, knows no "truncate", and its eager attention slides in every
+# layer whatever max_window_layers says; 4.57 computes what 5 does. The first compressed-tensors that
+# decompresses zero points is 0.13, and it needs the newer Transformers.
+pip install --no-deps --upgrade --target "$venv/newer" \
+  "transformers==4.57.6" "tokenizers==0.22.1" "compressed-tensors==0.13.0"
 
 "$venv/bin/python" - <<'PY'
 import warnings
 warnings.showwarning = lambda *args, **kwargs: None  # AutoAWQ announces its deprecation on import
-import awq, compressed_tensors, tokenizers, torch, transformers
-print(f"torch {torch.__version__}, transformers {transformers.__version__}, tokenizers {tokenizers.__version__}, "
-      f"compressed-tensors {compressed_tensors.__version__}, autoawq {awq.__version__}")
+import awq, torch, transformers
+print(f"torch {torch.__version__}, autoawq {awq.__version__} with transformers {transformers.__version__}")
+PY
+PYTHONPATH="$venv/newer" "$venv/bin/python" - <<'PY'
+import compressed_tensors, tokenizers, transformers
+print(f"transformers {transformers.__version__}, tokenizers {tokenizers.__version__}, "
+      f"compressed-tensors {compressed_tensors.__version__}")
 PY
 echo "ready: $venv/bin/python"

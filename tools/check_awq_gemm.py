@@ -5,6 +5,7 @@
 
 Prints the JSON object of `awq eval`, so that the two can be compared. Independent of AutoAWQ and of our C++.
 """
+
 import json
 
 import numpy as np
@@ -38,11 +39,15 @@ def dequantize(name, qweight, qzeros, scales, group):
     return np.ascontiguousarray(((unpack(qweight) - zeros) * steps).T)
 
 
-def main():
-    args = oracle_eval.parser(__doc__).parse_args()
-    quantization = json.loads((args.model / "config.json").read_text())["quantization_config"]
-    assert quantization["quant_method"] == "awq" and quantization["version"].lower() == "gemm" and quantization["bits"] == 4, quantization
-    tensors, plain = oracle_eval.read_tensors(args.model), {}
+def read(folder):
+    """The checkpoint's tensors with every linear dequantized, by the names of the unquantized model."""
+    quantization = json.loads((folder / "config.json").read_text())["quantization_config"]
+    assert (
+        quantization["quant_method"] == "awq"
+        and quantization["version"].lower() == "gemm"
+        and quantization["bits"] == 4
+    ), quantization
+    tensors, plain = oracle_eval.read_tensors(folder), {}
     for name, tensor in tensors.items():
         module, _, part = name.rpartition(".")
         if part == "qweight":
@@ -50,7 +55,12 @@ def main():
             plain[f"{module}.weight"] = torch.from_numpy(dequantize(module, *parts, quantization["group_size"]))
         elif part not in ("qzeros", "scales"):
             plain[name] = tensor
-    oracle_eval.run(args, plain)
+    return plain
+
+
+def main():
+    args = oracle_eval.parser(__doc__).parse_args()
+    oracle_eval.run(args, read(args.model))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Lists how two checkpoint folders differ: config.json and generation_config.json field by field, tensors by name, type,
-shape and bytes, other files by presence. Standard library only.
+"""Lists how two checkpoint folders differ: config.json and generation_config.json field by field, tensors by name,
+type, shape and bytes, other files by presence. Standard library only.
 
     tools/compare_checkpoints.py OURS THEIRS         exit status 1 if they differ
 """
+
 import hashlib
 import json
 import pathlib
@@ -14,7 +15,9 @@ import sys
 def fields(value, path=""):
     """Leaves of a JSON value by path."""
     if isinstance(value, dict) and value:
-        return {k: v for key, child in value.items() for k, v in fields(child, f"{path}.{key}" if path else key).items()}
+        return {
+            k: v for key, child in value.items() for k, v in fields(child, f"{path}.{key}" if path else key).items()
+        }
     return {path: value}
 
 
@@ -26,7 +29,7 @@ def tensors(folder):
     for file in sorted(files):
         data = (folder / file).read_bytes()
         (length,) = struct.unpack_from("<Q", data)
-        header = json.loads(data[8:8 + length])
+        header = json.loads(data[8 : 8 + length])
         header.pop("__metadata__", None)
         for name, entry in header.items():
             begin, end = (8 + length + offset for offset in entry["data_offsets"])
@@ -48,24 +51,34 @@ def compare(title, ours, theirs, show=lambda v: json.dumps(v, ensure_ascii=False
     return len(lines)
 
 
+def read_fields(file):
+    return fields(json.loads(file.read_text())) if file.exists() else {}
+
+
+def layout(found):
+    return {name: entry[:2] for name, entry in found.items()}
+
+
+def listing(folder):
+    return {file.name: "" for file in folder.iterdir() if file.is_file()}
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     ours, theirs = map(pathlib.Path, sys.argv[1:])
     differences = 0
     for name in ("config.json", "generation_config.json"):
-        read = lambda folder: fields(json.loads((folder / name).read_text())) if (folder / name).exists() else {}
-        differences += compare(name, read(ours), read(theirs))
+        differences += compare(name, read_fields(ours / name), read_fields(theirs / name))
     a, b = tensors(ours), tensors(theirs)
-    layout = lambda found: {name: entry[:2] for name, entry in found.items()}
-    differences += compare("tensor names, types, shapes", layout(a), layout(b), lambda v: f"{v[0]} {list(v[1])}")
-    contents = lambda found: {name: entry[2] for name, entry in found.items() if name in a and name in b}
-    parts = {}
-    for name in contents(a):
-        parts.setdefault(name.rpartition(".")[2], []).append(a[name][2] == b[name][2])
-    print("equal bytes: " + ", ".join(f"{part} {sum(same)}/{len(same)}" for part, same in sorted(parts.items())))
-    listing = lambda folder: {f.name: "" for f in folder.iterdir() if f.is_file()}
-    differences += compare("files", listing(ours), listing(theirs), lambda v: "present")
+    differences += compare(
+        "tensor names, types, shapes", layout(a), layout(b), lambda entry: f"{entry[0]} {list(entry[1])}"
+    )
+    equal = {}
+    for name in a.keys() & b.keys():
+        equal.setdefault(name.rpartition(".")[2], []).append(a[name][2] == b[name][2])
+    print("equal bytes: " + ", ".join(f"{part} {sum(same)}/{len(same)}" for part, same in sorted(equal.items())))
+    differences += compare("files", listing(ours), listing(theirs), lambda _: "present")
     sys.exit(differences > 0)
 
 

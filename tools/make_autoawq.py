@@ -8,6 +8,7 @@ Beside the checkpoint it writes autoawq_choices.safetensors: per layer the chose
 20 losses of each search ("loss.<producer>") and the clipping thresholds ("clip.<linear>"), of which our parity mode
 must choose the same.
 """
+
 import argparse
 import json
 import pathlib
@@ -69,9 +70,9 @@ def read_calibration(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
+    parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--calib", required=True, help="JSONL with \"tokens\" or \"text\"")
+    parser.add_argument("--calib", required=True, help='JSONL with "tokens" or "text"')
     parser.add_argument("--max-calib-samples", type=int, default=128)
     parser.add_argument("--max-calib-seq-len", type=int, default=512)
     parser.add_argument("--group-size", type=int, default=128)
@@ -81,8 +82,9 @@ def main():
     args = parser.parse_args()
 
     dtype = "auto" if args.dtype == "auto" else getattr(torch, args.dtype)
-    model = AutoAWQForCausalLM.from_pretrained(args.model, torch_dtype=dtype, device_map="cpu")
-    tokenizer = AutoTokenizer.from_pretrained(args.model)
+    model = AutoAWQForCausalLM.from_pretrained(str(args.model), torch_dtype=dtype, device_map="cpu")
+    # A checkpoint without one can still be calibrated with token ids.
+    tokenizer = AutoTokenizer.from_pretrained(args.model) if (args.model / "tokenizer.json").exists() else None
     start = time.time()
     model.quantize(
         tokenizer,
@@ -97,7 +99,8 @@ def main():
     )
     seconds = time.time() - start
     model.save_quantized(str(args.out))
-    tokenizer.save_pretrained(args.out)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(args.out)
     save_file(CpuQuantizer.choices, args.out / "autoawq_choices.safetensors")
     print(json.dumps({"seconds": round(seconds, 1), "out": str(args.out), "threads": torch.get_num_threads()}))
 

@@ -7,19 +7,16 @@
 Each folder holds config.json, the weights, and golden.safetensors with, for each prompt i, tokens_i (I32 [T])
 and logits_i (F32 [T, V], every position, the whole prompt in one forward pass, eager attention).
 """
+
 import argparse
 import json
 import pathlib
 import shutil
-import sys
 import tempfile
 import zlib
 from dataclasses import dataclass, field
 
-_NEWER = pathlib.Path(sys.prefix) / "transformers-4.57"  # see scripts/make_oracle_venv.sh
-if _NEWER.is_dir():
-    sys.path.insert(0, str(_NEWER))
-
+import oracle_env  # noqa: F401 (first)
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
@@ -47,9 +44,18 @@ class Case:
 
 def common(**changes):
     shape = dict(
-        vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2,
-        tie_word_embeddings=False)
+        vocab_size=VOCAB,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        rms_norm_eps=1e-5,
+        bos_token_id=1,
+        eos_token_id=2,
+        tie_word_embeddings=False,
+    )
     return {**shape, **changes}
 
 
@@ -84,44 +90,65 @@ def cases():
         "llama_sharded": Case(llama(), shard_size="100KB"),
         # RoPE scaling
         "rope_linear": Case(llama(rope_scaling={"type": "linear", "factor": 4.0}), {"rope_scaling": None}, LONG),
-        "rope_dynamic": Case(llama(rope_scaling={"rope_type": "dynamic", "factor": 4.0}, **no_original),
-                             {"rope_scaling": None}, LONG),
+        "rope_dynamic": Case(
+            llama(rope_scaling={"rope_type": "dynamic", "factor": 4.0}, **no_original), {"rope_scaling": None}, LONG
+        ),
         "rope_yarn": scaled(yarn),
-        "rope_yarn_mscale": scaled({**yarn, "mscale": 0.8, "mscale_all_dim": 0.4, "beta_fast": 16.0, "beta_slow": 2.0},
-                                   {"rope_scaling": {**yarn, "original_max_position_embeddings": ORIGINAL}}),
-        "rope_yarn_factor": scaled({**yarn, "attention_factor": 1.4},
-                                   {"rope_scaling": {**yarn, "original_max_position_embeddings": ORIGINAL}}),
+        "rope_yarn_mscale": scaled(
+            {**yarn, "mscale": 0.8, "mscale_all_dim": 0.4, "beta_fast": 16.0, "beta_slow": 2.0},
+            {"rope_scaling": {**yarn, "original_max_position_embeddings": ORIGINAL}},
+        ),
+        "rope_yarn_factor": scaled(
+            {**yarn, "attention_factor": 1.4}, {"rope_scaling": {**yarn, "original_max_position_embeddings": ORIGINAL}}
+        ),
         "rope_yarn_no_truncate": scaled(
-            {**yarn, "truncate": False},
-            {"rope_scaling": {**yarn, "original_max_position_embeddings": ORIGINAL}}),
-        "rope_longrope": Case(llama(rope_scaling=longrope, original_max_position_embeddings=ORIGINAL),
-                              {"rope_scaling": None}, LONG),
-        "rope_longrope_factor": Case(llama(rope_scaling={**longrope, "factor": 8.0, "attention_factor": 1.2}, **no_original),
-                                     {"rope_scaling": {**longrope, "factor": 8.0}}, LONG),
-        "rope_llama3": scaled({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0},
-                              rope_theta=500000.0),
+            {**yarn, "truncate": False}, {"rope_scaling": {**yarn, "original_max_position_embeddings": ORIGINAL}}
+        ),
+        "rope_longrope": Case(
+            llama(rope_scaling=longrope, original_max_position_embeddings=ORIGINAL), {"rope_scaling": None}, LONG
+        ),
+        "rope_longrope_factor": Case(
+            llama(rope_scaling={**longrope, "factor": 8.0, "attention_factor": 1.2}, **no_original),
+            {"rope_scaling": {**longrope, "factor": 8.0}},
+            LONG,
+        ),
+        "rope_llama3": scaled(
+            {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}, rope_theta=500000.0
+        ),
         # Mistral, Qwen
         "mistral_full": Case(MistralConfig(**common(), sliding_window=None, head_dim=32)),
-        "mistral_window": Case(MistralConfig(**common(num_hidden_layers=3), sliding_window=8),
-                               {"sliding_window": 9}, LONG),
+        "mistral_window": Case(
+            MistralConfig(**common(num_hidden_layers=3), sliding_window=8), {"sliding_window": 9}, LONG
+        ),
         "qwen2": Case(Qwen2Config(**common(rms_norm_eps=1e-6), rope_theta=1e6), {"rope_theta": 1e4}),
         "qwen2_tied": Case(Qwen2Config(**common(tie_word_embeddings=True), rope_theta=1e6)),
         "qwen2_window": Case(
             Qwen2Config(**common(num_hidden_layers=3), use_sliding_window=True, sliding_window=8, max_window_layers=1),
-            {"layer_types": ["sliding_attention"] * 3}, omit="layer_types"),
+            {"layer_types": ["sliding_attention"] * 3},
+            omit="layer_types",
+        ),
         "qwen3": Case(Qwen3Config(**common(rms_norm_eps=1e-6), head_dim=32, rope_theta=1e6)),
         "qwen3_bias_tied": Case(Qwen3Config(**common(tie_word_embeddings=True), head_dim=24, attention_bias=True)),
         "qwen3_window": Case(
-            Qwen3Config(**common(num_hidden_layers=3), head_dim=16, use_sliding_window=True, sliding_window=8,
-                        max_window_layers=2),
-            {"layer_types": ["full_attention"] * 3}),
+            Qwen3Config(
+                **common(num_hidden_layers=3),
+                head_dim=16,
+                use_sliding_window=True,
+                sliding_window=8,
+                max_window_layers=2,
+            ),
+            {"layer_types": ["full_attention"] * 3},
+        ),
     }
 
 
 def fill(model, case, seed):
     """Weights with some life in them: peaked attention, uneven norms, biases, logits that differ by several."""
     generator = torch.Generator().manual_seed(seed)
-    randn = lambda shape: torch.randn(shape, generator=generator)
+
+    def randn(shape):
+        return torch.randn(shape, generator=generator)
+
     with torch.no_grad():
         for name, p in model.named_parameters():
             if "norm" in name:
@@ -145,7 +172,8 @@ def logits(folder, tokens, changes):
     """From a model loaded anew: dynamic RoPE keeps state from one prompt to the next."""
     config = transformers.AutoConfig.from_pretrained(folder, **changes)
     model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, config=config, torch_dtype=torch.float32, attn_implementation="eager").eval()
+        folder, config=config, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
     with torch.no_grad():
         return model(tokens[None], use_cache=False).logits[0].contiguous()
 

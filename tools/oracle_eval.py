@@ -3,14 +3,13 @@
 Windows and figures are those of `awq eval`: BOS windows hold window - 1 text tokens behind BOS, all of them scored, the
 last window may be short; plain windows hold `window` text tokens, the first is not scored, a short last one is dropped.
 """
+
 import argparse
 import json
 import pathlib
 import time
-import warnings
 
-warnings.showwarning = lambda *args, **kwargs: None
-
+import oracle_env  # noqa: F401 (first)
 import numpy as np
 import torch
 import transformers
@@ -33,7 +32,9 @@ def read_tensors(folder):
     for file in files:
         tensors.update(load_file(folder / file))
     if index.exists():
-        assert tensors.keys() == weight_map.keys(), "model.safetensors.index.json names other tensors than the shards hold"
+        assert tensors.keys() == weight_map.keys(), (
+            "model.safetensors.index.json names other tensors than the shards hold"
+        )
     return tensors
 
 
@@ -46,7 +47,7 @@ def plain_config(folder):
 
 def build(folder, tensors):
     """The folder's model in f32 with these tensors as its weights; every one of them must have its place."""
-    model = AutoModelForCausalLM.from_config(plain_config(folder), torch_dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(plain_config(folder), dtype=torch.float32)
     missing, unexpected = model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
     tied = set(model._tied_weights_keys or ()) if model.config.tie_word_embeddings else set()
     assert not unexpected and set(missing) <= tied, f"missing {missing}, unexpected {unexpected}"
@@ -55,13 +56,13 @@ def build(folder, tensors):
 
 
 def windows(ids, bos, window):
-    """(inputs, number of leading positions whose target is scored from) pairs: logits[j] predicts inputs[j + 1]."""
+    """Lists of input ids; all but the first of a window are scored."""
     if bos is not None:
         for i in range(0, len(ids), window - 1):
-            yield [bos] + ids[i:i + window - 1]
+            yield [bos] + ids[i : i + window - 1]
     else:
         for i in range(0, len(ids) - window + 1, window):
-            yield ids[i:i + window]
+            yield ids[i : i + window]
 
 
 @torch.no_grad()
@@ -80,8 +81,13 @@ def evaluate(model, windows, reference=None):
     result = {"perplexity": float(np.exp(nll / tokens)), "tokens": tokens, "seconds": round(time.time() - start, 1)}
     if reference is not None:
         kld = np.concatenate(klds)
-        result.update(kld_mean=float(kld.mean()), kld_median=float(np.median(kld)), kld_p99=float(np.quantile(kld, 0.99)),
-                      kld_p999=float(np.quantile(kld, 0.999)), top1=same / tokens)
+        result.update(
+            kld_mean=float(kld.mean()),
+            kld_median=float(np.median(kld)),
+            kld_p99=float(np.quantile(kld, 0.99)),
+            kld_p999=float(np.quantile(kld, 0.999)),
+            top1=same / tokens,
+        )
     return result
 
 
@@ -92,7 +98,9 @@ def parser(description):
     p.add_argument("--window", type=int, default=1024)
     p.add_argument("--no-bos", action="store_true")
     p.add_argument("--max-windows", type=int)
-    p.add_argument("--against", type=pathlib.Path, help="checkpoint in 16 or 32 bits: adds KL divergence and top-1 agreement")
+    p.add_argument(
+        "--against", type=pathlib.Path, help="checkpoint in 16 or 32 bits: adds KL divergence and top-1 agreement"
+    )
     p.add_argument("--write", type=pathlib.Path, help="writes the dequantized weights here as an f32 checkpoint")
     p.add_argument("--ids", help="comma-separated token ids: prints the ten best next tokens with their logits")
     return p
@@ -103,9 +111,11 @@ def run(args, tensors):
     model = build(args.model, tensors)
     if args.write:
         args.write.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.float().contiguous() for k, v in tensors.items()}, args.write / "model.safetensors", {"format": "pt"})
+        save_file(
+            {k: v.float().contiguous() for k, v in tensors.items()}, args.write / "model.safetensors", {"format": "pt"}
+        )
         config = plain_config(args.model)
-        config.torch_dtype = torch.float32
+        config.dtype = torch.float32
         config.save_pretrained(args.write)
         for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"):
             if (args.model / name).exists():
@@ -120,5 +130,5 @@ def run(args, tensors):
         ids = tokenizer.encode(open(args.text, encoding="utf-8").read(), add_special_tokens=False)
         bos = None if args.no_bos else tokenizer.bos_token_id
         reference = build(args.against, read_tensors(args.against)) if args.against else None
-        chosen = list(windows(ids, bos, args.window))[:args.max_windows]
+        chosen = list(windows(ids, bos, args.window))[: args.max_windows]
         print(json.dumps(evaluate(model, chosen, reference)))

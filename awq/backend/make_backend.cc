@@ -1,5 +1,6 @@
 #include "awq/backend/make_backend.h"
 
+#include "awq/backend/cpu/cpu_backend.h"
 #include "awq/backend/ref/ref_backend.h"
 #ifdef AWQ_WITH_CUDA
 #include "awq/backend/cuda/cuda_backend.h"
@@ -20,9 +21,18 @@ std::unique_ptr<Backend> MakeCuda() {
 }  // namespace
 
 std::unique_ptr<Backend> MakeBackend(std::string_view name, int threads) {
-  static_cast<void>(threads);
   if (name == "ref") return std::make_unique<RefBackend>();
   if (name == "cuda") return MakeCuda();
+#ifdef AWQ_WITH_CUDA
+  if (name == "auto") {
+    try {
+      return MakeCuda();
+    } catch (const Error&) {
+      // No device answers: the CPU it is.
+    }
+  }
+#endif
+  if (name == "cpu" || name == "auto") return std::make_unique<cpu::CpuBackend>(threads);
   Fail(ErrorCode::kInvalidArgument, "backend \"", name, "\": expected auto, cpu, cuda or ref");
 }
 

@@ -1,1 +1,34 @@
+// Conformance: one table of op cases that every backend must answer as `ref` does. Tests compare, and
+// benchmarks time, the same calls.
 #pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "awq/ops/backend.h"
+
+namespace awq {
+
+// A case set up on one backend: its inputs are on the device, its weights are prepared.
+struct OpRun {
+  std::function<void()> call;                  // once for a result; more often to time it
+  std::function<std::vector<float>()> result;  // what the op wrote, gaps between strided rows included
+};
+
+struct OpCase {
+  std::string name;   // "linear_q4/m1_n768_k768_g128_asym"; the part before '/' is the op
+  double tolerance;   // largest normalised mean square error against ref
+  std::function<OpRun(Backend&)> make;
+};
+
+// All cases for activations of type `act` (F32, BF16 or F16). Inputs depend on the name alone.
+std::vector<OpCase> ConformanceCases(DType act);
+
+// Σ (found - expected)² / Σ expected²; infinite when sizes differ or something is not finite.
+double NormalizedError(const std::vector<float>& found, const std::vector<float>& expected);
+
+// Runs the case on both and returns NormalizedError.
+double RunConformance(Backend& tested, Backend& ref, const OpCase& op_case);
+
+}  // namespace awq

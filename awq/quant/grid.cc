@@ -76,19 +76,19 @@ Grid FitGrid(const GridRule& rule, float lo, float hi) {
 }
 
 void RoundToGrid(const Grid& grid, const float* from, float* to, int64_t n) {
-  const float inverse = 1.0f / grid.scale;
   const float lowest = -grid.zero;
   const float highest = grid.max_code - grid.zero;
   for (int64_t i = 0; i < n; ++i) {
-    // Clamped before rounding, which gives the same code and keeps the rounder in its range.
-    const float x = std::min(std::max(from[i] * inverse, lowest), highest);
+    // Divided, not multiplied by the inverse: the end of a symmetric range always lies half way between
+    // two codes. Clamped before rounding, which gives the same code and keeps the rounder in its range.
+    const float x = std::min(std::max(from[i] / grid.scale, lowest), highest);
     to[i] = RoundEven(x) * grid.scale;
   }
 }
 
 int CodeOf(const GridRule& rule, const Grid& grid, float value) {
   const float steps = rule.f16_arithmetic ? RoundToF16(RoundToF16(value) / grid.scale)
-                                          : value * (1.0f / grid.scale);
+                                          : value / grid.scale;
   const float code = std::clamp(steps, -grid.zero - 1, grid.max_code - grid.zero + 1);
   return static_cast<int>(std::clamp(RoundEven(code) + grid.zero, 0.0f, grid.max_code));
 }

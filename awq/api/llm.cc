@@ -1,0 +1,208 @@
+#include "awq/api/llm.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <utility>
+
+#include "awq/api/generation_config.h"
+#include "awq/api/loading.h"
+#include "awq/backend/make_backend.h"
+#include "awq/nn/causal_lm.h"
+#include "awq/runtime/generator.h"
+#include "awq/text/chat_template.h"
+
+namespace awq {
+namespace {
+
+constexpr int64_t kDefaultMaxTokens = 512;
+
+using Clock = std::chrono::steady_clock;
+
+double Seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+std::string FinishName(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+  }
+  return "";
+}
+
+SamplingParams ResolveSampling(const GenerateOptions& o, const GenerationConfig& config) {
+  SamplingParams out;
+  const bool samples = config.do_sample || o.top_k || o.top_p || o.min_p;
+  out.temperature = o.temperature.value_or(samples ? config.temperature.value_or(1.0) : 0.0);
+  out.top_k = o.top_k.value_or(config.top_k.value_or(0));
+  out.top_p = o.top_p.value_or(config.top_p.value_or(1.0));
+  out.min_p = o.min_p.value_or(config.min_p.value_or(0.0));
+  out.repetition_penalty = o.repetition_penalty.value_or(config.repetition_penalty.value_or(1.0));
+  out.presence_penalty = o.presence_penalty;
+  out.frequency_penalty = o.frequency_penalty;
+  out.seed = o.seed ? *o.seed : std::random_device()();
+  return out;
+}
+
+int64_t ResolveContext(int64_t wanted, int64_t trained) {
+  AWQ_CHECK(wanted >= 0 && wanted <= trained, kInvalidArgument, "context: expected at most ", trained,
+            " tokens, as config.json's max_position_embeddings says, found ", wanted);
+  return wanted == 0 ? trained : wanted;
+}
+
+}  // namespace
+
+class Llm::Impl {
+ public:
+  Impl(const std::filesystem::path& folder, const LlmOptions& options)
+      : source_(OpenModel(folder)),
+        tokenizer_(Tokenizer::Load(folder)),
+        template_(ChatTemplate::Load(folder)),
+        config_(ReadGenerationConfig(folder, source_.checkpoint().config())),
+        backend_(MakeBackend(options.device, options.threads)),
+        act_(ActivationType(options.dtype, backend_->Info(), false)),
+        device_(backend_->Info().device),
+        context_(ResolveContext(options.context, source_.spec().context)),
+        model_(*backend_, source_) {}
+
+  GenerateResult Generate(std::vector<int32_t> prompt, const GenerateOptions& options,
+                          const GenerateCallbacks& callbacks) {
+    const auto prompt_tokens = static_cast<int64_t>(prompt.size());
+    const int64_t left = context_ - prompt_tokens;
+    AWQ_CHECK(left > 0, kInvalidArgument, "the prompt has ", prompt_tokens,
+              " tokens, which leaves no room for an answer in the context of ", context_, " tokens");
+    Request request;
+    request.prompt = std::move(prompt);
+    request.sampling = ResolveSampling(options, config_);
+    request.max_tokens = options.max_tokens.value_or(std::min(kDefaultMaxTokens, left));
+    request.stop = options.stop;
+    request.stop_ids = config_.eos_ids;
+    request.ignore_eos = options.ignore_eos;
+    if (left >= request.max_tokens) MakeRoom(prompt_tokens + request.max_tokens);
+    GenerateResult result;
+    result.prompt_tokens = prompt_tokens;
+    result.seed = request.sampling.seed;
+    // A request that is refused changes nothing; a step that fails leaves a cache of unknown content.
+    const int64_t id = Room().Submit(std::move(request));
+    result.reused_tokens = generator_->reused_tokens(id);
+    try {
+      Drive(id, callbacks, result);
+    } catch (...) {
+      generator_.reset();
+      throw;
+    }
+    return result;
+  }
+
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const ChatTemplate* chat_template() const { return template_.get(); }
+  const std::string& device() const { return device_; }
+  int64_t context() const { return context_; }
+  int64_t vocabulary() const { return source_.spec().vocab; }
+
+ private:
+  // A generator whose cache holds `tokens`: a larger one is made when it must be, without the old content.
+  void MakeRoom(int64_t tokens) {
+    if (generator_ && generator_->cache().capacity() >= tokens) return;
+    generator_.reset();
+    const int64_t capacity = std::min(context_, std::max<int64_t>(2 * tokens, 1024));
+    generator_ = std::make_unique<Generator>(
+        *backend_, model_, *tokenizer_,
+        GeneratorOptions{.context = context_, .capacity = capacity, .act = act_});
+  }
+  Generator& Room() {
+    if (!generator_) MakeRoom(1);
+    return *generator_;
+  }
+
+  void Drive(int64_t id, const GenerateCallbacks& callbacks, GenerateResult& result) {
+    const auto start = Clock::now();
+    auto first = start;
+    const auto take = [&](const StepOutput& out) {
+      if (out.token) {
+        if (result.tokens.empty()) first = Clock::now();
+        result.tokens.push_back(*out.token);
+      }
+      result.text += out.text;
+      if (out.finish) result.finish_reason = FinishName(*out.finish);
+      if (callbacks.on_text && !out.text.empty()) callbacks.on_text(out.text);
+    };
+    while (!generator_->idle()) {
+      if (callbacks.cancelled && callbacks.cancelled()) {
+        take(generator_->Cancel(id));
+        break;
+      }
+      for (const StepOutput& out : generator_->Step()) take(out);
+    }
+    const auto end = Clock::now();
+    if (result.tokens.empty()) first = end;
+    result.prefill_seconds = Seconds(start, first);
+    result.decode_seconds = Seconds(first, end);
+  }
+
+  WeightSource source_;
+  std::unique_ptr<const Tokenizer> tokenizer_;
+  std::unique_ptr<const ChatTemplate> template_;
+  GenerationConfig config_;
+  std::unique_ptr<Backend> backend_;
+  DType act_;
+  std::string device_;
+  int64_t context_;
+  CausalLm model_;
+  std::unique_ptr<Generator> generator_;
+};
+
+Llm::Llm(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Llm::~Llm() = default;
+Llm::Llm(Llm&&) noexcept = default;
+Llm& Llm::operator=(Llm&&) noexcept = default;
+
+Llm Llm::Load(const std::filesystem::path& model, const LlmOptions& options) {
+  return Llm(std::make_unique<Impl>(model, options));
+}
+
+GenerateResult Llm::Generate(std::string_view prompt, const GenerateOptions& options,
+                             const GenerateCallbacks& callbacks) {
+  return impl_->Generate(Encode(prompt), options, callbacks);
+}
+
+GenerateResult Llm::Generate(const std::vector<int32_t>& prompt, const GenerateOptions& options,
+                             const GenerateCallbacks& callbacks) {
+  return impl_->Generate(prompt, options, callbacks);
+}
+
+GenerateResult Llm::Chat(const std::vector<Message>& messages, const GenerateOptions& options,
+                         const GenerateCallbacks& callbacks) {
+  // The template writes BOS itself.
+  return impl_->Generate(Encode(ApplyChatTemplate(messages), false), options, callbacks);
+}
+
+bool Llm::has_chat_template() const { return impl_->chat_template() != nullptr; }
+
+std::string Llm::ApplyChatTemplate(const std::vector<Message>& messages) const {
+  AWQ_CHECK(has_chat_template(), kUnsupported,
+            "the model has no chat template (chat_template.jinja, or chat_template in "
+            "tokenizer_config.json); give it a plain prompt");
+  std::vector<ChatMessage> out;
+  for (const Message& m : messages) out.push_back({m.role, m.content});
+  return impl_->chat_template()->Render(out, true);
+}
+
+std::vector<int32_t> Llm::Encode(std::string_view text, bool special) const {
+  return impl_->tokenizer().Encode(text, special);
+}
+
+std::string Llm::Decode(const std::vector<int32_t>& tokens, bool skip_special) const {
+  return impl_->tokenizer().Decode(tokens, skip_special);
+}
+
+int64_t Llm::context() const { return impl_->context(); }
+int64_t Llm::vocabulary() const { return impl_->vocabulary(); }
+const std::string& Llm::device() const { return impl_->device(); }
+
+}  // namespace awq

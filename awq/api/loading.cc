@@ -1,0 +1,28 @@
+#include "awq/api/loading.h"
+
+#include "awq/base/error.h"
+#include "awq/model/arch.h"
+
+namespace awq {
+
+WeightSource OpenModel(const std::filesystem::path& folder) {
+  const auto checkpoint = Checkpoint::Open(folder);
+  return WeightSource(checkpoint, ReadModel(checkpoint->config()));
+}
+
+DType ActivationType(std::string_view name, const BackendInfo& device, bool exact) {
+  if (name == "auto") return exact && device.name != "cuda" ? DType::kF32 : device.activation;
+  if (name == "f32") return DType::kF32;
+  if (name == "bf16") return DType::kBF16;
+  if (name == "f16") return DType::kF16;
+  Fail(ErrorCode::kInvalidArgument, "dtype: expected auto, f32, bf16 or f16, found \"", name, "\"");
+}
+
+std::optional<TokenId> PrefixToken(const Tokenizer& tokenizer) {
+  const auto with = tokenizer.Encode("a", true);
+  const auto without = tokenizer.Encode("a", false);
+  if (with.size() <= without.size() || with.front() == without.front()) return std::nullopt;
+  return with.front();
+}
+
+}  // namespace awq

@@ -1,0 +1,26 @@
+// Internal to api: what every verb that runs a model does first.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "awq/checkpoint/weights.h"
+#include "awq/ops/backend.h"
+#include "awq/text/tokenizer.h"
+
+namespace awq {
+
+// Opens the checkpoint and reads its specification.
+WeightSource OpenModel(const std::filesystem::path& folder);
+
+// "f32", "bf16", "f16" or "auto": what the device computes fastest in, or, when `exact`, F32 on hosts.
+// Throws kInvalidArgument listing the names.
+DType ActivationType(std::string_view name, const BackendInfo& device, bool exact);
+
+// The token that the tokenizer puts in front of a text, if it does.
+std::optional<TokenId> PrefixToken(const Tokenizer& tokenizer);
+
+}  // namespace awq

@@ -1,0 +1,7 @@
+#include "awq/api/version.h"
+
+namespace awq {
+
+std::string_view Version() { return AWQ_VERSION; }
+
+}  // namespace awq

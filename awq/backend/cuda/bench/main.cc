@@ -1,0 +1,101 @@
+// awq_cuda_bench: checks and times the CUDA kernels without an engine.
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "awq/backend/cuda/bench/timing.h"
+#include "awq/backend/cuda/bench/verify.h"
+#include "awq/backend/cuda/cuda_check.h"
+
+namespace awq::cuda {
+namespace {
+
+constexpr const char* kUsage =
+    "usage: awq_cuda_bench verify [--small]\n"
+    "       awq_cuda_bench bench [--bf16] [--date YYYY-MM-DD] [--json FILE]\n"
+    "       awq_cuda_bench sweep\n";
+
+const std::vector<LayerShape> kLayers = {{"qkv8b", 6144, 4096},
+                                         {"o8b", 4096, 4096},
+                                         {"gateup8b", 28672, 4096},
+                                         {"down8b", 4096, 14336}};
+
+std::string Option(int argc, char** argv, const char* name) {
+  for (int i = 2; i + 1 < argc; ++i) {
+    if (std::strcmp(argv[i], name) == 0) return argv[i + 1];
+  }
+  return "";
+}
+bool Flag(int argc, char** argv, const char* name) {
+  for (int i = 2; i < argc; ++i) {
+    if (std::strcmp(argv[i], name) == 0) return true;
+  }
+  return false;
+}
+
+void WriteJson(const std::string& path, const std::string& gpu, const std::string& date,
+               const Ceilings& ceilings, const std::vector<Measurement>& measurements) {
+  nlohmann::ordered_json out;
+  out["gpu"] = gpu;
+  out["date"] = date;
+  out["read_tbps"] = ceilings.read_tbps;
+  out["fp16_tflops"] = ceilings.fp16_tflops;
+  for (const Measurement& m : measurements) {
+    out["measurements"].push_back({{"name", m.name},
+                                   {"shape", {m.n, m.k}},
+                                   {"m", m.m},
+                                   {"median", m.time.median_us},
+                                   {"spread", {m.time.min_us, m.time.max_us}},
+                                   {"unit", "us"},
+                                   {"limit", m.limit_us},
+                                   {"baseline", "cublas_fp16"},
+                                   {"baseline_median", m.baseline.median_us}});
+  }
+  std::ofstream file(path);
+  file << out.dump(1) << "\n";
+  AWQ_CHECK(file.good(), kIo, path, ": cannot write");
+}
+
+int Run(int argc, char** argv) {
+  const std::string mode = argc > 1 ? argv[1] : "";
+  if (mode != "verify" && mode != "bench" && mode != "sweep") {
+    std::fputs(kUsage, stderr);
+    return 2;
+  }
+  cudaDeviceProp properties;
+  AWQ_CUDA(cudaGetDeviceProperties(&properties, 0));
+  const DeviceLimits device = ReadDeviceLimits(0);
+  std::printf("%s, sm_%d, %d SMs, L2 %d MB, clusters of 2/4/8 at once: %d/%d/%d\n", properties.name,
+              device.arch, device.sms, properties.l2CacheSize >> 20, device.clusters_of[2],
+              device.clusters_of[4], device.clusters_of[8]);
+  if (mode == "verify") return VerifyAll(device, Flag(argc, argv, "--small")) == 0 ? 0 : 1;
+  const Ceilings ceilings = MeasureCeilings();
+  std::printf("read %.2f TB/s, cuBLAS fp16 %.0f TFLOP/s\n", ceilings.read_tbps, ceilings.fp16_tflops);
+  if (mode == "sweep") {
+    SweepStream(device, ceilings, kLayers, {1, 4, 8, 16, 32, 64, 128});
+    return 0;
+  }
+  const auto measurements = TimeLinears(device, ceilings, kLayers, {1, 2, 4, 8, 16, 32, 64, 128},
+                                        Flag(argc, argv, "--bf16"));
+  const std::string path = Option(argc, argv, "--json");
+  if (!path.empty()) {
+    WriteJson(path, properties.name, Option(argc, argv, "--date"), ceilings, measurements);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace awq::cuda
+
+int main(int argc, char** argv) {
+  try {
+    return awq::cuda::Run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "awq_cuda_bench: %s\n", error.what());
+    return 1;
+  }
+}

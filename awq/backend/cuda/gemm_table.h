@@ -1,0 +1,62 @@
+// The table of W4 linear kernels: what each can do, and how it is launched.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "awq/backend/cuda/layout.h"
+#include "awq/base/dtype.h"
+
+namespace awq::cuda {
+
+// What a plan needs to know of a GPU; read once.
+struct DeviceLimits {
+  int arch = 0;                // 80, 86, 89, 90, …
+  int sms = 0;
+  int shared_per_block = 0;    // bytes a block may opt in to
+  int clusters_of[9] = {};     // clusters of 2, 4, 8 blocks that run at once, one block an SM; 0: none
+};
+DeviceLimits ReadDeviceLimits(int device);
+
+// y[M, N] = x[M, K] · Wᵀ + bias[N]; pointers on the device, strides in elements.
+struct LinearQ4 {
+  Q4Shape shape;
+  const uint8_t* blocks = nullptr;  // layout.h
+  float scale = 1.0f;               // multiplies every scale of the weight
+  int64_t m = 0;
+  DType act = DType::kF16;          // of x, F16 or BF16
+  DType out = DType::kF16;          // act or F32
+  const void* x = nullptr;
+  int64_t x_stride = 0;
+  const float* bias = nullptr;      // may be null
+  void* y = nullptr;
+  int64_t y_stride = 0;
+};
+
+struct LaunchContext {
+  cudaStream_t stream = nullptr;
+  // Programmatic dependent launch: the kernel starts while the previous one of the stream still runs,
+  // fetches weights, and waits before it reads x or writes y.
+  bool overlap = false;
+};
+
+struct GemmRow {
+  std::string_view name;
+  std::string_view layout;
+  // Whether it can, on this device.
+  bool (*supports)(const LinearQ4& problem, const DeviceLimits& device);
+  // Bytes of device memory it needs beside its arguments.
+  int64_t (*workspace)(const LinearQ4& problem, const DeviceLimits& device);
+  // Throws kDevice. Asynchronous.
+  void (*launch)(const LinearQ4& problem, const DeviceLimits& device, const LaunchContext& context);
+};
+
+// Every row, fastest first for the M it is meant for; the first that supports a problem serves it.
+std::span<const GemmRow> GemmTable();
+// Throws kUnsupported naming the problem when no row fits.
+const GemmRow& ChooseGemm(const LinearQ4& problem, const DeviceLimits& device);
+
+}  // namespace awq::cuda

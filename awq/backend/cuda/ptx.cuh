@@ -1,0 +1,153 @@
+// The instructions that C++ has no words for: mma, bulk copies, barriers, clusters, dependent launch.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#define AWQ_SM90 1
+#else
+#define AWQ_SM90 0
+#endif
+
+namespace awq::cuda {
+
+__device__ inline uint32_t SharedAddress(const void* p) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
+
+// (q & mask) | bits in one instruction.
+__device__ inline uint32_t AndOr(uint32_t q, uint32_t mask, uint32_t bits) {
+  uint32_t out;
+  asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(out) : "r"(q), "r"(mask), "r"(bits));
+  return out;
+}
+
+// d[16, 8] += a[16, 16] · b[16, 8]; f32 accumulate.
+template <typename T>
+__device__ inline void Mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
+template <>
+__device__ inline void Mma<__half>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+template <>
+__device__ inline void Mma<__nv_bfloat16>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                          uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// ---- mbarrier, bulk copy (sm_90)
+__device__ inline void BarrierInit(uint32_t bar, uint32_t count) {
+#if AWQ_SM90
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(bar), "r"(count) : "memory");
+#endif
+}
+// Makes initialised barriers visible to the copy engine.
+__device__ inline void BarrierInitFence() {
+#if AWQ_SM90
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+__device__ inline void BarrierExpect(uint32_t bar, uint32_t bytes) {
+#if AWQ_SM90
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(bar), "r"(bytes)
+               : "memory");
+#endif
+}
+__device__ inline void BarrierWait(uint32_t bar, uint32_t parity) {
+#if AWQ_SM90
+  asm volatile(
+      "{\n.reg .pred p;\nL%=:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n"
+      "@!p bra L%=;\n}" ::"r"(bar),
+      "r"(parity)
+      : "memory");
+#endif
+}
+__device__ inline uint64_t EvictFirstPolicy() {
+  uint64_t policy = 0;
+#if AWQ_SM90
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+#endif
+  return policy;
+}
+__device__ inline void BulkCopy(uint32_t to, const void* from, uint32_t bytes, uint32_t bar) {
+#if AWQ_SM90
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(bar)
+      : "memory");
+#endif
+}
+__device__ inline void BulkCopyStream(uint32_t to, const void* from, uint32_t bytes, uint32_t bar,
+                                      uint64_t policy) {
+#if AWQ_SM90
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, "
+      "[%3], %4;" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(bar), "l"(policy)
+      : "memory");
+#endif
+}
+
+// ---- cp.async (sm_80)
+__device__ inline void AsyncCopy16(uint32_t to, const void* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+__device__ inline void AsyncCommit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int kPending>
+__device__ inline void AsyncWait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+// ---- clusters (sm_90); a launch without a cluster is a cluster of one block
+__device__ inline uint32_t ClusterRank() {
+  uint32_t rank = 0;
+#if AWQ_SM90
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+#endif
+  return rank;
+}
+__device__ inline void ClusterArrive() {
+#if AWQ_SM90
+  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+#endif
+}
+__device__ inline void ClusterWait() {
+#if AWQ_SM90
+  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+// Stores into the shared memory of the block `rank` of this cluster, at this block's address `at`.
+__device__ inline void ClusterStore(uint32_t at, uint32_t rank, const float (&v)[4]) {
+#if AWQ_SM90
+  asm volatile(
+      "{\n.reg .b32 a;\nmapa.shared::cluster.u32 a, %0, %1;\n"
+      "st.shared::cluster.v4.f32 [a], {%2,%3,%4,%5};\n}" ::"r"(at),
+      "r"(rank), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
+      : "memory");
+#endif
+}
+
+// ---- programmatic dependent launch (sm_90; no effect in an ordinary launch)
+__device__ inline void AllowNextKernel() {
+#if AWQ_SM90
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+__device__ inline void WaitForPreviousKernel() {
+#if AWQ_SM90
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+}  // namespace awq::cuda
