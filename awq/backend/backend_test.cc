@@ -1,6 +1,9 @@
 // Every instruction set of the CPU backend against ref, on the conformance cases.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "awq/backend/make_backend.h"
@@ -36,19 +39,88 @@ TEST_P(CpuConformance, AnswersAsRef) {
 
 std::vector<std::string> Ops() {
   std::set<std::string> ops;
-  for (const OpCase& c : ConformanceCases(DType::kF32)) ops.insert(c.name.substr(0, c.name.find('/')));
+  for (const OpCase& c : ConformanceCases(DType::kF32))
+    ops.insert(c.name.substr(0, c.name.find('/')));
   return {ops.begin(), ops.end()};
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Targets, CpuConformance,
-    testing::Combine(testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
-                     testing::Values(DType::kF32, DType::kBF16, DType::kF16),
-                     testing::ValuesIn(Ops())),
-    [](const testing::TestParamInfo<Param>& info) {
-      return Cat(hwy::TargetName(std::get<0>(info.param)), "_", NameOf(std::get<1>(info.param)), "_",
-                 std::get<2>(info.param));
-    });
+// Those of this machine, and the one compiled without any.
+std::vector<int64_t> Targets() {
+  std::vector<int64_t> targets = hwy::SupportedAndGeneratedTargets();
+  if (std::find(targets.begin(), targets.end(), HWY_STATIC_TARGET) == targets.end()) {
+    targets.push_back(HWY_STATIC_TARGET);
+  }
+  return targets;
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, CpuConformance,
+                         testing::Combine(testing::ValuesIn(Targets()),
+                                          testing::Values(DType::kF32, DType::kBF16, DType::kF16),
+                                          testing::ValuesIn(Ops())),
+                         [](const testing::TestParamInfo<Param>& info) {
+                           return Cat(hwy::TargetName(std::get<0>(info.param)), "_",
+                                      NameOf(std::get<1>(info.param)), "_",
+                                      std::get<2>(info.param));
+                         });
+
+TEST(CpuBackendTest, LetsNansAndInfinitiesThrough) {
+  const auto cpu = MakeBackend("cpu", 1);
+  const QuantizedWeight w = MakeQuantizedWeight({.bits = 4, .group = 32}, 3, 64, DType::kF32);
+  std::fill_n(w.scales.As<float>(), 6, 1.0f);
+  const auto packed = cpu->PrepareQuantized(w);
+  for (float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (int64_t m : {1, 20}) {
+      const Tensor x = MakeTensor(DType::kF32, {m, 64});
+      const Tensor y = MakeTensor(DType::kF32, {m, 3});
+      x.As<float>()[37] = bad;
+      cpu->Linear(*packed, x.view(), {}, y.view());
+      EXPECT_FALSE(std::isfinite(y.As<float>()[0])) << m;
+      if (m > 1) {
+        EXPECT_EQ(y.As<float>()[3], 0);
+      }
+    }
+  }
+}
+
+TEST(CpuBackendTest, MassiveActivationsKeepTheirNeighbours) {
+  // One channel a thousand times the others, as at the first token of many models.
+  const auto cpu = MakeBackend("cpu", 1);
+  const auto ref = MakeBackend("ref");
+  QuantizedWeight w = MakeQuantizedWeight({.bits = 4, .group = 128}, 1, 128, DType::kF32);
+  w.scales.As<float>()[0] = 1.0f;
+  for (int64_t k = 1; k < 128; ++k) SetCode(w, 0, k, static_cast<int>(k * 7 % 16));
+  const Tensor x = MakeTensor(DType::kF32, {1, 128});
+  for (int64_t k = 0; k < 128; ++k)
+    x.As<float>()[k] = k == 0 ? 1000.0f : std::sin(static_cast<float>(k));
+  const Tensor y = MakeTensor(DType::kF32, {1, 1});
+  const Tensor expected = MakeTensor(DType::kF32, {1, 1});
+  cpu->Linear(*cpu->PrepareQuantized(w), x.view(), {}, y.view());
+  ref->Linear(*ref->PrepareQuantized(w), x.view(), {}, expected.view());
+  // The large channel meets a code of zero: what remains is the rounding of the small ones.
+  EXPECT_NEAR(y.As<float>()[0], expected.As<float>()[0], 0.01f * 8 * std::sqrt(128.0f));
+}
+
+TEST(CpuBackendTest, RefusesGroupsItCannotDo) {
+  const auto cpu = MakeBackend("cpu", 1);
+  const QuantizedWeight w = MakeQuantizedWeight({.bits = 4, .group = 12}, 4, 48, DType::kF16);
+  try {
+    cpu->PrepareQuantized(w);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kUnsupported);
+  }
+}
+
+TEST(CpuBackendTest, ChecksShapesAndTokens) {
+  const auto cpu = MakeBackend("cpu", 1);
+  const Tensor table = MakeTensor(DType::kF16, {4, 8});
+  const Tensor y = MakeTensor(DType::kF32, {1, 8});
+  const Tensor token = MakeTensor(DType::kI32, {1});
+  token.As<int32_t>()[0] = 4;
+  EXPECT_THROW(cpu->Embed(token.view(), table.view(), y.view()), Error);
+  EXPECT_THROW(cpu->Add(y.view(), table.view()), Error);
+}
 
 TEST(NormalizedErrorTest, SeesSizesAndNonsense) {
   EXPECT_EQ(NormalizedError({1, 2}, {1, 2}), 0);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,9 @@ namespace awq {
 // Immutable after opening.
 class Checkpoint : public TensorLookup {
  public:
-  // Throws kNotFound (folder, config.json, weights; `.bin` weights or a hub name get a message that says
-  // what to do), kCorrupt (index naming a missing shard or tensor), kUnsupported (FP8 and other types).
+  // Throws kNotFound (folder, config.json, weights; `.bin` weights or a hub name get a message that
+  // says what to do), kCorrupt (index naming a missing shard or tensor), kUnsupported (FP8 and
+  // other types).
   static std::shared_ptr<const Checkpoint> Open(const std::filesystem::path& folder);
 
   const std::filesystem::path& folder() const { return folder_; }
@@ -28,7 +30,8 @@ class Checkpoint : public TensorLookup {
   const PackFormat* format() const { return format_; }
   // Meaningful when format() is set.
   const QuantScheme& scheme() const { return scheme_; }
-  // Whether that module is stored quantized.
+  // Whether that module is stored quantized: the tensors decide before quantization_config does,
+  // since writers leave modules in 16 bits that they do not list.
   bool IsQuantized(const std::string& linear) const;
 
   Tensor Find(const std::string& name) const override;
@@ -39,7 +42,8 @@ class Checkpoint : public TensorLookup {
   // The file that holds a tensor.
   std::filesystem::path FileOf(const std::string& name) const;
   const std::vector<std::shared_ptr<const SafetensorsFile>>& files() const { return files_; }
-  // config.json's torch_dtype / dtype; F32 when absent and the weights are F32, else the weights' type.
+  // config.json's torch_dtype / dtype; F32 when absent and the weights are F32, else the weights'
+  // type.
   DType model_type() const { return model_type_; }
 
  private:
@@ -47,6 +51,13 @@ class Checkpoint : public TensorLookup {
       : folder_(std::move(folder)), config_(std::move(config)) {}
   std::filesystem::path folder_;
   Json config_;
+  void OpenFiles();
+  void OpenSharded();
+  void ReadQuantization();
+  void RefuseFp8() const;
+  DType FindModelType() const;
+
+  std::optional<Json> quantization_;
   const PackFormat* format_ = nullptr;
   QuantScheme scheme_;
   std::vector<std::shared_ptr<const SafetensorsFile>> files_;

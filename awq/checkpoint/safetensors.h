@@ -5,10 +5,12 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "awq/base/file.h"
 #include "awq/base/tensor.h"
+#include "awq/checkpoint/safetensors_header.h"
 
 namespace awq {
 
@@ -19,24 +21,23 @@ class SafetensorsFile {
   static std::shared_ptr<const SafetensorsFile> Open(const std::filesystem::path& file);
 
   // Sorted by position in the file.
-  const std::vector<std::string>& Names() const { return names_; }
-  bool Has(const std::string& name) const { return entries_.contains(name); }
-  // Shares the mapping. Throws kNotFound.
+  const std::vector<std::string>& Names() const { return header_.names; }
+  bool Has(const std::string& name) const { return header_.index.contains(name); }
+  // Shares the mapping, or copies where the file does not align the elements. Throws kNotFound, and
+  // kUnsupported for an element type or rank that exists on disk alone.
   Tensor Get(const std::string& name) const;
-  const std::map<std::string, std::string>& Metadata() const { return metadata_; }
+  // The element type as the file spells it, known or not. Throws kNotFound.
+  std::string_view TypeName(const std::string& name) const { return EntryOf(name).type; }
+  const std::map<std::string, std::string>& Metadata() const { return header_.metadata; }
   const std::filesystem::path& path() const { return file_->path(); }
 
  private:
-  struct Entry {
-    DType dtype;
-    Shape shape;
-    int64_t begin;  // bytes from the start of the file
-    int64_t end;
-  };
+  SafetensorsFile(std::shared_ptr<const MappedFile> file, SafetensorsHeader header)
+      : file_(std::move(file)), header_(std::move(header)) {}
+  const SafetensorsEntry& EntryOf(const std::string& name) const;
+
   std::shared_ptr<const MappedFile> file_;
-  std::map<std::string, Entry> entries_;
-  std::vector<std::string> names_;
-  std::map<std::string, std::string> metadata_;
+  SafetensorsHeader header_;
 };
 
 }  // namespace awq

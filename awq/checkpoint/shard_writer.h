@@ -42,8 +42,8 @@ class ShardWriter {
   int64_t max_shard_bytes_;
   std::map<std::string, std::string> metadata_;
   std::unique_ptr<Shard> current_;
-  std::vector<std::string> finished_;             // temporary file names, in order
-  std::map<std::string, size_t> shard_of_;        // tensor → index of its shard
+  std::vector<std::string> finished_;       // temporary file names, in order
+  std::map<std::string, size_t> shard_of_;  // tensor → index of its shard
   int64_t total_bytes_ = 0;
 };
 

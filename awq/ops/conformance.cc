@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -10,7 +11,8 @@
 namespace awq {
 namespace {
 
-// Inputs that are the same on every platform: splitmix64, and the sum of four uniforms as a bell curve.
+// Inputs that are the same on every platform: splitmix64, and the sum of four uniforms as a bell
+// curve.
 class Random {
  public:
   explicit Random(std::string_view seed) {
@@ -63,6 +65,10 @@ class Fixture {
     std::copy(values.begin(), values.end(), host.As<int32_t>());
     return Upload(host);
   }
+  std::span<const int32_t> Keep(std::vector<int32_t> values) {
+    ints_.push_back(std::move(values));
+    return ints_.back();
+  }
   PackedWeight& Keep(std::unique_ptr<PackedWeight> weight) {
     weights_.push_back(std::move(weight));
     return *weights_.back();
@@ -89,6 +95,7 @@ class Fixture {
   Random random_;
   std::vector<Tensor> tensors_;
   std::vector<std::unique_ptr<PackedWeight>> weights_;
+  std::deque<std::vector<int32_t>> ints_;
 };
 
 // What sets a case up: uploads, and returns the call and the tensor it writes.
@@ -102,8 +109,8 @@ class Table {
  public:
   explicit Table(DType act) : act_(act) {}
   DType act() const { return act_; }
-  // `exact` is the tolerance with F32 activations; 16-bit ones add the rounding of inputs inside and of
-  // the output: squares of 2^-9 and 2^-12, with room.
+  // `exact` is the tolerance with F32 activations; 16-bit ones add the rounding of inputs inside
+  // and of the output: squares of 2^-9 and 2^-12, with room.
   void Add(std::string name, double exact, Builder build, bool f32_only = false) {
     double tolerance = exact;
     if (!f32_only && act_ == DType::kBF16) tolerance = std::max(exact, 1e-5);
@@ -166,10 +173,9 @@ void AddDense(Table& table, DType type, const LinearCase& c) {
 void AddQuantized(Table& table, const QuantScheme& scheme, const LinearCase& c,
                   DType scale_type = DType::kF16) {
   const DType act = table.act();
-  const std::string name =
-      Cat("linear_q", scheme.bits, "/", Sizes(c), "_g",
-          scheme.group < 0 ? "row" : std::to_string(scheme.group), scheme.symmetric ? "_sym" : "_asym",
-          "_", NameOf(scale_type));
+  const std::string name = Cat("linear_q", scheme.bits, "/", Sizes(c), "_g",
+                               scheme.group < 0 ? "row" : std::to_string(scheme.group),
+                               scheme.symmetric ? "_sym" : "_asym", "_", NameOf(scale_type));
   table.Add(name, kRounded, [=](Fixture& f) {
     QuantizedWeight w = MakeQuantizedWeight(scheme, c.n, c.k, scale_type);
     const int64_t groups = scheme.Groups(c.k);
@@ -215,7 +221,8 @@ void AddLinears(Table& table) {
   for (int64_t group : {32, 128, -1}) {
     for (bool symmetric : {false, true}) {
       const QuantScheme s{.bits = 8, .group = group, .symmetric = symmetric};
-      for (int64_t m : {1, 3, 40}) AddQuantized(table, s, {.m = m, .n = 75, .k = 264, .bias = true});
+      for (int64_t m : {1, 3, 40})
+        AddQuantized(table, s, {.m = m, .n = 75, .k = 264, .bias = true});
     }
   }
   AddQuantized(table, g128, {.m = 800, .n = 40, .k = 128});
@@ -292,11 +299,13 @@ void AddRope(Table& table) {
     bool interleaved;
     float magnitude;
   };
-  for (const RopeCase& c : {RopeCase{5, 3, 64, 64, false, 1.0f}, RopeCase{33, 2, 128, 128, true, 1.0f},
-                            RopeCase{7, 4, 80, 32, false, 1.0f}, RopeCase{4, 1, 96, 48, true, 1.0f},
-                            RopeCase{3, 5, 24, 24, false, 1.25f}}) {
-    const std::string name = Cat("rope/t", c.tokens, "_h", c.heads, "_d", c.d, "_r", c.rotary,
-                                 c.interleaved ? "_interleaved" : "", c.magnitude != 1 ? "_yarn" : "");
+  for (const RopeCase& c :
+       {RopeCase{5, 3, 64, 64, false, 1.0f}, RopeCase{33, 2, 128, 128, true, 1.0f},
+        RopeCase{7, 4, 80, 32, false, 1.0f}, RopeCase{4, 1, 96, 48, true, 1.0f},
+        RopeCase{3, 5, 24, 24, false, 1.25f}}) {
+    const std::string name =
+        Cat("rope/t", c.tokens, "_h", c.heads, "_d", c.d, "_r", c.rotary,
+            c.interleaved ? "_interleaved" : "", c.magnitude != 1 ? "_yarn" : "");
     table.Add(name, 1e-10, [=](Fixture& f) {
       std::vector<int32_t> positions;
       for (int64_t t = 0; t < c.tokens; ++t) {
@@ -305,8 +314,8 @@ void AddRope(Table& table) {
       }
       const Tensor frequencies = MakeTensor(DType::kF32, {c.rotary / 2});
       for (int64_t i = 0; i < c.rotary / 2; ++i) {
-        frequencies.As<float>()[i] =
-            static_cast<float>(std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(c.rotary)));
+        frequencies.As<float>()[i] = static_cast<float>(
+            std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(c.rotary)));
       }
       const RopeArgs args{.inverse_frequencies = f.Upload(frequencies),
                           .interleaved = c.interleaved,
@@ -320,19 +329,25 @@ void AddRope(Table& table) {
 
 void AddTables(Table& table) {
   for (DType type : {DType::kF32, DType::kBF16, DType::kF16}) {
-    table.Add(Cat("embed/", NameOf(type)), 0, [=](Fixture& f) {
-      const TensorView rows = f.Strided(type, 50, 72, 8);
-      const TensorView tokens = f.Ints({49, 0, 3, 3, 17}, {5});
-      const TensorView y = f.Strided(DType::kF32, 5, 72, 8);
-      return Setup{[=, &f] { f.backend().Embed(tokens, rows, y); }, {y}};
-    }, true);
+    table.Add(
+        Cat("embed/", NameOf(type)), 0,
+        [=](Fixture& f) {
+          const TensorView rows = f.Strided(type, 50, 72, 8);
+          const TensorView tokens = f.Ints({49, 0, 3, 3, 17}, {5});
+          const TensorView y = f.Strided(DType::kF32, 5, 72, 8);
+          return Setup{[=, &f] { f.backend().Embed(tokens, rows, y); }, {y}};
+        },
+        true);
   }
-  table.Add("gather/5of40", 0, [](Fixture& f) {
-    const TensorView from = f.Strided(DType::kF32, 40, 33, 3);
-    const TensorView rows = f.Ints({39, 0, 7, 7, 1}, {5});
-    const TensorView to = f.Strided(DType::kF32, 5, 33, 1);
-    return Setup{[=, &f] { f.backend().GatherRows(from, rows, to); }, {to}};
-  }, true);
+  table.Add(
+      "gather/5of40", 0,
+      [](Fixture& f) {
+        const TensorView from = f.Strided(DType::kF32, 40, 33, 3);
+        const TensorView rows = f.Ints({39, 0, 7, 7, 1}, {5});
+        const TensorView to = f.Strided(DType::kF32, 5, 33, 1);
+        return Setup{[=, &f] { f.backend().GatherRows(from, rows, to); }, {to}};
+      },
+      true);
 }
 
 // ---- attention
@@ -388,6 +403,8 @@ AttentionInputs MakeAttention(Fixture& f, DType act, const AttentionCase& c) {
   in.batch.seq_start = f.Ints(starts, {seqs + 1});
   in.batch.kv_len = f.Ints(lengths, {seqs});
   in.batch.block_table = f.Ints(table, {seqs, blocks});
+  in.batch.host_seq_start = f.Keep(starts);
+  in.batch.host_kv_len = f.Keep(lengths);
   in.batch.max_query = max_query;
   in.batch.max_kv = max_kv;
   const Shape shape{pages, c.kv_heads, c.page_size, c.d};
@@ -400,12 +417,14 @@ AttentionInputs MakeAttention(Fixture& f, DType act, const AttentionCase& c) {
 }
 
 void AddAttention(Table& table, const AttentionCase& c) {
-  std::string name = Cat("h", c.heads, "_g", c.kv_heads, "_d", c.d, "_w", c.window, "_p", c.page_size);
+  std::string name =
+      Cat("h", c.heads, "_g", c.kv_heads, "_d", c.d, "_w", c.window, "_p", c.page_size);
   for (const Sequence& s : c.sequences) name += Cat("_", s.cached, "+", s.fresh);
   const DType act = table.act();
   table.Add("attention/" + name, 1e-10, [=](Fixture& f) {
     const AttentionInputs in = MakeAttention(f, act, c);
-    const AttentionArgs args{.scale = 1.0f / std::sqrt(static_cast<float>(c.d)), .window = c.window};
+    const AttentionArgs args{.scale = 1.0f / std::sqrt(static_cast<float>(c.d)),
+                             .window = c.window};
     return Setup{[=, &f] {
                    f.backend().KvWrite(in.batch, in.k, in.v, in.cache);
                    f.backend().Attention(args, in.batch, in.q, in.cache, in.y);
@@ -419,7 +438,8 @@ void AddAttentions(Table& table) {
     AddAttention(table, {{{0, 19}}, 4, 2, d});
     AddAttention(table, {{{50, 1}, {0, 5}}, 4, 2, d});
   }
-  for (const auto& [heads, kv_heads] : {std::pair<int64_t, int64_t>{4, 4}, {6, 2}, {12, 1}, {32, 1}}) {
+  for (const auto& [heads, kv_heads] :
+       {std::pair<int64_t, int64_t>{4, 4}, {6, 2}, {12, 1}, {32, 1}}) {
     AddAttention(table, {{{37, 1}}, heads, kv_heads, 64});
     AddAttention(table, {{{0, 45}}, heads, kv_heads, 64});
     // Prefill, decode, chunked prefill and one token of a new sequence in one step.
@@ -438,35 +458,45 @@ void AddAttentions(Table& table) {
 
 void AddCalibration(Table& table) {
   for (DType type : {table.act(), DType::kF32}) {
-    for (const auto& [t, k] : {std::pair<int64_t, int64_t>{1, 16}, {40, 75}, {7, 264}, {300, 100}}) {
+    for (const auto& [t, k] :
+         {std::pair<int64_t, int64_t>{1, 16}, {40, 75}, {7, 264}, {300, 100}}) {
       const std::string sizes = Cat(t, "x", k, "_", NameOf(type));
-      table.Add("gram/" + sizes, 1e-10, [=, t = t, k = k](Fixture& f) {
-        const TensorView x = f.Strided(type, t, k, 8);
-        const Tensor zero = MakeTensor(DType::kF32, {k, k});
-        const TensorView gram = f.Upload(zero);
-        return Setup{[=, &f] {
-                       f.backend().Gram(x, gram);
-                       f.backend().Gram(x.Rows(0, 1), gram);
-                     },
-                     {gram}};
-      }, true);
-      table.Add("abssum/" + sizes, 1e-10, [=, t = t, k = k](Fixture& f) {
-        const TensorView x = f.Strided(type, t, k, 8);
-        const TensorView sums = f.Floats(DType::kF32, {k});
-        return Setup{[=, &f] { f.backend().AbsSum(x, sums); }, {sums}};
-      }, true);
+      table.Add(
+          "gram/" + sizes, 1e-10,
+          [=, t = t, k = k](Fixture& f) {
+            const TensorView x = f.Strided(type, t, k, 8);
+            const Tensor zero = MakeTensor(DType::kF32, {k, k});
+            const TensorView gram = f.Upload(zero);
+            return Setup{[=, &f] {
+                           f.backend().Gram(x, gram);
+                           f.backend().Gram(x.Rows(0, 1), gram);
+                         },
+                         {gram}};
+          },
+          true);
+      table.Add(
+          "abssum/" + sizes, 1e-10,
+          [=, t = t, k = k](Fixture& f) {
+            const TensorView x = f.Strided(type, t, k, 8);
+            const TensorView sums = f.Floats(DType::kF32, {k});
+            return Setup{[=, &f] { f.backend().AbsSum(x, sums); }, {sums}};
+          },
+          true);
     }
   }
   for (bool transpose : {false, true}) {
     for (const LinearCase& c : {LinearCase{1, 1, 1}, LinearCase{5, 33, 70}, LinearCase{64, 64, 64},
                                 LinearCase{300, 40, 129}, LinearCase{13, 257, 300}}) {
-      table.Add(Cat("matmul/", Sizes(c), transpose ? "_transposed" : ""), 1e-10, [=](Fixture& f) {
-        const TensorView a = f.Strided(DType::kF32, c.m, c.k, 3);
-        const TensorView b = transpose ? f.Strided(DType::kF32, c.n, c.k, 5)
-                                       : f.Strided(DType::kF32, c.k, c.n, 5);
-        const TensorView out = f.Strided(DType::kF32, c.m, c.n, 7);
-        return Setup{[=, &f] { f.backend().MatMul(a, b, transpose, out); }, {out}};
-      }, true);
+      table.Add(
+          Cat("matmul/", Sizes(c), transpose ? "_transposed" : ""), 1e-10,
+          [=](Fixture& f) {
+            const TensorView a = f.Strided(DType::kF32, c.m, c.k, 3);
+            const TensorView b = transpose ? f.Strided(DType::kF32, c.n, c.k, 5)
+                                           : f.Strided(DType::kF32, c.k, c.n, 5);
+            const TensorView out = f.Strided(DType::kF32, c.m, c.n, 7);
+            return Setup{[=, &f] { f.backend().MatMul(a, b, transpose, out); }, {out}};
+          },
+          true);
     }
   }
 }

@@ -1,5 +1,5 @@
-// Conformance: one table of op cases that every backend must answer as `ref` does. Tests compare, and
-// benchmarks time, the same calls.
+// Conformance: one table of op cases that every backend must answer as `ref` does. Tests compare,
+// and benchmarks time, the same calls.
 #pragma once
 
 #include <functional>
@@ -12,13 +12,14 @@ namespace awq {
 
 // A case set up on one backend: its inputs are on the device, its weights are prepared.
 struct OpRun {
-  std::function<void()> call;                  // once for a result; more often to time it
-  std::function<std::vector<float>()> result;  // what the op wrote, gaps between strided rows included
+  std::function<void()> call;  // once for a result; more often to time it
+  std::function<std::vector<float>()>
+      result;  // what the op wrote, gaps between strided rows included
 };
 
 struct OpCase {
-  std::string name;   // "linear_q4/m1_n768_k768_g128_asym"; the part before '/' is the op
-  double tolerance;   // largest normalised mean square error against ref
+  std::string name;  // "linear_q4/m1_n768_k768_g128_asym"; the part before '/' is the op
+  double tolerance;  // largest normalised mean square error against ref
   std::function<OpRun(Backend&)> make;
 };
 

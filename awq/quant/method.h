@@ -52,6 +52,8 @@ class QuantMethod {
   virtual bool NeedsCalibration() const = 0;
   // Whether Run() replays parts of the layer on its inputs, which are then kept until it is done.
   virtual bool ReplaysInputs() const { return false; }
+  // Above 0: moments hold a second Gram matrix of every n-th of `tokens` tokens, n the answer.
+  virtual int64_t SampleStride(int64_t /*tokens*/) const { return 0; }
   // Quantizes every linear of the f32 layer. May rescale the layer's norms and biases in place.
   virtual std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const = 0;
 };

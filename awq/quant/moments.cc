@@ -16,6 +16,17 @@ Role SiteOf(Role role) {
   }
 }
 
+void MomentsTap::AddSampled(Sums& sums, const TensorView& x) {
+  const int64_t k = x.dim(1);
+  if (sums.sampled.empty()) sums.sampled = MakeTensor(DType::kF32, {k, k});
+  const int64_t first = (stride_ - sums.tokens % stride_) % stride_;
+  if (first >= x.dim(0)) return;
+  TensorView rows = x.Rows(first, x.dim(0));
+  rows.shape[0] = (x.dim(0) - first + stride_ - 1) / stride_;
+  rows.strides[0] *= stride_;
+  backend_.Gram(rows, sums.sampled.view());
+}
+
 void MomentsTap::OnInput(Role role, int64_t, const TensorView& x) {
   if (SiteOf(role) != role) return;
   Sums& sums = sums_[role];
@@ -26,6 +37,7 @@ void MomentsTap::OnInput(Role role, int64_t, const TensorView& x) {
   }
   backend_.Gram(x, sums.gram.view());
   backend_.AbsSum(x, sums.abs.view());
+  if (stride_ > 0) AddSampled(sums, x);
   sums.tokens += x.dim(0);
 }
 
@@ -38,6 +50,7 @@ std::map<Role, SiteMoments> MomentsTap::Finish() {
       m.mean_abs.push_back(a / static_cast<float>(sums.tokens));
     }
     m.gram = std::move(sums.gram);
+    m.sampled_gram = std::move(sums.sampled);
   }
   sums_.clear();
   return out;

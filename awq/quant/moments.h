@@ -17,6 +17,7 @@ Role SiteOf(Role role);
 // Of x [T, K] at one site.
 struct SiteMoments {
   Tensor gram;                  // F32 [K, K]: Σ_t x xᵀ
+  Tensor sampled_gram;          // the same of every stride-th token; empty without a stride
   std::vector<float> mean_abs;  // [K]: mean over tokens of |x|
   int64_t tokens = 0;
 };
@@ -24,17 +25,21 @@ struct SiteMoments {
 // Gathers moments of all sites of one layer; host backends alone.
 class MomentsTap : public Tap {
  public:
-  explicit MomentsTap(Backend& backend) : backend_(backend) {}
+  // stride > 0: a second Gram matrix of every stride-th token, as AutoAWQ's clip search uses.
+  explicit MomentsTap(Backend& backend, int64_t stride = 0) : backend_(backend), stride_(stride) {}
   void OnInput(Role role, int64_t layer, const TensorView& x) override;
   // The moments so far; the tap is empty afterwards.
   std::map<Role, SiteMoments> Finish();
 
  private:
   struct Sums {
-    Tensor gram, abs;
+    Tensor gram, sampled, abs;
     int64_t tokens = 0;
   };
+  void AddSampled(Sums& sums, const TensorView& x);
+
   Backend& backend_;
+  int64_t stride_;
   std::map<Role, Sums> sums_;
 };
 

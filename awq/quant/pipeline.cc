@@ -100,7 +100,7 @@ class Pipeline {
     if (store_) {
       runner = std::make_unique<LayerRunner>(job_.backend, job_.source.spec(), layer, *store_);
       work.runner = runner.get();
-      MomentsTap tap(job_.backend);
+      MomentsTap tap(job_.backend, job_.method.SampleStride(store_->num_tokens()));
       if (job_.method.ReplaysInputs()) {
         runner->Observe(params, &tap, job_.poll);
         work.moments = tap.Finish();

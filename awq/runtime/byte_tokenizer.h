@@ -13,12 +13,12 @@ class ByteTokenizer : public Tokenizer {
     for (char c : text) out.push_back(static_cast<unsigned char>(c));
     return out;
   }
-  std::string Decode(const std::vector<TokenId>& ids, bool skip_special) const override {
+  std::string DecodeBytes(const std::vector<TokenId>& ids, bool skip_special) const override {
     std::string out;
     for (TokenId id : ids) {
       if (!(skip_special && id == 1)) out += static_cast<char>(id);
     }
-    return Valid(out);
+    return out;
   }
   int64_t VocabSize() const override { return 256; }
   std::string Piece(TokenId id) const override { return std::string(1, static_cast<char>(id)); }
@@ -27,18 +27,6 @@ class ByteTokenizer : public Tokenizer {
     return static_cast<unsigned char>(piece[0]);
   }
   bool IsSpecial(TokenId id) const override { return id == 1; }
-
- private:
-  // An incomplete character at the end becomes U+FFFD; enough for tests.
-  static std::string Valid(std::string text) {
-    size_t start = text.size();
-    while (start > 0 && (static_cast<unsigned char>(text[start - 1]) & 0xc0) == 0x80) --start;
-    if (start == 0) return text;
-    const auto lead = static_cast<unsigned char>(text[start - 1]);
-    const size_t need = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
-    if (text.size() - (start - 1) < need) text = text.substr(0, start - 1) + "\xef\xbf\xbd";
-    return text;
-  }
 };
 
 }  // namespace awq::testing

@@ -5,6 +5,15 @@
 #include "awq/nn/batch_builder.h"
 
 namespace awq {
+namespace {
+
+// Whether keys depend on how long the sequence was when they were rotated.
+bool KeysDependOnLength(const ModelSpec& model) {
+  return std::any_of(model.layers.begin(), model.layers.end(),
+                     [](const LayerSpec& l) { return l.attention.rope.DependsOnLength(); });
+}
+
+}  // namespace
 
 Generator::Generator(Backend& backend, const CausalLm& model, const Tokenizer& tokenizer,
                      const GeneratorOptions& options)
@@ -12,6 +21,7 @@ Generator::Generator(Backend& backend, const CausalLm& model, const Tokenizer& t
       model_(model),
       tokenizer_(tokenizer),
       options_(options),
+      keys_depend_on_length_(KeysDependOnLength(model.spec())),
       scratch_(backend),
       cache_(backend, model.spec(), options.capacity, options.act) {
   AWQ_CHECK(options.chunk > 0 && options.context > 0, kInvalidArgument, "a generator with a chunk of ",
@@ -63,8 +73,7 @@ int64_t Generator::AdoptParked(const std::vector<int32_t>& prompt, int64_t& page
                                    parked_->tokens.end());
     // At least one token must be run to know what follows it.
     common = std::min<int64_t>(end.first - prompt.begin(), static_cast<int64_t>(prompt.size()) - 1);
-    // Keys that were rotated for another length are not what a fresh run would compute.
-    if (model_.spec().layers[0].attention.rope.DependsOnLength()) common = 0;
+    if (keys_depend_on_length_) common = 0;
     pages = parked_->pages;
     pool.Shrink(pages, common);
     parked_.reset();
@@ -106,9 +115,10 @@ std::vector<Generator::Share> Generator::PlanStep() {
   int64_t room = options_.chunk;
   for (Sequence& s : active_) {
     // Answers advance in every step, however long the prompts beside them are.
-    const int64_t count = s.pending() == 1 ? 1 : std::min(s.pending(), room);
+    const bool whole = s.pending() == 1 || keys_depend_on_length_;
+    const int64_t count = whole ? s.pending() : std::min(s.pending(), room);
     if (count == 0) continue;
-    if (s.pending() > 1) room -= count;
+    if (!whole) room -= count;
     shares.push_back({&s, count});
   }
   return shares;

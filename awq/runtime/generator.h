@@ -92,6 +92,9 @@ class Generator {
   const CausalLm& model_;
   const Tokenizer& tokenizer_;
   GeneratorOptions options_;
+  // Then a prompt is read at once and no cache is reused: keys must be rotated for the whole prompt's
+  // length, as in a fresh run.
+  bool keys_depend_on_length_;
   Workspace scratch_;
   KvCache cache_;
   std::list<Sequence> active_;    // in the order of arrival

@@ -26,8 +26,10 @@ class Tokenizer {
   // `special` runs the post-processor (BOS and the like). Added tokens in the text are recognised either
   // way, as Hugging Face does. Invalid UTF-8 is first replaced by U+FFFD per maximal subpart.
   virtual std::vector<TokenId> Encode(std::string_view text, bool special) const = 0;
-  // Special tokens are left out when skip_special. Incomplete UTF-8 becomes U+FFFD.
-  virtual std::string Decode(const std::vector<TokenId>& ids, bool skip_special) const = 0;
+  // Special tokens are left out when skip_special. Incomplete UTF-8 becomes U+FFFD; unknown ids nothing.
+  std::string Decode(const std::vector<TokenId>& ids, bool skip_special) const;
+  // The same before incomplete UTF-8 is replaced.
+  virtual std::string DecodeBytes(const std::vector<TokenId>& ids, bool skip_special) const = 0;
 
   // One more than the largest id.
   virtual int64_t VocabSize() const = 0;
@@ -49,8 +51,7 @@ class StreamDecoder {
  private:
   const Tokenizer& tokenizer_;
   bool skip_special_;
-  std::vector<TokenId> ids_;  // since the last point where the text was settled
-  size_t emitted_ = 0;        // bytes of their text already handed out
+  std::string pending_;  // the beginning of a character
 };
 
 }  // namespace awq

@@ -1,9 +1,9 @@
 // Causal attention over the paged cache, with an online softmax over blocks of kKeys keys.
 //
-// An item is one kv head of one sequence and up to kRows of its query rows: the tokens of this step times
-// the H/G query heads that share the kv head, token-major. Many rows: keys and values of a block are
-// expanded into f32 tiles once and both products run in registers tiles (gemm-inl.h). Few rows (decode):
-// dot products straight from the cache, whose reading is then the cost.
+// An item is one kv head of one sequence and up to kRows of its query rows: the tokens of this step
+// times the H/G query heads that share the kv head, token-major. Many rows: keys and values of a
+// block are expanded into f32 tiles once and both products run in registers tiles (gemm-inl.h). Few
+// rows (decode): dot products straight from the cache, whose reading is then the cost.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -42,9 +42,9 @@ struct Head {
 
 // The running state of an item's rows.
 struct Rows {
-  int64_t count;      // query rows
-  int64_t d;          // head size
-  int64_t d_stride;   // d rounded up to whole tiles
+  int64_t count;              // query rows
+  int64_t d;                  // head size
+  int64_t d_stride;           // d rounded up to whole tiles
   std::vector<float> q;       // few rows: [count][d_stride]; many: packed panels [d][height]
   std::vector<float> scores;  // [rows][kKeys]
   std::vector<float> sums;    // [rows][d_stride]: Σ weight · value so far
@@ -52,8 +52,7 @@ struct Rows {
   std::vector<float> total;   // [rows]: Σ weight
   std::vector<float> tile;
 
-  Rows(int64_t count, int64_t d)
-      : count(count), d(d), d_stride(RoundUp(d, kTileColumns)) {
+  Rows(int64_t count, int64_t d) : count(count), d(d), d_stride(RoundUp(d, kTileColumns)) {
     const auto rows = static_cast<size_t>(PackedRows(count));
     const auto stride = static_cast<size_t>(d_stride);
     q.resize(rows * stride);
@@ -65,56 +64,117 @@ struct Rows {
     tile.resize(static_cast<size_t>(std::max(d, kKeys) * kTileColumns) + 16);
   }
   float* Tile() {
-    return reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(tile.data()) + 63) & ~uintptr_t{63});
+    return reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(tile.data()) + 63) &
+                                    ~uintptr_t{63});
   }
 };
 
-// Σ a[i]·b[i] over whole vectors.
+#if HWY_TARGET != HWY_SCALAR
+// to[0 … 4) += the sum of v's blocks of four lanes.
+template <class D, class V>
+HWY_INLINE void AddFolded(D d, V v, float* to) {
+  if constexpr (MaxLanes(D()) > 4) {
+    const hn::Half<D> half;
+    AddFolded(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)), to);
+  } else {
+    hn::StoreU(hn::Add(hn::LoadU(d, to), v), d, to);
+  }
+}
+#endif
+
+// to[0 … 4) += the sums of the lanes of four vectors: pairs, then quadruples within 128-bit blocks,
+// then the blocks; a third of the work of four separate sums.
+HWY_INLINE void AddSums(const VF (&v)[4], float* to) {
+#if HWY_TARGET == HWY_SCALAR
+  for (int i = 0; i < 4; ++i) to[i] += hn::GetLane(v[i]);
+#else
+  const DF d;
+  const hn::Repartition<double, DF> d64;
+  const VF low = hn::Add(hn::InterleaveLower(d, v[0], v[1]), hn::InterleaveUpper(d, v[0], v[1]));
+  const VF high = hn::Add(hn::InterleaveLower(d, v[2], v[3]), hn::InterleaveUpper(d, v[2], v[3]));
+  const auto low64 = hn::BitCast(d64, low);
+  const auto high64 = hn::BitCast(d64, high);
+  const VF quads = hn::Add(hn::BitCast(d, hn::InterleaveLower(d64, low64, high64)),
+                           hn::BitCast(d, hn::InterleaveUpper(d64, low64, high64)));
+  AddFolded(d, quads, to);
+#endif
+}
+
+// scores[s] += Σ_i q[i] · key(s)[i] over kVectors vectors, for four keys.
+template <int kVectors, typename T>
+HWY_INLINE void DotFourKeys(const float* q, const T* const (&keys)[4], int64_t at, float* scores) {
+  const DF d;
+  VF sum[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  HWY_UNROLL(4)
+  for (int v = 0; v < kVectors; ++v) {
+    const VF query = hn::LoadU(d, q + at + v * kLanes);
+    HWY_UNROLL(4)
+    for (int s = 0; s < 4; ++s) {
+      sum[s] = hn::MulAdd(query, LoadVector(keys[s] + at + v * kLanes), sum[s]);
+    }
+  }
+  AddSums(sum, scores);
+}
+
 template <typename T>
-HWY_INLINE float Dot(const float* a, const T* b, int64_t n) {
-  const DF d;
-  VF sum0 = hn::Zero(d);
-  VF sum1 = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-    sum0 = hn::MulAdd(hn::LoadU(d, a + i), LoadVector(b + i), sum0);
-    sum1 = hn::MulAdd(hn::LoadU(d, a + i + kLanes), LoadVector(b + i + kLanes), sum1);
-  }
-  if (i + kLanes <= n) {
-    sum0 = hn::MulAdd(hn::LoadU(d, a + i), LoadVector(b + i), sum0);
-    i += kLanes;
-  }
-  float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum0, sum1)));
-  for (; i < n; ++i) sum += a[i] * ToFloat(b[i]);
-  return sum;
-}
-
-HWY_INLINE void ScoresFewRows(const Head& head, Rows& rows, int64_t first, int64_t count) {
-  for (int64_t s = 0; s < count; ++s) {
-    WithType(head.cache.keys, head.At(first + s), [&](const auto* key) HWY_ATTR {
-      for (int64_t r = 0; r < rows.count; ++r) {
-        rows.scores[static_cast<size_t>(r * kKeys + s)] =
-            Dot(rows.q.data() + r * rows.d_stride, key, rows.d);
+HWY_NOINLINE void ScoresFewRows(const Head& head, Rows& rows, int64_t first, int64_t count) {
+  std::fill(rows.scores.begin(), rows.scores.end(), 0.0f);
+  const T* base = head.cache.keys.As<const T>();
+  for (int64_t s = 0; s < count; s += 4) {
+    // Places past the last key repeat it; nobody reads their scores.
+    const T* const keys[4] = {base + head.At(first + s),
+                              base + head.At(first + std::min(s + 1, count - 1)),
+                              base + head.At(first + std::min(s + 2, count - 1)),
+                              base + head.At(first + std::min(s + 3, count - 1))};
+    for (int64_t r = 0; r < rows.count; ++r) {
+      const float* q = rows.q.data() + r * rows.d_stride;
+      float* scores = rows.scores.data() + r * kKeys + s;
+      int64_t i = 0;
+      for (; i + 4 * kLanes <= rows.d; i += 4 * kLanes) DotFourKeys<4>(q, keys, i, scores);
+      for (; i + kLanes <= rows.d; i += kLanes) DotFourKeys<1>(q, keys, i, scores);
+      for (; i < rows.d; ++i) {
+        for (int j = 0; j < 4; ++j) scores[j] += q[i] * ToFloat(keys[j][i]);
       }
-    });
+    }
   }
 }
 
-HWY_INLINE void MixFewRows(const Head& head, Rows& rows, int64_t first, int64_t count) {
+// sums[i …] += Σ_s weight[s] · value(s)[i …], kVectors vectors in registers over all keys of the
+// block.
+template <int kVectors, typename T>
+HWY_INLINE void MixVectors(const float* weights, const T* const* values, int64_t count, int64_t at,
+                           float* sums) {
   const DF d;
+  VF sum[kVectors];
+  HWY_UNROLL(4)
+  for (int v = 0; v < kVectors; ++v) sum[v] = hn::LoadU(d, sums + at + v * kLanes);
   for (int64_t s = 0; s < count; ++s) {
-    WithType(head.cache.values, head.At(first + s), [&](const auto* value) HWY_ATTR {
-      for (int64_t r = 0; r < rows.count; ++r) {
-        const float weight = rows.scores[static_cast<size_t>(r * kKeys + s)];
-        float* to = rows.sums.data() + r * rows.d_stride;
-        int64_t i = 0;
-        for (; i + kLanes <= rows.d; i += kLanes) {
-          const VF sum = hn::MulAdd(hn::Set(d, weight), LoadVector(value + i), hn::LoadU(d, to + i));
-          hn::StoreU(sum, d, to + i);
-        }
-        for (; i < rows.d; ++i) to[i] += weight * ToFloat(value[i]);
-      }
-    });
+    const VF weight = hn::Set(d, weights[s]);
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) {
+      sum[v] = hn::MulAdd(weight, LoadVector(values[s] + at + v * kLanes), sum[v]);
+    }
+  }
+  HWY_UNROLL(4)
+  for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[v], d, sums + at + v * kLanes);
+}
+
+template <typename T>
+HWY_NOINLINE void MixFewRows(const Head& head, Rows& rows, int64_t first, int64_t count) {
+  const T* values[kKeys];
+  for (int64_t s = 0; s < count; ++s) {
+    values[s] = head.cache.values.As<const T>() + head.At(first + s);
+  }
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const float* weights = rows.scores.data() + r * kKeys;
+    float* sums = rows.sums.data() + r * rows.d_stride;
+    int64_t i = 0;
+    for (; i + 4 * kLanes <= rows.d; i += 4 * kLanes)
+      MixVectors<4>(weights, values, count, i, sums);
+    for (; i + kLanes <= rows.d; i += kLanes) MixVectors<1>(weights, values, count, i, sums);
+    for (; i < rows.d; ++i) {
+      for (int64_t s = 0; s < count; ++s) sums[i] += weights[s] * ToFloat(values[s][i]);
+    }
   }
 }
 
@@ -160,8 +220,8 @@ HWY_INLINE void MixManyRows(const Head& head, Rows& rows, int64_t first, int64_t
   }
 }
 
-// Turns scores [begin, end) of row r into weights and the rest of [0, count) into zeros, and rescales what
-// the row has gathered so far to the new maximum.
+// Turns scores [begin, end) of row r into weights and the rest of [0, count) into zeros, and
+// rescales what the row has gathered so far to the new maximum.
 HWY_INLINE void Softmax(Rows& rows, int64_t r, int64_t begin, int64_t end, int64_t count) {
   const DF d;
   float* scores = rows.scores.data() + r * kKeys;
@@ -204,10 +264,9 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
   const int64_t start = batch.seq_start.As<const int32_t>()[item.sequence];
   const int64_t stop = batch.seq_start.As<const int32_t>()[item.sequence + 1];
   const int64_t base = batch.kv_len.As<const int32_t>()[item.sequence] - (stop - start);
-  const Head head{cache,
-                  batch.block_table.As<const int32_t>() +
-                      item.sequence * batch.block_table.strides[0],
-                  item.head};
+  const Head head{
+      cache, batch.block_table.As<const int32_t>() + item.sequence * batch.block_table.strides[0],
+      item.head};
   const bool few = item.count <= kFewRows;
   Rows rows(item.count, q.dim(2));
   const auto offset = [&](const TensorView& t, int64_t r) {
@@ -224,8 +283,8 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
       std::copy(query.begin(), query.end(), rows.q.begin() + r * rows.d_stride);
     } else {
       const int64_t panel = r / kTileRows * kTileRows;
-      ScatterRow(query.data(), rows.d, PanelHeight(item.count - panel),
-                 static_cast<int>(r - panel), rows.q.data() + panel * rows.d);
+      ScatterRow(query.data(), rows.d, PanelHeight(item.count - panel), static_cast<int>(r - panel),
+                 rows.q.data() + panel * rows.d);
     }
   }
   const auto first_key = [&](int64_t r) {
@@ -235,7 +294,7 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
   for (int64_t s = first_key(0); s < end; s += kKeys) {
     const int64_t count = std::min(kKeys, end - s);
     if (few) {
-      ScoresFewRows(head, rows, s, count);
+      WithType(cache.keys, 0, [&]<typename T>(T*) { ScoresFewRows<T>(head, rows, s, count); });
     } else {
       ScoresManyRows(head, rows, s, count);
     }
@@ -244,7 +303,7 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
               std::clamp<int64_t>(position(r) + 1 - s, 0, count), count);
     }
     if (few) {
-      MixFewRows(head, rows, s, count);
+      WithType(cache.values, 0, [&]<typename T>(T*) { MixFewRows<T>(head, rows, s, count); });
     } else {
       MixManyRows(head, rows, s, count);
     }
@@ -259,8 +318,8 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
 
 }  // namespace
 
-void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch,
-               const TensorView& q, const PagedKv& cache, const TensorView& y) {
+void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch, const TensorView& q,
+               const PagedKv& cache, const TensorView& y) {
   const int64_t shared = q.dim(1) / cache.kv_heads();
   const auto* start = batch.seq_start.As<const int32_t>();
   std::vector<Item> items;
@@ -286,8 +345,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace awq::cpu {
 HWY_EXPORT(Attention);
-void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch,
-               const TensorView& q, const PagedKv& cache, const TensorView& y) {
+void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch, const TensorView& q,
+               const PagedKv& cache, const TensorView& y) {
   HWY_DYNAMIC_DISPATCH(Attention)(machine, args, batch, q, cache, y);
 }
 }  // namespace awq::cpu

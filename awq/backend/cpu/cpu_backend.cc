@@ -8,20 +8,21 @@ namespace awq::cpu {
 CpuBackend::CpuBackend(int threads) : pool_(threads) {}
 
 BackendInfo CpuBackend::Info() const {
-  return {.name = "cpu",
-          .device = Cat(TargetName(), ", ", pool_.size(), pool_.size() == 1 ? " thread" : " threads"),
-          .threads = pool_.size(),
-          .activation = DType::kF32};
+  return {
+      .name = "cpu",
+      .device = Cat(TargetName(), ", ", pool_.size(), pool_.size() == 1 ? " thread" : " threads"),
+      .threads = pool_.size(),
+      .activation = DType::kF32};
 }
 
 std::unique_ptr<PackedWeight> CpuBackend::PrepareDense(const TensorView& w, DType type) {
   AWQ_CHECK(type == DType::kF32 || type == DType::kBF16 || type == DType::kF16, kUnsupported,
             "dense weights of type ", NameOf(type), " on the CPU; supported: F32, BF16, F16");
-  return std::make_unique<PackedDense>(w, type);
+  return std::make_unique<PackedDense>(pool_, w, type);
 }
 
 std::unique_ptr<PackedWeight> CpuBackend::PrepareQuantized(const QuantizedWeight& w) {
-  return std::make_unique<PackedQuantized>(w);
+  return std::make_unique<PackedQuantized>(pool_, w);
 }
 
 void CpuBackend::Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,

@@ -1,10 +1,10 @@
 // Register-tile multiplications, f32 and 16-bit integer, that every matrix product here is made of.
 //
-// A product C[M, N] is cut into items of up to kItemRows rows × kTileColumns columns, spread over the
-// threads. Within an item the inner dimension runs in blocks: the right side's block is expanded into a
-// tile [k][kTileColumns] that stays in L1 (this is where 4-bit, 16-bit or strided operands become
-// plain), and the left side, packed beforehand as [row panel][k][rows of the panel], meets it in
-// kTileRows × kTileColumns accumulators held in registers.
+// A product C[M, N] is cut into items of up to kItemRows rows × kTileColumns columns, spread over
+// the threads. Within an item the inner dimension runs in blocks: the right side's block is
+// expanded into a tile [k][kTileColumns] that stays in L1 (this is where 4-bit, 16-bit or strided
+// operands become plain), and the left side, packed beforehand as [row panel][k][rows of the
+// panel], meets it in kTileRows × kTileColumns accumulators held in registers.
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -84,7 +84,8 @@ HWY_INLINE void PanelF32(int rows, const float* a, const float* b, int64_t depth
   }
 }
 
-// c[r, :] += a_scale[r] · b_scale[:] · Σ_pairs a[pair, r] · b[pair, :], a and b pairs of 16-bit integers.
+// c[r, :] += a_scale[r] · b_scale[:] · Σ_pairs a[pair, r] · b[pair, :], a and b pairs of 16-bit
+// integers.
 template <int kRows>
 HWY_NOINLINE void TileI16(const int32_t* HWY_RESTRICT a, const float* HWY_RESTRICT a_scale,
                           const int32_t* HWY_RESTRICT b, const float* HWY_RESTRICT b_scale,
@@ -132,8 +133,8 @@ HWY_INLINE void PanelI16(int rows, const int32_t* a, const float* a_scale, const
   }
 }
 
-// c[rows, kTileColumns] = the packed rows [first_row, first_row + rows) of depth k times the columns that
-// fill(k0, depth, tile) expands.
+// c[rows, kTileColumns] = the packed rows [first_row, first_row + rows) of depth k times the
+// columns that fill(k0, depth, tile) expands.
 template <typename Fill>
 HWY_INLINE void ItemF32(const float* packed, int64_t k, int64_t first_row, int64_t rows,
                         const Fill& fill, float* c) {
@@ -163,10 +164,14 @@ HWY_INLINE void ForItems(ThreadPool& pool, int64_t m, int64_t n, const Run& run)
   });
 }
 
-// Copies a row of 32-bit elements into column `lane` of a panel [k][height].
-template <typename T>
-HWY_INLINE void ScatterRow(const T* row, int64_t count, int height, int lane, T* panel) {
-  for (int64_t i = 0; i < count; ++i) panel[i * height + lane] = row[i];
+// Copies a row of `count` elements T (or of twice as many half their size) into column `lane` of a
+// panel [k][height].
+template <typename From, typename T>
+HWY_INLINE void ScatterRow(const From* row, int64_t count, int height, int lane, T* panel) {
+  for (int64_t i = 0; i < count; ++i) {
+    hwy::CopyBytes<sizeof(T)>(row + i * static_cast<int64_t>(sizeof(T) / sizeof(From)),
+                              panel + i * height + lane);
+  }
 }
 
 // The rows of x as packed f32 panels [k][height].

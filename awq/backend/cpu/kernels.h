@@ -21,16 +21,15 @@ void LinearDense(Machine& machine, const PackedDense& w, const TensorView& x,
 void Norm(Machine& machine, const NormArgs& args, const TensorView& x, const TensorView& weight,
           const TensorView& bias, const TensorView& y);
 void Add(Machine& machine, const TensorView& residual, const TensorView& x);
-void Rope(Machine& machine, const RopeArgs& args, const TensorView& positions,
-          const TensorView& x);
+void Rope(Machine& machine, const RopeArgs& args, const TensorView& positions, const TensorView& x);
 void Activate(Machine& machine, Activation kind, const TensorView& gate, const TensorView& up,
               const TensorView& y);
 void Embed(Machine& machine, const TensorView& tokens, const TensorView& table,
            const TensorView& y);
 void KvWrite(Machine& machine, const Batch& batch, const TensorView& k, const TensorView& v,
              const PagedKv& cache);
-void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch,
-               const TensorView& q, const PagedKv& cache, const TensorView& y);
+void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch, const TensorView& q,
+               const PagedKv& cache, const TensorView& y);
 void Gram(Machine& machine, const TensorView& x, const TensorView& gram);
 void AbsSum(Machine& machine, const TensorView& x, const TensorView& sums);
 void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,

@@ -9,6 +9,7 @@
 // After foreach_target.
 #include "awq/backend/cpu/gemm-inl.h"
 #include "awq/backend/cpu/simd-inl.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -18,7 +19,10 @@ namespace {
 // Rows up to which weights are widened in registers, once for all rows.
 constexpr int64_t kFewRows = 8;
 
-// y[kRows, 16] of one panel w[k][16]; x is [kRows][k].
+// Weights fetched ahead of use; panels follow one another, so the next one is covered too.
+constexpr size_t kAheadBytes = 1536;
+
+// y[kRows, 16] of one panel w[k][16]; x is [k][kRows].
 template <int kRows, typename T>
 HWY_INLINE void PanelFewRows(const T* w, const float* x, int64_t k, int lane, float* out) {
   const DF d;
@@ -33,17 +37,18 @@ HWY_INLINE void PanelFewRows(const T* w, const float* x, int64_t k, int lane, fl
   for (; i + kChains <= k; i += kChains) {
     HWY_UNROLL(4)
     for (int c = 0; c < kChains; ++c) {
+      hwy::Prefetch(w + (i + c) * kPanel + kAheadBytes / sizeof(T));
       const VF weights = LoadVector(w + (i + c) * kPanel + lane);
       HWY_UNROLL(8)
       for (int m = 0; m < kRows; ++m) {
-        sum[m][c] = hn::MulAdd(hn::Set(d, x[m * k + i + c]), weights, sum[m][c]);
+        sum[m][c] = hn::MulAdd(hn::Set(d, x[(i + c) * kRows + m]), weights, sum[m][c]);
       }
     }
   }
   for (; i < k; ++i) {
     const VF weights = LoadVector(w + i * kPanel + lane);
     for (int m = 0; m < kRows; ++m) {
-      sum[m][0] = hn::MulAdd(hn::Set(d, x[m * k + i]), weights, sum[m][0]);
+      sum[m][0] = hn::MulAdd(hn::Set(d, x[i * kRows + m]), weights, sum[m][0]);
     }
   }
   HWY_UNROLL(8)
@@ -87,15 +92,16 @@ void FewRows(Machine& machine, const PackedDense& w, const TensorView& x, const 
   const int64_t m = x.dim(0);
   const int64_t rows = m <= 2 ? m : m <= 4 ? 4 : 8;
   float* floats = machine.scratch.Get<float>(0, rows * w.k());
+  float* row = machine.scratch.Get<float>(1, w.k());
   for (int64_t i = 0; i < rows; ++i) {
     // Rows past M repeat the last one; their results are dropped.
-    LoadFloats(x, std::min(i, m - 1) * x.strides[0], w.k(), floats + i * w.k());
+    LoadFloats(x, std::min(i, m - 1) * x.strides[0], w.k(), row);
+    ScatterRow(row, w.k(), static_cast<int>(rows), static_cast<int>(i), floats);
   }
   const FewRowsFunction run = ChooseFewRows<T>(rows);
   const int64_t panel_bytes = w.k() * kPanel * static_cast<int64_t>(sizeof(T));
-  machine.pool.For(w.panels(), DivUp(16 << 10, panel_bytes), [&](int64_t begin, int64_t end) {
-    run(w, floats, begin, end, bias, y);
-  });
+  machine.pool.For(w.panels(), DivUp(16 << 10, panel_bytes),
+                   [&](int64_t begin, int64_t end) { run(w, floats, begin, end, bias, y); });
 }
 
 // Inputs [k0, k0 + depth) of columns [column, column + kTileColumns) as f32.
@@ -128,9 +134,8 @@ void ManyRows(Machine& machine, const PackedDense& w, const TensorView& x, const
     PackRows(machine.pool, x.Rows(begin, begin + m), packed);
     ForItems(machine.pool, m, w.n(), [&](int64_t row, int64_t rows, int64_t column) HWY_ATTR {
       HWY_ALIGN float c[kItemRows * kTileColumns];
-      const auto fill = [&](int64_t k0, int64_t depth, float* tile) HWY_ATTR {
-        FillTile<T>(w, column, k0, depth, tile);
-      };
+      const auto fill = [&](int64_t k0, int64_t depth, float* tile)
+                            HWY_ATTR { FillTile<T>(w, column, k0, depth, tile); };
       ItemF32(packed, w.k(), row, rows, fill, c);
       const int64_t count = std::min<int64_t>(kTileColumns, w.n() - column);
       for (int64_t r = 0; r < rows; ++r) {

@@ -97,9 +97,8 @@ void Gram(Machine& machine, const TensorView& x, const TensorView& gram) {
       // Tiles wholly below the diagonal are mirrored afterwards.
       if (column + kTileColumns <= row) return;
       HWY_ALIGN float sums[kItemRows * kTileColumns];
-      const auto fill = [&](int64_t k0, int64_t length, float* tile) HWY_ATTR {
-        FillRows(x, column, t0 + k0, length, tile);
-      };
+      const auto fill = [&](int64_t k0, int64_t length, float* tile)
+                            HWY_ATTR { FillRows(x, column, t0 + k0, length, tile); };
       ItemF32(packed, depth, row, rows, fill, sums);
       const int64_t count = std::min<int64_t>(kTileColumns, k - column);
       for (int64_t r = 0; r < rows; ++r) {

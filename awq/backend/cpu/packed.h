@@ -1,10 +1,12 @@
-// The CPU's weight layouts: panels of 16 outputs, one output a vector lane, whatever the vector width.
+// The CPU's weight layouts: panels of 16 outputs, one output a vector lane, whatever the vector
+// width.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 
 #include "awq/base/tensor.h"
+#include "awq/base/threads.h"
 #include "awq/ops/packed_weight.h"
 #include "awq/pack/quantized_weight.h"
 
@@ -26,7 +28,7 @@ inline constexpr int64_t DensePlace(int64_t n, int64_t k, int64_t columns) {
 class PackedDense : public PackedWeight {
  public:
   // w: F32, F16 or BF16 [N, K]; kept as `type`.
-  PackedDense(const TensorView& w, DType type);
+  PackedDense(ThreadPool& pool, const TensorView& w, DType type);
   int64_t NumBytes() const override { return data_.view().NumBytes(); }
   DType type() const { return data_.dtype(); }
   int64_t panels() const { return DivUp(n(), kPanel); }
@@ -39,15 +41,20 @@ class PackedDense : public PackedWeight {
   Tensor data_;
 };
 
-// Quantized panels. One 32-bit word holds kWord = 32 / bits inputs of one output:
+// Quantized panels (PackedQuantized). One 32-bit word holds kWord = 32 / bits inputs of one output:
 //   4 bits   word(n, k/8) = Σ code[n, 8·(k/8) + 2s + j] << (4s + 16j)    s = 0…3, j = 0, 1
 //   8 bits   word(n, k/4) = Σ code[n, 4·(k/4) + 2s + j] << (8s + 16j)    s = 0, 1,  j = 0, 1
 // so (word >> bits·s) & mask is a pair of 16-bit codes of neighbouring inputs, ready for a pairwise
-// 16-bit multiply-add. Words of a panel: [K/kWord][16], 64 bytes a row; inputs past K have code 0 (and
-// meet activations of 0).  Scales [panel][K/g][16] f32; zeros [panel][K/g][16] u8.
+// 16-bit multiply-add. Words of a panel: [K/kWord][16], 64 bytes a row; inputs past K have code 0
+// and meet activations of 0.  Scales [panel][K/g][16] in their own type; zeros [panel][K/g][16] u8, none when symmetric.
+inline constexpr int QuantizedShift(int64_t k, int bits) {
+  const auto in = static_cast<int>(k % (32 / bits));
+  return bits * (in / 2) + 16 * (in % 2);
+}
+
 class PackedQuantized : public PackedWeight {
  public:
-  explicit PackedQuantized(const QuantizedWeight& w);
+  PackedQuantized(ThreadPool& pool, const QuantizedWeight& w);
   int64_t NumBytes() const override {
     return words_.view().NumBytes() + scales_.view().NumBytes() + zeros_.view().NumBytes();
   }
@@ -62,14 +69,20 @@ class PackedQuantized : public PackedWeight {
   const uint32_t* Words(int64_t panel) const {
     return words_.As<const uint32_t>() + panel * words_per_row() * kPanel;
   }
-  const float* Scales(int64_t panel) const {
-    return scales_.As<const float>() + panel * groups() * kPanel;
+  DType scale_type() const { return scales_.dtype(); }
+  template <typename T>
+  const T* Scales(int64_t panel) const {
+    return scales_.As<const T>() + panel * groups() * kPanel;
   }
+  // Not for symmetric weights.
   const uint8_t* Zeros(int64_t panel) const {
     return zeros_.As<const uint8_t>() + panel * groups() * kPanel;
   }
+  bool symmetric() const { return zeros_.empty(); }
 
  private:
+  void PackPanel(const QuantizedWeight& w, int64_t panel);
+
   int bits_;
   int64_t group_;
   int64_t block_;
@@ -77,17 +90,5 @@ class PackedQuantized : public PackedWeight {
   Tensor scales_;
   Tensor zeros_;
 };
-
-// The word and shift of code [n, k]; packer and tests use it, kernels follow the drawing above.
-struct CodePlace {
-  int64_t word;  // within the whole weight
-  int shift;
-};
-inline constexpr CodePlace QuantizedPlace(int64_t n, int64_t k, int64_t words_per_row, int bits) {
-  const int64_t per_word = 32 / bits;
-  const int64_t in = k % per_word;
-  return {(n / kPanel * words_per_row + k / per_word) * kPanel + n % kPanel,
-          static_cast<int>(bits * (in / 2) + 16 * (in % 2))};
-}
 
 }  // namespace awq::cpu

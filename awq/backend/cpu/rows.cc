@@ -58,8 +58,8 @@ HWY_INLINE void ScaleRow(float* x, int64_t n, float mean, float factor, const fl
   for (; i + kLanes <= n; i += kLanes) {
     const VF normed = hn::Mul(hn::Sub(hn::LoadU(d, x + i), m), f);
     const VF w = hn::LoadU(d, weight + i);
-    const VF y = bias != nullptr ? hn::MulAdd(normed, w, hn::LoadU(d, bias + i))
-                                 : hn::Mul(normed, w);
+    const VF y =
+        bias != nullptr ? hn::MulAdd(normed, w, hn::LoadU(d, bias + i)) : hn::Mul(normed, w);
     hn::StoreU(y, d, x + i);
   }
   for (; i < n; ++i) {
@@ -83,8 +83,8 @@ HWY_INLINE VF NormalCdf(VF x) {
   p = hn::MulAdd(p, t, hn::Set(d, 1.421413741f));
   p = hn::MulAdd(p, t, hn::Set(d, -0.284496736f));
   p = hn::MulAdd(p, t, hn::Set(d, 0.254829592f));
-  const VF half_erfc = hn::Mul(hn::Mul(hn::Mul(p, t), hn::Set(d, 0.5f)),
-                               hn::Exp(d, hn::Neg(hn::Mul(z, z))));
+  const VF half_erfc =
+      hn::Mul(hn::Mul(hn::Mul(p, t), hn::Set(d, 0.5f)), hn::Exp(d, hn::Neg(hn::Mul(z, z))));
   return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), half_erfc, hn::Sub(one, half_erfc));
 }
 
@@ -110,8 +110,8 @@ HWY_NOINLINE void ActivateChunk(Activation kind, const float* gate, float* up, i
   const DF d;
   for (int64_t i = 0; i < n; i += kLanes) {
     const VF u = hn::Load(d, up + i);
-    const VF y = gate == nullptr ? Activated(kind, u)
-                                 : hn::Mul(Activated(kind, hn::Load(d, gate + i)), u);
+    const VF y =
+        gate == nullptr ? Activated(kind, u) : hn::Mul(Activated(kind, hn::Load(d, gate + i)), u);
     hn::Store(y, d, up + i);
   }
 }
@@ -156,34 +156,34 @@ void Rope(Machine& machine, const RopeArgs& args, const TensorView& positions,
   const int64_t heads = x.dim(1);
   const int64_t half = args.inverse_frequencies.dim(0);
   const float* frequencies = args.inverse_frequencies.As<const float>();
-  machine.pool.For(x.dim(0), DivUp(kGrain / 4, heads * x.dim(2)), [&](int64_t begin,
-                                                                   int64_t end) HWY_ATTR {
-    std::vector<float> buffer(static_cast<size_t>(4 * half));
-    float* cosines = buffer.data();
-    float* sines = cosines + half;
-    float* head = sines + half;
-    for (int64_t t = begin; t < end; ++t) {
-      const auto position = static_cast<float>(positions.As<const int32_t>()[t]);
-      for (int64_t i = 0; i < half; ++i) {
-        const float angle = position * frequencies[i];
-        cosines[i] = std::cos(angle) * args.magnitude;
-        sines[i] = std::sin(angle) * args.magnitude;
-      }
-      for (int64_t h = 0; h < heads; ++h) {
-        const int64_t at = t * x.strides[0] + h * x.strides[1];
-        LoadFloats(x, at, 2 * half, head);
-        const int64_t step = args.interleaved ? 2 : 1;
-        const int64_t other = args.interleaved ? 1 : half;
-        for (int64_t i = 0; i < half; ++i) {
-          const float a = head[i * step];
-          const float b = head[i * step + other];
-          head[i * step] = a * cosines[i] - b * sines[i];
-          head[i * step + other] = b * cosines[i] + a * sines[i];
-        }
-        StoreFloats(head, 2 * half, x, at);
-      }
-    }
-  });
+  machine.pool.For(x.dim(0), DivUp(kGrain / 4, heads * x.dim(2)),
+                   [&](int64_t begin, int64_t end) HWY_ATTR {
+                     std::vector<float> buffer(static_cast<size_t>(4 * half));
+                     float* cosines = buffer.data();
+                     float* sines = cosines + half;
+                     float* head = sines + half;
+                     for (int64_t t = begin; t < end; ++t) {
+                       const auto position = static_cast<float>(positions.As<const int32_t>()[t]);
+                       for (int64_t i = 0; i < half; ++i) {
+                         const float angle = position * frequencies[i];
+                         cosines[i] = std::cos(angle) * args.magnitude;
+                         sines[i] = std::sin(angle) * args.magnitude;
+                       }
+                       for (int64_t h = 0; h < heads; ++h) {
+                         const int64_t at = t * x.strides[0] + h * x.strides[1];
+                         LoadFloats(x, at, 2 * half, head);
+                         const int64_t step = args.interleaved ? 2 : 1;
+                         const int64_t other = args.interleaved ? 1 : half;
+                         for (int64_t i = 0; i < half; ++i) {
+                           const float a = head[i * step];
+                           const float b = head[i * step + other];
+                           head[i * step] = a * cosines[i] - b * sines[i];
+                           head[i * step + other] = b * cosines[i] + a * sines[i];
+                         }
+                         StoreFloats(head, 2 * half, x, at);
+                       }
+                     }
+                   });
 }
 
 void Activate(Machine& machine, Activation kind, const TensorView& gate, const TensorView& up,
@@ -226,8 +226,7 @@ void KvWrite(Machine& machine, const Batch& batch, const TensorView& k, const Te
   const auto* start = batch.seq_start.As<const int32_t>();
   for (int64_t b = 0; b < batch.num_seqs(); ++b) {
     const int64_t first = batch.kv_len.As<const int32_t>()[b] - (start[b + 1] - start[b]);
-    const auto* table =
-        batch.block_table.As<const int32_t>() + b * batch.block_table.strides[0];
+    const auto* table = batch.block_table.As<const int32_t>() + b * batch.block_table.strides[0];
     const auto write = [&](int64_t begin, int64_t end) HWY_ATTR {
       std::vector<float> row(static_cast<size_t>(d));
       for (int64_t i = begin; i < end; ++i) {

@@ -11,15 +11,15 @@ namespace awq::cpu {
 
 class Scratch {
  public:
-  // `count` elements, 64-byte aligned, uninitialised; the previous contents are lost. Valid until the
-  // next call for the same slot.
+  // `count` elements, 64-byte aligned, uninitialised; the previous contents are lost. Valid until
+  // the next call for the same slot.
   template <typename T>
   T* Get(int slot, int64_t count) {
     return static_cast<T*>(Bytes(slot, count * static_cast<int64_t>(sizeof(T))));
   }
 
  private:
-  static constexpr int kSlots = 4;
+  static constexpr int kSlots = 5;
   struct Free {
     void operator()(void* p) const { std::free(p); }
   };

@@ -111,8 +111,7 @@ HWY_INLINE void WithType(const TensorView& t, int64_t offset, const F& f) {
 HWY_INLINE void LoadFloats(const TensorView& t, int64_t offset, int64_t count, float* to) {
   WithType(t, offset, [&](const auto* p) HWY_ATTR { ToFloats(p, count, to); });
 }
-HWY_INLINE void StoreFloats(const float* from, int64_t count, const TensorView& t,
-                            int64_t offset) {
+HWY_INLINE void StoreFloats(const float* from, int64_t count, const TensorView& t, int64_t offset) {
   WithType(t, offset, [&](auto* p) HWY_ATTR { FromFloats(from, count, p); });
 }
 
@@ -135,11 +134,10 @@ HWY_INLINE VI DotPairs(VI sum, VI a, VI b) {
 #elif HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE4
   const hn::Repartition<int16_t, DI> d16;
   VI unused = hn::Zero(DI());
-  return hn::ReorderWidenMulAccumulate(DI(), hn::BitCast(d16, a), hn::BitCast(d16, b), sum,
-                                       unused);
+  return hn::ReorderWidenMulAccumulate(DI(), hn::BitCast(d16, a), hn::BitCast(d16, b), sum, unused);
 #else
-  const VI low = hn::Mul(hn::ShiftRight<16>(hn::ShiftLeft<16>(a)),
-                         hn::ShiftRight<16>(hn::ShiftLeft<16>(b)));
+  const VI low =
+      hn::Mul(hn::ShiftRight<16>(hn::ShiftLeft<16>(a)), hn::ShiftRight<16>(hn::ShiftLeft<16>(b)));
   const VI high = hn::Mul(hn::ShiftRight<16>(a), hn::ShiftRight<16>(b));
   return hn::Add(sum, hn::Add(low, high));
 #endif

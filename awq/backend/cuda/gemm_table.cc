@@ -16,11 +16,18 @@ bool Readable(const LinearQ4& p) {
          p.m >= 1 && (p.out == DType::kF32 || p.out == p.act);
 }
 
-template <StreamConfig (*kConfig)(), int kCluster, int kLeastM, int kMostM>
+template <StreamConfig (*kConfig)(), int kCluster>
 bool Supports(const LinearQ4& p, const DeviceLimits& device) {
   StreamPlan plan;
-  return device.arch >= 80 && Readable(p) && p.m >= kLeastM && p.m <= kMostM &&
+  return device.arch >= 80 && Readable(p) &&
          PlanStream(kConfig(), p, device, {.cluster = kCluster}, &plan);
+}
+
+template <StreamConfig (*kConfig)(), int kCluster>
+double Estimate(const LinearQ4& p, const DeviceLimits& device) {
+  StreamPlan plan;
+  PlanStream(kConfig(), p, device, {.cluster = kCluster}, &plan);
+  return plan.estimate_us;
 }
 
 template <StreamConfig (*kConfig)(), int kCluster>
@@ -28,25 +35,23 @@ void Launch(const LinearQ4& p, const DeviceLimits& device, const LaunchContext& 
   LaunchStream(kConfig(), p, device, {.cluster = kCluster}, context);
 }
 
-template <StreamConfig (*kConfig)(), int kCluster, int kLeastM, int kMostM>
+template <StreamConfig (*kConfig)(), int kCluster>
 constexpr GemmRow Stream(std::string_view name) {
-  return {name, "q4_tile16", Supports<kConfig, kCluster, kLeastM, kMostM>, NoWorkspace,
-          Launch<kConfig, kCluster>};
+  return {name,        "q4_tile16", Supports<kConfig, kCluster>, Estimate<kConfig, kCluster>,
+          NoWorkspace, Launch<kConfig, kCluster>};
 }
 
-constexpr int kAnyM = 1 << 20;
+// name: rows of x in a tile x outputs in a tile, blocks in a cluster.
 constexpr std::array kRows = {
-    Stream<Gemv16, 1, 1, 4>("gemv16"),
-    Stream<Gemm8, 4, 1, 8>("gemm8_c4"),
-    Stream<Gemv16, 1, 1, 8>("gemv16_small"),
-    Stream<Gemm16, 4, 1, 16>("gemm16_c4"),
-    Stream<Gemm32Tall, 4, 1, 32>("gemm32_c4"),
-    Stream<Gemm64, 4, 1, kAnyM>("gemm64_c4"),
-    // No clusters before sm_90, and none for K of a few blocks.
-    Stream<Gemm8, 1, 1, 8>("gemm8"),
-    Stream<Gemm16, 1, 1, 16>("gemm16"),
-    Stream<Gemm32, 1, 1, 32>("gemm32"),
-    Stream<Gemm64, 1, 1, kAnyM>("gemm64"),
+    Stream<Gemv16, 1>("stream8x16"),          Stream<Gemv32, 1>("stream8x32"),
+    Stream<Gemv32, 2>("stream8x32_c2"),       Stream<Gemv64, 2>("stream8x64_c2"),
+    Stream<Gemm16x32, 1>("stream16x32"),      Stream<Gemm16x32, 2>("stream16x32_c2"),
+    Stream<Gemm16x64, 1>("stream16x64"),      Stream<Gemm16x64, 2>("stream16x64_c2"),
+    Stream<Gemm16x64, 4>("stream16x64_c4"),   Stream<Gemm32x64, 1>("stream32x64"),
+    Stream<Gemm32x64, 2>("stream32x64_c2"),   Stream<Gemm32x128, 4>("stream32x128_c4"),
+    Stream<Gemm64x64, 1>("stream64x64"),      Stream<Gemm64x64, 2>("stream64x64_c2"),
+    Stream<Gemm64x128, 2>("stream64x128_c2"), Stream<Gemm64x128, 4>("stream64x128_c4"),
+    Stream<Gemm64x256, 2>("stream64x256_c2"), Stream<Gemm64x256, 4>("stream64x256_c4"),
 };
 
 }  // namespace
@@ -54,9 +59,14 @@ constexpr std::array kRows = {
 std::span<const GemmRow> GemmTable() { return kRows; }
 
 const GemmRow& ChooseGemm(const LinearQ4& problem, const DeviceLimits& device) {
+  const GemmRow* best = nullptr;
+  double least = 0.0;
   for (const GemmRow& row : kRows) {
-    if (row.supports(problem, device)) return row;
+    if (!row.supports(problem, device)) continue;
+    const double estimate = row.estimate(problem, device);
+    if (best == nullptr || estimate < least) best = &row, least = estimate;
   }
+  if (best != nullptr) return *best;
   Fail(ErrorCode::kUnsupported, "linear_q4 on sm_", device.arch, ": no kernel for M=", problem.m,
        " N=", problem.shape.n, " K=", problem.shape.k, " group ", problem.shape.group, ", x stride ",
        problem.x_stride, "; needs sm_80, K and stride multiples of 8, x aligned to 16 bytes");
@@ -73,7 +83,7 @@ DeviceLimits ReadDeviceLimits(int device) {
                                   device));
   out.arch = 10 * major + minor;
   if (out.arch < 90) return out;
-  const void* kernel = Gemm16().f16;
+  const void* kernel = Gemm16x64().kernels[2].f16;
   const int shared = out.shared_per_block;  // one block an SM
   AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
   for (const int size : {2, 4, 8}) {

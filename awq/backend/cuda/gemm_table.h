@@ -48,15 +48,16 @@ struct GemmRow {
   std::string_view layout;
   // Whether it can, on this device.
   bool (*supports)(const LinearQ4& problem, const DeviceLimits& device);
+  // Microseconds it is expected to take; for supported problems.
+  double (*estimate)(const LinearQ4& problem, const DeviceLimits& device);
   // Bytes of device memory it needs beside its arguments.
   int64_t (*workspace)(const LinearQ4& problem, const DeviceLimits& device);
   // Throws kDevice. Asynchronous.
   void (*launch)(const LinearQ4& problem, const DeviceLimits& device, const LaunchContext& context);
 };
 
-// Every row, fastest first for the M it is meant for; the first that supports a problem serves it.
 std::span<const GemmRow> GemmTable();
-// Throws kUnsupported naming the problem when no row fits.
+// The row of the lowest estimate. Throws kUnsupported naming the problem when no row fits.
 const GemmRow& ChooseGemm(const LinearQ4& problem, const DeviceLimits& device);
 
 }  // namespace awq::cuda

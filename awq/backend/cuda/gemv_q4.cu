@@ -4,9 +4,8 @@
 
 namespace awq::cuda {
 
-AWQ_STREAM_CONFIG(Gemv16, 1, 1, 1, 8)      // 16 outputs a block, 8 warps along K
-AWQ_STREAM_CONFIG(Gemv16Wide, 1, 1, 1, 16)
-AWQ_STREAM_CONFIG(Gemv32, 1, 2, 1, 8)
-AWQ_STREAM_CONFIG(Gemm8, 1, 1, 4, 2)      // 64 outputs, K over a cluster
+AWQ_STREAM_CONFIG(Gemv16, 1, 1, 1, 16, 45)
+AWQ_STREAM_CONFIG(Gemv32, 1, 1, 2, 8, 45)
+AWQ_STREAM_CONFIG(Gemv64, 1, 1, 4, 4, 45)
 
 }  // namespace awq::cuda

@@ -13,12 +13,13 @@
 // Codes are in the order of the A fragment of mma.m16n8k16 (weights are the A operand, y^T = W x^T):
 // block = 2 halves of 64 inputs; half = 32 lanes x 16 B; 16 B = 4 words, one for each mma step.
 // Lane l = 4r + q holds outputs 2r (fragment row r) and 2r + 1 (fragment row r + 8), so that a lane's two
-// outputs, two scales and two zeros are neighbours in memory. In step j it holds inputs 16q + 4j + {0..3}
-// of the half: the inputs of a step are permuted so that a lane's x for four steps is one run of 32 B.
+// outputs, two scales and two zeros are neighbours in memory. Steps 2p and 2p + 1 of a half take its inputs
+// 32p .. 32p + 31, so that a group of 32 is two whole steps; in step 2p + e the lane holds inputs
+// 32p + 8q + 4e + {0..3}: permuted so that a lane's x for two steps is one run of 16 B.
 //
 //   bits of a word    0-3   4-7   8-11  12-15  16-19  20-23  24-27  28-31
 //   output            2r    2r+1  2r    2r+1   2r     2r+1   2r     2r+1
-//   input (+16q+4j)   0     0     2     2      1      1      3      3
+//   input (+8q+4e..)  0     0     2     2      1      1      3      3
 //   fragment register a0.lo a1.lo a2.lo a3.lo  a0.hi  a1.hi  a2.hi  a3.hi
 #pragma once
 
@@ -71,8 +72,8 @@ struct CodePlace {
 };
 AWQ_HD constexpr CodePlace PlaceOfCode(int row, int column) {
   const int half = column / 64;
-  const int q = column % 64 / 16;
-  const int step = column % 16 / 4;
+  const int q = column % 32 / 8;
+  const int step = column % 64 / 32 * 2 + column % 8 / 4;
   const int i = column % 4;
   const int lane = row / 2 * 4 + q;
   const int nibble = (row % 2) + (i & 2) + 4 * (i & 1);

@@ -117,9 +117,10 @@ __device__ inline uint32_t ClusterRank() {
 #endif
   return rank;
 }
+// Relaxed: orders nothing by itself.
 __device__ inline void ClusterArrive() {
 #if AWQ_SM90
-  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
 #endif
 }
 __device__ inline void ClusterWait() {
@@ -127,15 +128,24 @@ __device__ inline void ClusterWait() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 #endif
 }
-// Stores into the shared memory of the block `rank` of this cluster, at this block's address `at`.
-__device__ inline void ClusterStore(uint32_t at, uint32_t rank, const float (&v)[4]) {
+// Stores 16 bytes into the shared memory of block `rank` of this cluster, at this block's address `at`,
+// and counts them on that block's barrier, at this block's address `bar`.
+__device__ inline void ClusterStore(uint32_t at, uint32_t bar, uint32_t rank, const float (&v)[4]) {
 #if AWQ_SM90
   asm volatile(
-      "{\n.reg .b32 a;\nmapa.shared::cluster.u32 a, %0, %1;\n"
-      "st.shared::cluster.v4.f32 [a], {%2,%3,%4,%5};\n}" ::"r"(at),
-      "r"(rank), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
+      "{\n.reg .b32 a, b;\nmapa.shared::cluster.u32 a, %0, %2;\nmapa.shared::cluster.u32 b, %1, %2;\n"
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [a], {%3,%4,%5,%6}, [b];\n}" ::"r"(at),
+      "r"(bar), "r"(rank), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
       : "memory");
 #endif
+}
+// True in one lane of the warp; the compiler then knows that a single thread is active.
+__device__ inline bool ElectOne() {
+  uint32_t chosen = 0;
+#if AWQ_SM90
+  asm volatile("{\n.reg .pred p;\nelect.sync _|p, 0xffffffff;\nselp.u32 %0, 1, 0, p;\n}" : "=r"(chosen));
+#endif
+  return chosen != 0;
 }
 
 // ---- programmatic dependent launch (sm_90; no effect in an ordinary launch)

@@ -1,71 +1,190 @@
 // The W4 linear for few rows: weights streamed once from memory through tensor cores.
 #pragma once
 
+#include "awq/backend/cuda/codes_q4.cuh"
 #include "awq/backend/cuda/layout.h"
-#include "awq/backend/cuda/ptx.cuh"
 #include "awq/backend/cuda/stream_q4.h"
 
 namespace awq::cuda {
 
-// Codes to exact integers (code - zero) in the activation type, by the exponent trick: the bits of 2^10
-// (f16) or 2^7 (bf16) with a code in the low mantissa are 2^10 + code; one fma takes 2^10 + zero off.
-template <typename T>
-struct Codes;
+// One warp's own pipeline of weight stages; a stage is `chunk` blocks along K of each of MT row tiles.
+// Nobody else touches it, so a stage is refilled after a __syncwarp.
+template <int MT, int WR, int WK>
+class WeightRing {
+ public:
+  __device__ WeightRing(const StreamArgs& args, uint8_t* smem, int warp, int first_tile, int first_block,
+                        int num_blocks)
+      : a_(args),
+        ring_(SharedAddress(smem) + args.ring_offset + warp * args.stages * args.stage_bytes),
+        bars_(SharedAddress(smem) + 8 * warp * args.stages),
+        warp_row_(warp % WR),
+        warp_k_(warp / WR),
+        first_block_(first_block),
+        num_blocks_(num_blocks),
+        tile_(warp_k_ * args.chunk < num_blocks ? first_tile : args.tiles),
+        at_(warp_k_ * args.chunk),
+        policy_(EvictFirstPolicy()) {}
 
-template <>
-struct Codes<__half> {
-  // Of outputs 2r and 2r + 1; the second's codes stand one nibble higher: 16·code, hence the 1/16.
-  __device__ static void Zeros(uint32_t z0, uint32_t z1, uint32_t& c0, uint32_t& c1) {
-    c0 = (0xe400u | z0) * 0x10001u;         // -(1024 + z0)
-    c1 = (0xd400u | (z1 << 4)) * 0x10001u;  // -(64 + z1)
+  __device__ void Init(int lane) const {
+    if (AWQ_SM90 && lane < a_.stages) BarrierInit(bars_ + 8 * lane, 1);
   }
-  __device__ static uint32_t Fma(uint32_t a, uint32_t b, uint32_t c) {
-    uint32_t d;
-    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
-    return d;
+  // Starts filling the stage with the warp's next chunk, if there is one.
+  __device__ void Fetch(int slot, int lane) {
+    if (tile_ < a_.tiles) {
+      const int bytes = min(a_.chunk, num_blocks_ - at_) * a_.block_bytes;
+      const uint32_t to = ring_ + slot * a_.stage_bytes;
+#if AWQ_SM90
+      if (ElectOne()) {
+        BarrierExpect(bars_ + 8 * slot, MT * bytes);
+#pragma unroll
+        for (int i = 0; i < MT; ++i) {
+          BulkCopyStream(to + i * a_.chunk * a_.block_bytes, From(i), bytes, bars_ + 8 * slot, policy_);
+        }
+      }
+#else
+#pragma unroll
+      for (int i = 0; i < MT; ++i) {
+        const uint8_t* from = From(i);
+        for (int b = 16 * lane; b < bytes; b += 512) {
+          AsyncCopy16(to + i * a_.chunk * a_.block_bytes + b, from + b);
+        }
+      }
+#endif
+      at_ += WK * a_.chunk;
+      if (at_ >= num_blocks_) {
+        at_ = warp_k_ * a_.chunk;
+        tile_ += a_.tile_step;
+      }
+    }
+#if !AWQ_SM90
+    AsyncCommit();
+#endif
   }
-  __device__ static uint32_t Add(uint32_t a, uint32_t b) {
-    uint32_t d;
-    asm("add.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
-    return d;
+  // Waits for the oldest stage; `lap` counts the turns of the ring.
+  __device__ void Wait(int slot, uint32_t lap) const {
+#if AWQ_SM90
+    BarrierWait(bars_ + 8 * slot, lap & 1);
+#else
+    AsyncWait<kAsyncStages - 1>();
+    __syncwarp();
+#endif
   }
-  __device__ static void Expand(uint32_t q, uint32_t c0, uint32_t c1, uint32_t (&a)[4]) {
-    const uint32_t high = q >> 8;
-    a[0] = Add(AndOr(q, 0x000f000fu, 0x64006400u), c0);
-    a[1] = Fma(AndOr(q, 0x00f000f0u, 0x64006400u), 0x2c002c00u, c1);
-    a[2] = Add(AndOr(high, 0x000f000fu, 0x64006400u), c0);
-    a[3] = Fma(AndOr(high, 0x00f000f0u, 0x64006400u), 0x2c002c00u, c1);
+
+ private:
+  __device__ const uint8_t* From(int i) const {
+    // Past the end the last row tile is read again and its results are dropped.
+    const int row_tile = min((tile_ * WR + warp_row_) * MT + i, a_.row_tiles - 1);
+    return a_.blocks +
+           (int64_t{row_tile} * a_.blocks_per_row + first_block_ + at_) * a_.block_bytes;
   }
+
+  const StreamArgs& a_;
+  uint32_t ring_, bars_;
+  int warp_row_, warp_k_;
+  int first_block_, num_blocks_;  // this block's share of K
+  int tile_, at_;                 // the next chunk to fetch
+  uint64_t policy_;
 };
 
-template <>
-struct Codes<__nv_bfloat16> {
-  __device__ static void Zeros(uint32_t z0, uint32_t z1, uint32_t& c0, uint32_t& c1) {
-    c0 = (0xc300u | z0) * 0x10001u;  // -(128 + z0)
-    c1 = (0xc300u | z1) * 0x10001u;
+// total += scale · (codes - zeros) · x over one block of MT row tiles x 128 inputs. `block` and `x` are
+// this lane's: x points at its row and its first run of inputs, further tiles of rows are x_step apart.
+template <typename T, int NT, int MT, int kQuarters>
+__device__ inline void MultiplyBlock(const StreamArgs& a, const uint8_t* block, int tile_bytes,
+                                     const uint8_t* x, int x_step, int lane,
+                                     float (&total)[MT][NT][4]) {
+  constexpr bool kRaw = kRawCodes<NT, MT>;
+  const uint8_t* meta = block + kCodeBytes + lane / 4 * 4;
+  float sum[MT][NT][4];
+  float x_sum[NT][4];
+  uint32_t c0[MT], c1[MT];
+  uint32_t code[MT][4];
+#pragma unroll
+  for (int quarter = 0; quarter < 4; ++quarter) {
+    const int group = quarter / kQuarters;
+    if (quarter % kQuarters == 0) {
+#pragma unroll
+      for (int i = 0; i < MT; ++i) {
+        uint32_t z = 0x0808;
+        if (a.has_zeros) {
+          z = *reinterpret_cast<const uint16_t*>(block + i * tile_bytes + kCodeBytes + 32 +
+                                                 group * a.meta_bytes + lane / 4 * 2);
+        }
+        c0[i] = z & 0xff, c1[i] = z >> 8;
+        if constexpr (!kRaw) Codes<T>::Zeros(z & 0xff, z >> 8, c0[i], c1[i]);
+#pragma unroll
+        for (int t = 0; t < NT; ++t) {
+#pragma unroll
+          for (int e = 0; e < 4; ++e) sum[i][t][e] = x_sum[t][e] = 0.0f;
+        }
+      }
+    }
+    if (quarter % 2 == 0) {
+#pragma unroll
+      for (int i = 0; i < MT; ++i) {
+        const uint4 v =
+            *reinterpret_cast<const uint4*>(block + i * tile_bytes + quarter / 2 * 512 + lane * 16);
+        code[i][0] = v.x, code[i][1] = v.y, code[i][2] = v.z, code[i][3] = v.w;
+      }
+    }
+    uint32_t b[NT][4];
+#pragma unroll
+    for (int t = 0; t < NT; ++t) {
+      const uint4 v = *reinterpret_cast<const uint4*>(x + t * x_step + quarter * 64);
+      b[t][0] = v.x, b[t][1] = v.y, b[t][2] = v.z, b[t][3] = v.w;
+    }
+#pragma unroll
+    for (int i = 0; i < MT; ++i) {
+#pragma unroll
+      for (int s = 0; s < 2; ++s) {
+        uint32_t frag[4];
+        if constexpr (kRaw) {
+          Codes<T>::ExpandRaw(code[i][quarter % 2 * 2 + s], frag);
+        } else {
+          Codes<T>::Expand(code[i][quarter % 2 * 2 + s], c0[i], c1[i], frag);
+        }
+#pragma unroll
+        for (int t = 0; t < NT; ++t) Mma<T>(sum[i][t], frag, b[t][2 * s], b[t][2 * s + 1]);
+      }
+    }
+    if constexpr (kRaw) {
+      const uint32_t unit[4] = {Codes<T>::kUnit, Codes<T>::kUnit, Codes<T>::kUnit, Codes<T>::kUnit};
+#pragma unroll
+      for (int t = 0; t < NT; ++t) {
+        Mma<T>(x_sum[t], unit, b[t][0], b[t][1]);
+        Mma<T>(x_sum[t], unit, b[t][2], b[t][3]);
+      }
+    }
+    if ((quarter + 1) % kQuarters == 0) {
+#pragma unroll
+      for (int i = 0; i < MT; ++i) {
+        const float2 scale = __half22float2(
+            *reinterpret_cast<const __half2*>(meta + i * tile_bytes + group * a.meta_bytes));
+        const float even = kRaw ? Codes<T>::EvenFactor(c0[i]) : 0.0f;
+        const float odd = kRaw ? Codes<T>::OddFactor(c1[i]) : 0.0f;
+#pragma unroll
+        for (int t = 0; t < NT; ++t) {
+#pragma unroll
+          for (int e = 0; e < 4; ++e) {
+            float v = sum[i][t][e];
+            if constexpr (kRaw) v -= (e < 2 ? even : odd) * x_sum[t][e % 2];
+            total[i][t][e] += v * (e < 2 ? scale.x : scale.y);
+          }
+        }
+      }
+    }
   }
-  __device__ static uint32_t Add(uint32_t a, uint32_t b) {
-    uint32_t d;
-    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(0x3f803f80u), "r"(b));
-    return d;
-  }
-  __device__ static void Expand(uint32_t q, uint32_t c0, uint32_t c1, uint32_t (&a)[4]) {
-    a[0] = Add(AndOr(q, 0x000f000fu, 0x43004300u), c0);
-    a[1] = Add(AndOr(q >> 4, 0x000f000fu, 0x43004300u), c1);
-    a[2] = Add(AndOr(q >> 8, 0x000f000fu, 0x43004300u), c0);
-    a[3] = Add(AndOr(q >> 12, 0x000f000fu, 0x43004300u), c1);
-  }
-};
+}
 
-// c0 and c2 of the C fragment are (row 2q, output 2r) and (row 2q, 2r + 1): one store for both.
+// c0 and c2 of the C fragment are (row 2q, output 2r) and (row 2q, 2r + 1): one lane's neighbours.
 template <typename T>
-__device__ inline void StoreOutputs(const StreamArgs& a, int m0, int m, int m_count, int n, float4 v) {
+__device__ inline void StoreOutputs(const StreamArgs& a, int m0, int m, int m_count, int n, float4 v,
+                                    float even, float odd) {
   if (n >= a.n) return;
   const bool both = n + 1 < a.n;
   const float bias0 = a.bias != nullptr ? a.bias[n] : 0.0f;
   const float bias1 = a.bias != nullptr && both ? a.bias[n + 1] : 0.0f;
-  const float values[2][2] = {{v.x * a.scale + bias0, v.z * a.scale + bias1},
-                              {v.y * a.scale + bias0, v.w * a.scale + bias1}};
+  const float values[2][2] = {{v.x * even + bias0, v.z * odd + bias1},
+                              {v.y * even + bias0, v.w * odd + bias1}};
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     if (m + i >= m_count) return;
@@ -82,343 +201,247 @@ __device__ inline void StoreOutputs(const StreamArgs& a, int m0, int m, int m_co
   }
 }
 
-// One warp's own pipeline of weight stages; a stage is the same 128 inputs of MT row tiles. Nobody else
-// touches it, so a stage is refilled after a __syncwarp.
-template <int MT>
-class WeightRing {
+// The part of x that a block works on: panels of [rows of the M tile][panel·128 inputs], row stride
+// x_row_bytes (64 mod 128: no bank conflicts). Two panels stay; more take turns in two buffers.
+template <int kThreads>
+class Panels {
  public:
-  __device__ WeightRing(const StreamArgs& args, uint8_t* memory, uint64_t* barriers)
-      : ring_(SharedAddress(memory)),
-        bars_(SharedAddress(barriers)),
-        block_bytes_(args.block_bytes),
-        stages_(args.stages),
-        policy_(EvictFirstPolicy()) {}
+  __device__ Panels(const StreamArgs& args, uint8_t* smem, int m0, int m_count, int first_block,
+                    int num_blocks, int tiles)
+      : a_(args),
+        memory_(smem + args.x_offset),
+        bar_(SharedAddress(smem) + args.bar_offset),
+        m0_(m0),
+        m_count_(m_count),
+        first_block_(first_block),
+        num_blocks_(num_blocks),
+        count_((num_blocks + args.panel - 1) / args.panel),
+        loads_(count_ <= 2 ? count_ : count_ * tiles) {}
 
-  __device__ void Init(int lane) {
-    if (AWQ_SM90 && lane < stages_) BarrierInit(bars_ + 8 * lane, 1);
+  __device__ int count() const { return count_; }
+  __device__ bool resident() const { return count_ <= 2; }
+  __device__ const uint8_t* Buffer(int load) const { return memory_ + load % 2 * a_.x_bytes; }
+
+  // Inputs past K meet codes that are 0, and must not be NaN.
+  __device__ void Clear() {
+    if (a_.k % kBlockK == 0) return;
+    for (int i = 16 * threadIdx.x; i < a_.x_buffers * a_.x_bytes; i += 16 * kThreads) {
+      *reinterpret_cast<uint4*>(memory_ + i) = uint4{0, 0, 0, 0};
+    }
+    BarrierInitFence();
   }
-  // Starts filling stage `slot`; `from[i]` null: nothing left to fetch.
-  __device__ void Fetch(int slot, const uint8_t* const (&from)[MT], int lane) {
-    const uint32_t to = ring_ + slot * MT * block_bytes_;
+  __device__ void Start(int load) const {
+    if (load >= loads_) return;
+    const int first = first_block_ + load % count_ * a_.panel;
+    const int end = min(first + a_.panel, first_block_ + num_blocks_);
+    const int inputs = min(end * kBlockK, a_.k) - first * kBlockK;
+    uint8_t* to = memory_ + load % 2 * a_.x_bytes;
+    const uint8_t* from =
+        static_cast<const uint8_t*>(a_.x) + (m0_ * a_.x_stride + int64_t{first} * kBlockK) * 2;
 #if AWQ_SM90
-    if (lane == 0 && from[0] != nullptr) {
-      const uint32_t bar = bars_ + 8 * slot;
-      BarrierExpect(bar, MT * block_bytes_);
-#pragma unroll
-      for (int i = 0; i < MT; ++i) {
-        BulkCopyStream(to + i * block_bytes_, from[i], block_bytes_, bar, policy_);
+    if (threadIdx.x < 32) {
+      const uint32_t bar = bar_ + load % 2 * 8;
+      if (threadIdx.x == 0) BarrierExpect(bar, inputs * 2 * m_count_);
+      __syncwarp();
+      for (int m = threadIdx.x; m < m_count_; m += 32) {
+        BulkCopy(SharedAddress(to) + m * a_.x_row_bytes, from + m * a_.x_stride * 2, inputs * 2, bar);
       }
     }
 #else
-    if (from[0] != nullptr) {
-#pragma unroll
-      for (int i = 0; i < MT; ++i) {
-        for (int b = 16 * lane; b < block_bytes_; b += 512) {
-          AsyncCopy16(to + i * block_bytes_ + b, from[i] + b);
-        }
-      }
+    const int chunks = inputs / 8;
+    for (int i = threadIdx.x; i < chunks * m_count_; i += kThreads) {
+      const int m = i / chunks;
+      *reinterpret_cast<uint4*>(to + m * a_.x_row_bytes + i % chunks * 16) =
+          *reinterpret_cast<const uint4*>(from + m * a_.x_stride * 2 + i % chunks * 16);
     }
-    AsyncCommit();
+    __syncthreads();
 #endif
   }
-  // Waits for the oldest stage; `lap` counts the turns of the ring.
-  __device__ void Wait(int slot, uint32_t lap) {
-#if AWQ_SM90
-    BarrierWait(bars_ + 8 * slot, lap & 1);
-#else
-    AsyncWait<kAsyncStages - 1>();
-    __syncwarp();
-#endif
+  __device__ void Wait(int load) const { BarrierWait(bar_ + load % 2 * 8, load / 2 & 1); }
+  // Everyone is done with a panel that does not stay: its buffer takes the one after next.
+  __device__ void Release(int load) const {
+    __syncthreads();
+    Start(load + 2);
   }
 
  private:
-  uint32_t ring_;
-  uint32_t bars_;
-  int block_bytes_;
-  int stages_;
-  uint64_t policy_;
+  const StreamArgs& a_;
+  uint8_t* memory_;
+  uint32_t bar_;
+  int m0_, m_count_;
+  int first_block_, num_blocks_;
+  int count_, loads_;
 };
 
-// The blocks a warp works through: for each of the block's tiles, inputs k_first, k_first + WK, … < k_end.
-template <int MT, int WR, int WK>
-struct BlockCursor {
-  int tile, k;
+// Partial sums of a tile meet in the block of the cluster that owns the row tile (row tile % cluster):
+// every warp sends its own, counted on the owner's barrier, and the owner adds them in a fixed order.
+// Two buffers take turns; before a warp sends to a buffer again it has seen the other one filled by all
+// warps of the cluster, each of which had by then read the first. With one buffer the cluster meets.
+template <typename T, int NT, int MT, int WR, int WK>
+class Reduction {
+ public:
+  __device__ Reduction(const StreamArgs& args, uint8_t* smem, int rank)
+      : a_(args),
+        red_(reinterpret_cast<float4*>(smem + args.red_offset)),
+        bar_(SharedAddress(smem) + args.bar_offset + 16),
+        rank_(rank),
+        owned_((WR * MT + args.cluster - 1) / args.cluster),
+        mine_((WR * MT - rank + args.cluster - 1) / args.cluster) {}
 
-  __device__ void Next(const StreamArgs& a, int k_first, int k_end) {
-    k += WK;
-    if (k >= k_end) {
-      k = k_first;
-      tile += a.tile_step;
+  __device__ void Expect(int turn) const {
+    if (threadIdx.x == 0) {
+      BarrierExpect(bar_ + turn % a_.red_buffers * 8, WK * a_.cluster * mine_ * NT * 512);
     }
   }
-  __device__ void Addresses(const StreamArgs& a, int warp_row, const uint8_t* (&from)[MT]) const {
+  __device__ void Wait(int turn) const {
+    BarrierWait(bar_ + turn % a_.red_buffers * 8, turn / a_.red_buffers & 1);
+  }
+  __device__ void Send(int turn, int warp, int lane, const float (&total)[MT][NT][4]) const {
 #pragma unroll
     for (int i = 0; i < MT; ++i) {
-      // Past the end the last row tile is read again and its results are dropped.
-      const int row_tile = min((tile * WR + warp_row) * MT + i, a.row_tiles - 1);
-      from[i] = tile < a.tiles
-                    ? a.blocks + (int64_t{row_tile} * a.blocks_per_row + k) * a.block_bytes
-                    : nullptr;
+      const int row_tile = warp % WR * MT + i;
+      float4* at = Part(turn, rank_ * WK + warp / WR) + row_tile / a_.cluster * NT * 32 + lane;
+#pragma unroll
+      for (int t = 0; t < NT; ++t) {
+#if AWQ_SM90
+        ClusterStore(SharedAddress(at + t * 32), bar_ + turn % a_.red_buffers * 8,
+                     row_tile % a_.cluster, total[i][t]);
+#else
+        at[t * 32] = float4{total[i][t][0], total[i][t][1], total[i][t][2], total[i][t][3]};
+#endif
+      }
     }
   }
+  __device__ bool HasItems(int warp) const { return warp < mine_ * NT; }
+  __device__ void Finish(int turn, int tile, int warp, int lane, int m0, int m_count) const {
+    constexpr bool kRaw = kRawCodes<NT, MT>;
+    const float even = a_.scale * (kRaw ? Codes<T>::kEven : 1.0f);
+    const float odd = a_.scale * (kRaw ? Codes<T>::kOdd : 1.0f);
+    for (int item = warp; item < mine_ * NT; item += WR * WK) {
+      float4 v = Part(turn, 0)[item * 32 + lane];
+      for (int c = 1; c < WK * a_.cluster; ++c) {
+        const float4 w = Part(turn, c)[item * 32 + lane];
+        v.x += w.x, v.y += w.y, v.z += w.z, v.w += w.w;
+      }
+      const int row_tile = tile * WR * MT + item / NT * a_.cluster + rank_;
+      StoreOutputs<T>(a_, m0, item % NT * 8 + lane % 4 * 2, m_count, row_tile * kTileN + lane / 4 * 2, v,
+                      even, odd);
+    }
+  }
+
+ private:
+  __device__ float4* Part(int turn, int contributor) const {
+    return red_ + (turn % a_.red_buffers * WK * a_.cluster + contributor) * owned_ * NT * 32;
+  }
+
+  const StreamArgs& a_;
+  float4* red_;
+  uint32_t bar_;
+  int rank_;
+  int owned_, mine_;  // row tiles of a tile a block owns: room for, and this one
 };
 
 // y[M, N] = x[M, K] · Wᵀ + bias       x, y f16 or bf16 (y also f32); W 4-bit in layout.h; f32 accumulate
 //
 // grid    (C · clusters, M tiles of 8·NT)   cluster of C blocks: block c takes the c-th part of K
-// block   WR x WK warps: warp (wr, wk) holds MT row tiles of 16 outputs, every WK-th 128 inputs
+// block   WR x WK warps: warp (wr, wk) holds MT row tiles of 16 outputs, every WK-th chunk of K
 // tile    WR·MT·16 outputs; a cluster walks tiles cluster, cluster + clusters, …
-// smem    barriers | partial sums | x panels [2][M tile][panel·128 + 8] | weight rings of all warps
+// smem    barriers | partial sums | x panels | weight rings of all warps
 // lane    l = 4r + q: outputs 2r, 2r + 1 (A fragment rows r, r + 8), rows 2q, 2q + 1 of x (columns of C)
-// steps   weights fly into each warp's ring by bulk copies (sm_90) or cp.async, as deep as memory allows;
-//         codes become exact integers; mma; a group's sum times its scale goes to `total` in f32, so
-//         codes, zeros and scales lose nothing; partial sums meet in the shared memory of the block
-//         that owns the row tile, through one (cluster) barrier: no workspace, no second launch, and
-//         the order of summation is fixed
-// bound   HBM: N·K/2 · (1 + (2 or 3)·16·G/1024) bytes for small M; tensor cores (mma.sync) from M ~ 48
-// checked by awq_cuda_bench --verify against float64
-template <typename T, int NT, int MT, int WR, int WK>
-__global__ void __launch_bounds__(32 * WR * WK, 1) StreamQ4(const __grid_constant__ StreamArgs a) {
-  constexpr int kWarps = WR * WK;
-  constexpr int kChains = NT * MT <= 2 ? 2 : 1;  // independent sums, to hide the latency of mma
+// steps   weights fly into each warp's ring by bulk copies (sm_90) or cp.async, as deep as memory allows,
+//         before the previous kernel has ended; codes become fragments by masks (codes_q4.cuh); mma; a
+//         group's sum times its scale goes to `total` in f32: codes, zeros, scales lose nothing;
+//         partial sums meet in shared memory: no workspace, no second launch, a fixed order of summation
+// bound   HBM: N·K/2 · (1 + (2 or 3)·16·G/1024) bytes for small M; instructions issued (~100 a block of
+//         16 x 128 at M <= 8) next; tensor cores (mma.sync) from M ~ 48
+// checked by awq_cuda_bench verify, against float64
+template <typename T, int NT, int MT, int WR, int WK, int kQuarters>
+__global__ void __launch_bounds__(32 * WR * WK, kBlocksPerSm<NT, WR * WK>)
+    StreamQ4(const __grid_constant__ StreamArgs a) {
   extern __shared__ __align__(128) uint8_t smem[];
   const int lane = threadIdx.x % 32;
-  const int warp = threadIdx.x / 32;
-  const int warp_row = warp % WR;
-  const int warp_k = warp / WR;
+  const int warp = __shfl_sync(~0u, threadIdx.x / 32, 0);
   const int rank = a.cluster > 1 ? static_cast<int>(ClusterRank()) : 0;
   const int m0 = blockIdx.y * 8 * NT;
   const int m_count = min(a.m - m0, 8 * NT);
+  const int first_tile = static_cast<int>(blockIdx.x) / a.cluster;
+  const int my_tiles = (a.tiles - first_tile + a.tile_step - 1) / a.tile_step;
+  const int first_block = rank * a.blocks_per_row / a.cluster;
+  const int num_blocks = (rank + 1) * a.blocks_per_row / a.cluster - first_block;
 
   AllowNextKernel();
-
-  // ---- this block's share of K, in blocks of 128
-  const int k_begin = rank * a.blocks_per_row / a.cluster;
-  const int k_end = (rank + 1) * a.blocks_per_row / a.cluster;
-  const int k_first = k_begin + warp_k;
-
-  // ---- shared memory
-  uint64_t* bars = reinterpret_cast<uint64_t*>(smem);
-  float4* red = reinterpret_cast<float4*>(smem + a.red_offset);
-  uint8_t* x_smem = smem + a.x_offset;
-  const uint32_t x_bar = SharedAddress(bars + kWarps * a.stages);
-  WeightRing<MT> ring(a, smem + a.ring_offset + warp * a.stages * MT * a.block_bytes,
-                      bars + warp * a.stages);
+  WeightRing<MT, WR, WK> ring(a, smem, warp, first_tile, first_block, num_blocks);
+  Panels<32 * WR * WK> panels(a, smem, m0, m_count, first_block, num_blocks, my_tiles);
+  const Reduction<T, NT, MT, WR, WK> reduction(a, smem, rank);
   ring.Init(lane);
-  if (AWQ_SM90 && threadIdx.x == 0) {
-    BarrierInit(x_bar, 1);
-    BarrierInit(x_bar + 8, 1);
+  if (AWQ_SM90 && threadIdx.x < 4) {
+    BarrierInit(SharedAddress(smem) + a.bar_offset + 8 * threadIdx.x, 1);
   }
   BarrierInitFence();
   __syncwarp();
-
-  // ---- start the weights: they do not depend on the previous kernel
-  const int first_tile = static_cast<int>(blockIdx.x) / a.cluster;
-  const int my_tiles = (a.tiles - first_tile + a.tile_step - 1) / a.tile_step;
-  BlockCursor<MT, WR, WK> work{first_tile, k_first};
-  BlockCursor<MT, WR, WK> fetch = work;
-  if (k_first >= k_end) fetch.tile = a.tiles;
-  for (int s = 0; s < a.stages; ++s) {
-    const uint8_t* from[MT];
-    fetch.Addresses(a, warp_row, from);
-    ring.Fetch(s, from, lane);
-    fetch.Next(a, k_first, k_end);
-  }
-  if (a.k % kBlockK != 0) {  // inputs past K meet codes that are 0, and must not be NaN
-    for (int i = 16 * threadIdx.x; i < a.x_buffers * a.x_bytes; i += 16 * 32 * kWarps) {
-      *reinterpret_cast<uint4*>(x_smem + i) = uint4{0, 0, 0, 0};
-    }
-    BarrierInitFence();
-  }
+  // Weights do not depend on the previous kernel.
+  for (int s = 0; s < a.stages; ++s) ring.Fetch(s, lane);
+  panels.Clear();
   __syncthreads();
-  if (a.cluster > 1) ClusterArrive();  // met before the first store into another block
+  if (a.cluster > 1) ClusterArrive();  // met before the first Send
+  for (int turn = 0; turn < min(a.red_buffers, my_tiles); ++turn) reduction.Expect(turn);
   WaitForPreviousKernel();
+  panels.Start(0);
+  panels.Start(1);
 
-  // ---- x panels: [k_begin + p·panel, …) of every row of the tile
-  const int panels = (k_end - k_begin + a.panel - 1) / a.panel;
-  const int loads = panels == 1 ? 1 : panels * my_tiles;
-  auto load_panel = [&](int load) {
-    const int first = k_begin + load % panels * a.panel;
-    const int inputs = min(min(first + a.panel, k_end) * kBlockK, a.k) - first * kBlockK;
-    uint8_t* to = x_smem + load % 2 * a.x_bytes;
-    const uint8_t* from =
-        static_cast<const uint8_t*>(a.x) + (m0 * a.x_stride + int64_t{first} * kBlockK) * 2;
-#if AWQ_SM90
-    if (warp == 0) {
-      const uint32_t bar = x_bar + load % 2 * 8;
-      if (lane == 0) BarrierExpect(bar, inputs * 2 * m_count);
-      __syncwarp();
-      for (int m = lane; m < m_count; m += 32) {
-        BulkCopy(SharedAddress(to) + m * a.x_row_bytes, from + m * a.x_stride * 2, inputs * 2, bar);
-      }
-    }
-#else
-    const int chunks = inputs / 8;
-    for (int i = threadIdx.x; i < chunks * m_count; i += 32 * kWarps) {
-      const int m = i / chunks;
-      *reinterpret_cast<uint4*>(to + m * a.x_row_bytes + i % chunks * 16) =
-          *reinterpret_cast<const uint4*>(from + m * a.x_stride * 2 + i % chunks * 16);
-    }
-#endif
-  };
-  for (int load = 0; load < 2 && load < loads; ++load) load_panel(load);
-#if !AWQ_SM90
-  __syncthreads();
-#endif
-
-  // ---- tiles
-  const int owned = (WR * MT + a.cluster - 1) / a.cluster;  // row tiles this block finishes
-  const int contributors = WK * a.cluster;
+  constexpr int kFixed = kFixedPanel<NT>;
+  const int row_bytes = kFixed > 0 ? kFixed * kBlockK * 2 + 64 : a.x_row_bytes;
+  const int x_lane = min(lane / 4, m_count - 1) * row_bytes + lane % 4 * 16;
+  const int x_step = 8 * row_bytes;  // rows past m_count are garbage, and so are only their columns
   int slot = 0;
   uint32_t lap = 0;
-  int panel_turn = 0;
-  const int row_bytes = a.x_row_bytes;
+  int load = 0;
   for (int turn = 0; turn < my_tiles; ++turn) {
     float total[MT][NT][4] = {};
-    for (int p = 0; p < panels; ++p) {
-      const int load = panels == 1 ? 0 : panel_turn;
-      if (panels > 1 || turn == 0) BarrierWait(x_bar + load % 2 * 8, load / 2 & 1);
-      const int panel_begin = k_begin + p * a.panel;
-      const int panel_end = min(panel_begin + a.panel, k_end);
-      const uint8_t* x_panel = x_smem + load % 2 * a.x_bytes + lane % 4 * 32;
-      while (work.k >= panel_begin && work.k < panel_end) {
+    for (int p = 0; p < panels.count(); ++p, ++load) {
+      if (panels.resident()) load = p;
+      panels.Wait(load);
+      const int begin = p * a.panel;
+      const int end = min(begin + a.panel, num_blocks);
+      const uint8_t* x_panel = panels.Buffer(load) + x_lane;
+      for (int at = begin + warp / WR * a.chunk; at < end; at += WK * a.chunk) {
         ring.Wait(slot, lap);
-        const uint8_t* stage =
-            smem + a.ring_offset + (warp * a.stages + slot) * MT * a.block_bytes;
-        const uint8_t* x_block = x_panel + (work.k - panel_begin) * (kBlockK * 2);
-        float sum[kChains][MT][NT][4] = {};
-        uint32_t c0[MT], c1[MT];
-        const uint8_t* meta = stage + kCodeBytes + lane / 4 * 4;
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          uint32_t code[MT][4];
-#pragma unroll
-          for (int i = 0; i < MT; ++i) {
-            const uint4 v = *reinterpret_cast<const uint4*>(stage + i * a.block_bytes + half * 512 +
-                                                            lane * 16);
-            code[i][0] = v.x, code[i][1] = v.y, code[i][2] = v.z, code[i][3] = v.w;
-          }
-#pragma unroll
-          for (int pair = 0; pair < 2; ++pair) {
-            uint32_t b[NT][4];
-#pragma unroll
-            for (int t = 0; t < NT; ++t) {
-              const int row = min(8 * t + lane / 4, m_count - 1);
-              const uint4 v = *reinterpret_cast<const uint4*>(x_block + row * row_bytes + half * 128 +
-                                                              pair * 16);
-              b[t][0] = v.x, b[t][1] = v.y, b[t][2] = v.z, b[t][3] = v.w;
-            }
-            const int quarter = 2 * half + pair;
-            if ((quarter & (a.quarters - 1)) == 0) {  // a group starts
-#pragma unroll
-              for (int i = 0; i < MT; ++i) {
-                uint32_t z = 0x0808;
-                if (a.has_zeros) {
-                  z = *reinterpret_cast<const uint16_t*>(stage + i * a.block_bytes + kCodeBytes +
-                                                         (quarter >> a.quarter_shift) * a.meta_bytes + 32 +
-                                                         lane / 4 * 2);
-                }
-                Codes<T>::Zeros(z & 0xff, z >> 8, c0[i], c1[i]);
-              }
-            }
-#pragma unroll
-            for (int s = 0; s < 2; ++s) {
-#pragma unroll
-              for (int i = 0; i < MT; ++i) {
-                uint32_t frag[4];
-                Codes<T>::Expand(code[i][2 * pair + s], c0[i], c1[i], frag);
-#pragma unroll
-                for (int t = 0; t < NT; ++t) {
-                  Mma<T>(sum[s % kChains][i][t], frag, b[t][2 * s], b[t][2 * s + 1]);
-                }
-              }
-            }
-            if (((quarter + 1) & (a.quarters - 1)) == 0) {  // a group ends
-#pragma unroll
-              for (int i = 0; i < MT; ++i) {
-                const float2 scale = __half22float2(*reinterpret_cast<const __half2*>(
-                    meta + i * a.block_bytes + (quarter >> a.quarter_shift) * a.meta_bytes));
-#pragma unroll
-                for (int t = 0; t < NT; ++t) {
-#pragma unroll
-                  for (int e = 0; e < 4; ++e) {
-                    const float v = sum[0][i][t][e] + (kChains == 2 ? sum[1 % kChains][i][t][e] : 0);
-                    total[i][t][e] += v * (e < 2 ? scale.x : scale.y);
-                    sum[0][i][t][e] = sum[1 % kChains][i][t][e] = 0.0f;
-                  }
-                }
-              }
-            }
-          }
+        const uint8_t* block = smem + a.ring_offset + (warp * a.stages + slot) * a.stage_bytes;
+        const uint8_t* x = x_panel + (at - begin) * (kBlockK * 2);
+        const int blocks = min(a.chunk, num_blocks - at);
+#pragma unroll 1
+        for (int u = 0; u < blocks; ++u) {
+          MultiplyBlock<T, NT, MT, kQuarters>(a, block, a.chunk * a.block_bytes, x, x_step, lane, total);
+          block += a.block_bytes;
+          x += kBlockK * 2;
         }
         __syncwarp();
-        const uint8_t* from[MT];
-        fetch.Addresses(a, warp_row, from);
-        ring.Fetch(slot, from, lane);
-        fetch.Next(a, k_first, k_end);
+        ring.Fetch(slot, lane);
         if (++slot == a.stages) slot = 0, ++lap;
-        const int tile_before = work.tile;
-        work.Next(a, k_first, k_end);
-        if (work.tile != tile_before) break;
       }
-      if (panels > 1) {
-        __syncthreads();  // everyone is done with this panel
-        ++panel_turn;
-        if (panel_turn + 1 < loads) {
-          load_panel(panel_turn + 1);
-#if !AWQ_SM90
-          __syncthreads();
-#endif
-        }
-      }
+      if (!panels.resident()) panels.Release(load);
     }
 
-    // ---- partial sums to the block that owns the row tile
     if (turn == 0 && a.cluster > 1) ClusterWait();
-    float4* part = red + turn % a.red_buffers * contributors * owned * NT * 32;
-    const int contributor = rank * WK + warp_k;
-#pragma unroll
-    for (int i = 0; i < MT; ++i) {
-      const int row_tile = warp_row * MT + i;
-      const int owner = row_tile % a.cluster;
-      float4* at = part + ((contributor * owned + row_tile / a.cluster) * NT) * 32 + lane;
-#pragma unroll
-      for (int t = 0; t < NT; ++t) {
-        if (a.cluster > 1) {
-          ClusterStore(SharedAddress(at + t * 32), owner, total[i][t]);
-        } else {
-          at[t * 32] = float4{total[i][t][0], total[i][t][1], total[i][t][2], total[i][t][3]};
-        }
-      }
+    if (turn > 0 && a.red_buffers == 2) {
+      reduction.Wait(turn - 1);
+      if (turn + 1 < my_tiles) reduction.Expect(turn + 1);
     }
-    if (a.cluster > 1) {
-      ClusterArrive();
-      ClusterWait();
-    } else {
+    reduction.Send(turn, warp, lane, total);
+#if !AWQ_SM90
+    __syncthreads();
+#endif
+    if (reduction.HasItems(warp)) {
+      reduction.Wait(turn);
+      reduction.Finish(turn, first_tile + turn * a.tile_step, warp, lane, m0, m_count);
+    }
+    if ((a.red_buffers == 1 || !AWQ_SM90) && turn + 1 < my_tiles) {
       __syncthreads();
-    }
-
-    // ---- sum, scale, bias, store
-    const int tile = static_cast<int>(blockIdx.x) / a.cluster + turn * a.tile_step;
-    for (int item = warp; item < owned * NT; item += kWarps) {
-      const int row_tile = tile * WR * MT + item / NT * a.cluster + rank;
-      float4 v = part[item * 32 + lane];
-      for (int c = 1; c < contributors; ++c) {
-        const float4 w = part[(c * owned * NT + item) * 32 + lane];
-        v.x += w.x, v.y += w.y, v.z += w.z, v.w += w.w;
-      }
-      const int n = row_tile * kTileN + lane / 4 * 2;
-      const int m = item % NT * 8 + lane % 4 * 2;
-      if (item / NT * a.cluster + rank >= WR * MT) break;
-      StoreOutputs<T>(a, m0, m, m_count, n, v);
-    }
-    if (a.red_buffers == 1) {
       if (a.cluster > 1) {
         ClusterArrive();
         ClusterWait();
-      } else {
-        __syncthreads();
       }
+      reduction.Expect(turn + 1);
     }
   }
 }

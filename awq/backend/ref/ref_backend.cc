@@ -16,8 +16,7 @@ namespace {
 // f32 [N, K], whatever it was made from; 16-bit types have been rounded to.
 class RefWeight : public PackedWeight {
  public:
-  explicit RefWeight(Tensor w)
-      : PackedWeight(w.shape()[0], w.shape()[1]), w_(std::move(w)) {}
+  explicit RefWeight(Tensor w) : PackedWeight(w.shape()[0], w.shape()[1]), w_(std::move(w)) {}
   int64_t NumBytes() const override { return w_.view().NumBytes(); }
   const float* Row(int64_t row) const { return w_.As<const float>() + row * k(); }
 
@@ -93,10 +92,10 @@ Tensor RefBackend::Alloc(DType type, const Shape& shape) {
 }
 
 void RefBackend::Copy(const TensorView& to, const TensorView& from) {
-  AWQ_CHECK(to.dtype == from.dtype && to.shape == from.shape && to.IsContiguous() &&
-                from.IsContiguous(),
-            kInternal, "copy: expected equal dense views, found ", NameOf(to.dtype), " ", to.shape,
-            " and ", NameOf(from.dtype), " ", from.shape);
+  AWQ_CHECK(
+      to.dtype == from.dtype && to.shape == from.shape && to.IsContiguous() && from.IsContiguous(),
+      kInternal, "copy: expected equal dense views, found ", NameOf(to.dtype), " ", to.shape,
+      " and ", NameOf(from.dtype), " ", from.shape);
   if (to.NumBytes() > 0) std::memcpy(to.data, from.data, static_cast<size_t>(to.NumBytes()));
 }
 
@@ -133,8 +132,7 @@ void RefBackend::Norm(const NormArgs& args, const TensorView& x, const TensorVie
     }
     double squares = 0;
     for (float v : row) squares += (v - mean) * (v - mean);
-    const double inverse =
-        1.0 / std::sqrt(squares / static_cast<double>(d.columns) + args.epsilon);
+    const double inverse = 1.0 / std::sqrt(squares / static_cast<double>(d.columns) + args.epsilon);
     for (int64_t c = 0; c < d.columns; ++c) {
       const double b = bias.empty() ? 0.0 : bias.As<const float>()[c];
       const double normed = (row[static_cast<size_t>(c)] - mean) * inverse;
@@ -179,8 +177,8 @@ void RefBackend::Activate(Activation kind, const TensorView& gate, const TensorV
   for (int64_t r = 0; r < d.rows; ++r) {
     for (int64_t c = 0; c < d.columns; ++c) {
       const double u = LoadFloat(up, At(up, r) + c);
-      const double v = gate.empty() ? Activated(kind, u)
-                                    : Activated(kind, LoadFloat(gate, At(gate, r) + c)) * u;
+      const double v =
+          gate.empty() ? Activated(kind, u) : Activated(kind, LoadFloat(gate, At(gate, r) + c)) * u;
       StoreFloat(y, At(y, r) + c, static_cast<float>(v));
     }
   }

@@ -1,5 +1,5 @@
-// The readable definition of every op: plain loops on the host, f64 sums, any float type in and out.
-// Slow on purpose; the oracle of the other backends.
+// The readable definition of every op: plain loops on the host, f64 sums, any float type in and
+// out. Slow on purpose; the oracle of the other backends.
 #pragma once
 
 #include <memory>

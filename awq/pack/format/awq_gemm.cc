@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <vector>
 
 #include "awq/pack/format/formats.h"
 #include "awq/pack/format/layout.h"
@@ -13,17 +14,19 @@
 namespace awq {
 namespace {
 
-// Codes move in tiles of 128 outputs × 128 inputs: a cache line of qweight by a cache line of codes.
-constexpr int64_t kTileWords = 16;
-constexpr int64_t kTileInputs = 128;
-constexpr int64_t kTileLine = kTileInputs / 8;  // words of eight inputs
+// Codes move in tiles of 512 outputs × 512 inputs: 256 bytes of each row on either side, and 128
+// KiB between them, which the second-level cache holds.
+constexpr int64_t kTileWords = 64;    // words of eight outputs
+constexpr int64_t kTileInputs = 512;  // in words of eight: kTileLine
+constexpr int64_t kTileLine = kTileInputs / 8;
+constexpr int64_t kLanes = 16;  // words transposed at a time: a cache line, for the vector units
 
-using Words = uint32_t[8][kTileWords];
+using Words = uint32_t[8][kLanes];
 
 // One step of the transposition: exchanges the fields of `mask << shift` in word a with those of
 // `mask` in word b.
 inline void Exchange(Words& words, int a, int b, int shift, uint32_t mask) {
-  for (int64_t w = 0; w < kTileWords; ++w) {
+  for (int64_t w = 0; w < kLanes; ++w) {
     const uint32_t t = ((words[a][w] >> shift) ^ words[b][w]) & mask;
     words[b][w] ^= t;
     words[a][w] ^= t << shift;
@@ -31,78 +34,80 @@ inline void Exchange(Words& words, int a, int b, int shift, uint32_t mask) {
 }
 
 // For every w: nibble i of words[j][w] becomes nibble j of words[i][w].
-void TransposeNibbles(Words& words) {
+inline void TransposeNibbles(Words& words) {
   for (int a : {0, 1, 2, 3}) Exchange(words, a, a + 4, 16, 0x0000ffffu);
   for (int a : {0, 1, 4, 5}) Exchange(words, a, a + 2, 8, 0x00ff00ffu);
   for (int a : {0, 2, 4, 6}) Exchange(words, a, a + 1, 4, 0x0f0f0f0fu);
 }
 
-// A tile on the side of the canonical codes: row n%128 holds words of eight inputs.
+// Of a tile, what lies inside the weight; and its codes as the canonical weight has them, an output
+// a line, eight inputs a word.
 struct Tile {
-  uint32_t lines[kTileWords * 8][kTileLine];
-};
-
-// The parts of a tile that lie inside the weight.
-struct Extent {
-  int64_t word;    // first word of eight outputs
-  int64_t words;   // how many
-  int64_t input;   // first input
-  int64_t inputs;  // how many; a multiple of 8
+  int64_t word = 0;    // first word of eight outputs
+  int64_t words = 0;   // how many
+  int64_t input = 0;   // first input
+  int64_t inputs = 0;  // how many; a multiple of 8
+  std::vector<uint32_t> lines = std::vector<uint32_t>(kTileWords * 8 * kTileLine);
 };
 
 template <typename Body>
 void ForEachTile(int64_t n, int64_t k, const Body& body) {
-  for (int64_t word = 0; word < n / 8; word += kTileWords) {
-    for (int64_t input = 0; input < k; input += kTileInputs) {
-      body(Extent{word, std::min(kTileWords, n / 8 - word), input,
-                  std::min(kTileInputs, k - input)});
+  Tile tile;
+  for (tile.word = 0; tile.word < n / 8; tile.word += kTileWords) {
+    for (tile.input = 0; tile.input < k; tile.input += kTileInputs) {
+      tile.words = std::min(kTileWords, n / 8 - tile.word);
+      tile.inputs = std::min(kTileInputs, k - tile.input);
+      body(tile);
     }
   }
 }
 
 // qweight [K, N/8] → codes U4 [N, K].
 void UnpackCodes(const uint32_t* qweight, int64_t n, int64_t k, uint8_t* codes) {
-  Tile tile;
-  ForEachTile(n, k, [&](const Extent& e) {
-    for (int64_t j = 0; j < e.inputs; j += 8) {
-      Words words = {};
-      for (int64_t r = 0; r < 8; ++r) {
-        std::memcpy(words[r], qweight + (e.input + j + r) * (n / 8) + e.word,
-                    static_cast<size_t>(e.words) * 4);
-      }
-      TransposeNibbles(words);
-      for (int i = 0; i < 8; ++i) {
-        for (int64_t w = 0; w < kTileWords; ++w) {
-          tile.lines[8 * w + AwqGemmOutput(i)][j / 8] = words[i][w];
+  ForEachTile(n, k, [&](Tile& tile) {
+    for (int64_t j = 0; j < tile.inputs; j += 8) {
+      for (int64_t first = 0; first < tile.words; first += kLanes) {
+        Words words = {};
+        const auto bytes = static_cast<size_t>(std::min(kLanes, tile.words - first)) * 4;
+        const uint32_t* from = qweight + (tile.input + j) * (n / 8) + tile.word + first;
+        for (int64_t r = 0; r < 8; ++r) std::memcpy(words[r], from + r * (n / 8), bytes);
+        TransposeNibbles(words);
+        uint32_t* to = tile.lines.data() + 8 * first * kTileLine + j / 8;
+        for (int i = 0; i < 8; ++i) {
+          for (int64_t w = 0; w < kLanes; ++w) {
+            to[(8 * w + AwqGemmOutput(i)) * kTileLine] = words[i][w];
+          }
         }
       }
     }
-    for (int64_t r = 0; r < 8 * e.words; ++r) {
-      std::memcpy(codes + ((8 * e.word + r) * k + e.input) / 2, tile.lines[r],
-                  static_cast<size_t>(e.inputs) / 2);
+    for (int64_t r = 0; r < 8 * tile.words; ++r) {
+      std::memcpy(codes + ((8 * tile.word + r) * k + tile.input) / 2,
+                  tile.lines.data() + r * kTileLine, static_cast<size_t>(tile.inputs) / 2);
     }
   });
 }
 
 // codes U4 [N, K] → qweight [K, N/8].
 void PackCodes(const uint8_t* codes, int64_t n, int64_t k, uint32_t* qweight) {
-  Tile tile = {};
-  ForEachTile(n, k, [&](const Extent& e) {
-    for (int64_t r = 0; r < 8 * e.words; ++r) {
-      std::memcpy(tile.lines[r], codes + ((8 * e.word + r) * k + e.input) / 2,
-                  static_cast<size_t>(e.inputs) / 2);
+  ForEachTile(n, k, [&](Tile& tile) {
+    for (int64_t r = 0; r < 8 * tile.words; ++r) {
+      std::memcpy(tile.lines.data() + r * kTileLine,
+                  codes + ((8 * tile.word + r) * k + tile.input) / 2,
+                  static_cast<size_t>(tile.inputs) / 2);
     }
-    for (int64_t j = 0; j < e.inputs; j += 8) {
-      Words words;
-      for (int i = 0; i < 8; ++i) {
-        for (int64_t w = 0; w < kTileWords; ++w) {
-          words[i][w] = tile.lines[8 * w + AwqGemmOutput(i)][j / 8];
+    for (int64_t j = 0; j < tile.inputs; j += 8) {
+      for (int64_t first = 0; first < tile.words; first += kLanes) {
+        Words words;
+        const uint32_t* from = tile.lines.data() + 8 * first * kTileLine + j / 8;
+        for (int i = 0; i < 8; ++i) {
+          for (int64_t w = 0; w < kLanes; ++w) {
+            words[i][w] = from[(8 * w + AwqGemmOutput(i)) * kTileLine];
+          }
         }
-      }
-      TransposeNibbles(words);
-      for (int64_t r = 0; r < 8; ++r) {
-        std::memcpy(qweight + (e.input + j + r) * (n / 8) + e.word, words[r],
-                    static_cast<size_t>(e.words) * 4);
+        TransposeNibbles(words);
+        const auto bytes = static_cast<size_t>(std::min(kLanes, tile.words - first)) * 4;
+        uint32_t* to = qweight + (tile.input + j) * (n / 8) + tile.word + first;
+        for (int64_t r = 0; r < 8; ++r) std::memcpy(to + r * (n / 8), words[r], bytes);
       }
     }
   });

@@ -1,8 +1,8 @@
 // compressed-tensors pack-quantized, as llm-compressor writes it, 4 or 8 bits:
-//   <linear>.weight_packed      i32 [N, ⌈K·b/32⌉]   codes along the inputs       (PackQuantizedCode)
+//   <linear>.weight_packed      i32 [N, ⌈K·b/32⌉]   codes along the inputs (PackQuantizedCode)
 //   <linear>.weight_scale       model type [N, K/g]
-//   <linear>.weight_zero_point  i32 [⌈N·b/32⌉, K/g] if asymmetric, along the outputs (PackQuantizedZero)
-//   <linear>.weight_shape       i64 [2] = N, K
+//   <linear>.weight_zero_point  i32 [⌈N·b/32⌉, K/g] if asymmetric, along the outputs
+//   (PackQuantizedZero) <linear>.weight_shape       i64 [2] = N, K
 // Its documents speak of signed codes; stored is code + 2^(b-1), which is our unsigned code.
 #include <cstring>
 
@@ -22,7 +22,8 @@ constexpr std::string_view kLibraryVersion = "0.13.0";
 Json OnlyGroup(const Json& config) {
   const Json groups = config.At("config_groups");
   const RawJson& raw = groups.raw();
-  AWQ_CHECK(raw.is_object() && !raw.empty(), kCorrupt, groups.Where(), ": expected an object with one entry");
+  AWQ_CHECK(raw.is_object() && !raw.empty(), kCorrupt, groups.Where(),
+            ": expected an object with one entry");
   AWQ_CHECK(raw.size() == 1, kUnsupported, groups.Where(), ": ", raw.size(),
             " groups with schemes of their own are not supported; supported: one");
   return groups.At(raw.begin().key());
@@ -62,8 +63,7 @@ Tensor UnpackCodes(Tensor packed, int64_t n, int64_t k, int bits) {
   Tensor codes = MakeTensor(type, {n, k});
   const auto bytes = static_cast<size_t>(RowBytes(k, bits));
   for (int64_t r = 0; r < n; ++r) {
-    const uint32_t* row =
-        packed.As<const uint32_t>() + PackQuantizedCode(r, 0, k, bits).word;
+    const uint32_t* row = packed.As<const uint32_t>() + PackQuantizedCode(r, 0, k, bits).word;
     std::memcpy(codes.As<uint8_t>() + static_cast<size_t>(r) * bytes, row, bytes);
   }
   return codes;
@@ -136,8 +136,7 @@ class CompressedTensorsFormat : public PackFormat {
     scheme.bits = static_cast<int>(bits);
     scheme.symmetric = weights.Bool("symmetric", true);
     scheme.group = weights.Int("group_size", -1);
-    const std::string strategy =
-        weights.String("strategy", scheme.group > 0 ? "group" : "channel");
+    const std::string strategy = weights.String("strategy", scheme.group > 0 ? "group" : "channel");
     AWQ_CHECK(strategy == "group" || strategy == "channel", kUnsupported, weights.Where(),
               ": strategy \"", strategy, "\" is not supported; supported: group, channel");
     if (strategy == "channel") scheme.group = -1;
@@ -174,14 +173,15 @@ class CompressedTensorsFormat : public PackFormat {
     const std::string why =
         Cat("K=", k, ", N=", n, ", ", bits, "-bit, ", groups, groups == 1 ? " group" : " groups");
     CheckShape(tensors, linear, n, k);
-    AWQ_CHECK(tensors.Find(linear + ".weight_g_idx").empty(), kUnsupported, linear,
-              ".weight_g_idx: groups in activation order are not supported; quantize with actorder ",
-              "\"static\" or null");
+    AWQ_CHECK(
+        tensors.Find(linear + ".weight_g_idx").empty(), kUnsupported, linear,
+        ".weight_g_idx: groups in activation order are not supported; quantize with actorder ",
+        "\"static\" or null");
     QuantizedWeight out;
     out.scheme = scheme;
-    out.codes = UnpackCodes(RequirePart(tensors, linear + ".weight_packed", {DType::kI32},
-                                        {n, WordsFor(k, bits)}, why),
-                            n, k, bits);
+    out.codes = UnpackCodes(
+        RequirePart(tensors, linear + ".weight_packed", {DType::kI32}, {n, WordsFor(k, bits)}, why),
+        n, k, bits);
     out.scales = RequirePart(tensors, linear + ".weight_scale",
                              {DType::kBF16, DType::kF16, DType::kF32}, {n, groups}, why);
     if (scheme.symmetric) return out;
@@ -210,8 +210,8 @@ class CompressedTensorsFormat : public PackFormat {
         {scale_name, ConvertScales(weight.scales.view(), ScaleType(model_type), scale_name)});
     out.push_back({linear + ".weight_shape", std::move(shape)});
     if (!weight.scheme.symmetric) {
-      out.push_back({linear + ".weight_zero_point",
-                     PackZeros(weight, n, weight.scheme.Groups(k), bits)});
+      out.push_back(
+          {linear + ".weight_zero_point", PackZeros(weight, n, weight.scheme.Groups(k), bits)});
     }
     return out;
   }

@@ -1,5 +1,6 @@
-// Where each code and zero point lies in the 32-bit words of the formats on disk. Packers, unpackers
-// and tests all use these functions; a bit field `shift` counts from the least significant bit.
+// Where each code and zero point lies in the 32-bit words of the formats on disk. Packers,
+// unpackers and tests all use these functions; a bit field `shift` counts from the least
+// significant bit.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ struct BitField {
 constexpr int AwqGemmOutput(int nibble) { return nibble < 4 ? 2 * nibble : 2 * nibble - 7; }
 constexpr int AwqGemmNibble(int output) { return output / 2 + 4 * (output % 2); }
 
-// Code (n, k) in qweight i32 [K, N/8]; with the group in place of k, zero (n, g) in qzeros [K/g, N/8].
+// Code (n, k) in qweight i32 [K, N/8]; with the group in place of k, zero (n, g) in qzeros [K/g,
+// N/8].
 constexpr BitField AwqGemmField(int64_t n, int64_t k, int64_t outputs) {
   return {k * (outputs / 8) + n / 8, 4 * AwqGemmNibble(static_cast<int>(n % 8))};
 }
@@ -26,8 +28,8 @@ constexpr BitField AwqGemmField(int64_t n, int64_t k, int64_t outputs) {
 // Words that hold `count` values; the idle high bits of the last one are zero.
 constexpr int64_t WordsFor(int64_t count, int bits) { return (count * bits + 31) / 32; }
 
-// compressed-tensors pack-quantized, 4 or 8 bits: code (n, k) in weight_packed i32 [N, ⌈K·b/32⌉], in
-// natural order along the inputs.
+// compressed-tensors pack-quantized, 4 or 8 bits: code (n, k) in weight_packed i32 [N, ⌈K·b/32⌉],
+// in natural order along the inputs.
 constexpr BitField PackQuantizedCode(int64_t n, int64_t k, int64_t inputs, int bits) {
   return {n * WordsFor(inputs, bits) + k * bits / 32, static_cast<int>(k * bits % 32)};
 }

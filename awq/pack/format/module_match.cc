@@ -32,8 +32,8 @@ bool MatchesFromStart(const Json& list, std::string_view pattern, std::string_vi
   };
   int error = 0;
   size_t offset = 0;
-  const Pcre2Ptr<pcre2_code> code(pcre2_compile(Units(pattern), pattern.size(), PCRE2_ANCHORED,
-                                                &error, &offset, nullptr));
+  const Pcre2Ptr<pcre2_code> code(
+      pcre2_compile(Units(pattern), pattern.size(), PCRE2_ANCHORED, &error, &offset, nullptr));
   if (code == nullptr) bad(error);
   const Pcre2Ptr<pcre2_match_data> data(pcre2_match_data_create(1, nullptr));
   const Pcre2Ptr<pcre2_match_context> context(pcre2_match_context_create(nullptr));

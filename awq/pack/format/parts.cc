@@ -8,8 +8,8 @@ namespace awq {
 namespace {
 
 void CheckSurvives(float before, float after, DType type, const std::string& name) {
-  const bool same_class = std::isfinite(before) == std::isfinite(after) &&
-                          (before == 0) == (after == 0);
+  const bool same_class =
+      std::isfinite(before) == std::isfinite(after) && (before == 0) == (after == 0);
   AWQ_CHECK(same_class, kUnsupported, name, ": scale ", before, " cannot be stored as ",
             NameOf(type), "; use a format with another scale type");
 }
@@ -17,12 +17,12 @@ void CheckSurvives(float before, float after, DType type, const std::string& nam
 }  // namespace
 
 Tensor RequirePart(const TensorLookup& tensors, const std::string& name,
-                   std::initializer_list<DType> types, const Shape& shape,
-                   const std::string& why) {
+                   std::initializer_list<DType> types, const Shape& shape, const std::string& why) {
   Tensor found = tensors.Find(name);
   AWQ_CHECK(!found.empty(), kNotFound, name, ": missing from the checkpoint, although its ",
             "quantization_config says that this module is quantized");
-  if (found.shape() == shape && std::find(types.begin(), types.end(), found.dtype()) != types.end()) {
+  if (found.shape() == shape &&
+      std::find(types.begin(), types.end(), found.dtype()) != types.end()) {
     return found;
   }
   std::string expected;

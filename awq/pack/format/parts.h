@@ -13,8 +13,8 @@ namespace awq {
 Tensor RequirePart(const TensorLookup& tensors, const std::string& name,
                    std::initializer_list<DType> types, const Shape& shape, const std::string& why);
 
-// Elements [R, C] → [C, R], in another float type if need be. Throws kUnsupported, naming `name`, when
-// a scale does not survive the conversion: it overflows or vanishes.
+// Elements [R, C] → [C, R], in another float type if need be. Throws kUnsupported, naming `name`,
+// when a scale does not survive the conversion: it overflows or vanishes.
 Tensor TransposeScales(const TensorView& scales, DType type, const std::string& name);
 // The same without transposing.
 Tensor ConvertScales(const TensorView& scales, DType type, const std::string& name);

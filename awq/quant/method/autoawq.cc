@@ -1,6 +1,7 @@
 // AutoAWQ's own choices (version 0.2.9), for verification: twenty duo ratios below 1 without identity,
 // outputs of whole modules compared by replaying them, ranges that may exclude zero, symmetric clipping on
 // at most 1023 tokens, v → o only between weights of one shape, f16 arithmetic in the packer.
+#include <algorithm>
 #include <cmath>
 
 #include "awq/quant/method/methods.h"
@@ -11,6 +12,7 @@ namespace awq {
 namespace {
 
 constexpr int kGridPoints = 20;
+constexpr int64_t kClipTokens = 512;
 
 GridRule AutoAwqRule(GridRule rule, bool packing) {
   rule.include_zero = false;
@@ -45,6 +47,9 @@ class AutoAwqMethod : public QuantMethod {
  public:
   bool NeedsCalibration() const override { return true; }
   bool ReplaysInputs() const override { return true; }
+  int64_t SampleStride(int64_t tokens) const override {
+    return std::max<int64_t>(1, tokens / kClipTokens);
+  }
 
   std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
     const GridRule search = AutoAwqRule(job.options.rule, false);
@@ -72,6 +77,7 @@ class AutoAwqMethod : public QuantMethod {
       std::vector<float> inverse = ExpandScale(edge, s, static_cast<int64_t>(m.mean_abs.size()));
       for (float& v : inverse) v = 1.0f / v;
       m.gram = ScaleGram(m.gram.view(), inverse);
+      m.sampled_gram = ScaleGram(m.sampled_gram.view(), inverse);
     }
     for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
       job.poll();
@@ -79,7 +85,9 @@ class AutoAwqMethod : public QuantMethod {
       const Tensor target = ConvertTo(w, DType::kF32);
       QuantizedLinear& linear = out[shape.role];
       if (job.options.clip && ClipsRole(shape.role)) {
-        linear.clipped = ClipWeights(job.backend, job.pool, search, w, GramOf(job, shape.role));
+        linear.clipped =
+            ClipWeights(job.backend, job.pool, search, w,
+                        job.moments.at(SiteOf(shape.role)).sampled_gram.view());
       }
       linear.weight = QuantizeToNearest(pack, job.pool, w);
       linear.error_after =

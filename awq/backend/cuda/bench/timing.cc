@@ -162,22 +162,27 @@ void SweepStream(const DeviceLimits& device, const Ceilings& ceilings,
   const auto add = [&](const char* name, const StreamConfig& config, std::vector<int> clusters) {
     for (const int cluster : clusters) {
       for (const int budget : {half, whole}) {
-        candidates.push_back({name, config, {.cluster = cluster, .smem_budget = budget}});
+        for (const int chunk : {1, 2, 4}) {
+          if (!config.shared && budget == half) continue;
+          candidates.push_back(
+              {name, config, {.cluster = cluster, .chunk = chunk, .smem_budget = budget}});
+        }
       }
     }
   };
-  add("gemv16", Gemv16(), {1, 2});
-  add("gemv16wide", Gemv16Wide(), {1});
-  add("gemv32", Gemv32(), {1, 2});
-  add("gemm8", Gemm8(), {1, 2, 4, 8});
-  add("gemm16", Gemm16(), {2, 4, 8});
-  add("gemm16tall", Gemm16Tall(), {4, 8});
-  add("gemm32", Gemm32(), {2, 4, 8});
-  add("gemm32tall", Gemm32Tall(), {4, 8});
-  add("gemm64", Gemm64(), {2, 4, 8});
-  add("gemm64tall", Gemm64Tall(), {2, 4, 8});
+  add("8x16", Gemv16(), {1});
+  add("8x32", Gemv32(), {1, 2});
+  add("8x64", Gemv64(), {1, 2, 4});
+  add("16x32", Gemm16x32(), {1, 2});
+  add("16x64", Gemm16x64(), {1, 2, 4});
+  add("16x64wide", Gemm16x64Wide(), {1, 2, 4});
+  add("32x64", Gemm32x64(), {1, 2, 4});
+  add("32x128", Gemm32x128(), {1, 2, 4});
+  add("64x64", Gemm64x64(), {1, 2, 4});
+  add("64x128", Gemm64x128(), {1, 2, 4});
+  add("64x256", Gemm64x256(), {1, 2, 4});
   const int64_t most_m = *std::max_element(ms.begin(), ms.end());
-  std::printf("\nsweep: layer M config cluster smem(1: half) panel stages grid | overlap us alone us | floor\n");
+  std::printf("\nsweep: layer M config cluster smem(1: half) chunk panel stages grid | overlap us alone us | estimate floor\n");
   for (const LayerShape& s : shapes) {
     const Layer layer(s, most_m, false);
     for (const int64_t m : ms) {
@@ -196,10 +201,10 @@ void SweepStream(const DeviceLimits& device, const Ceilings& ceilings,
             }
           });
         }
-        std::printf("%-8s %3ld %-10s c%d %d p%-3d s%-2d g%-3d | %7.2f %7.2f | %6.2f\n", s.name.c_str(),
-                    static_cast<long>(m), c.name, c.tuning.cluster, c.tuning.smem_budget == half,
+        std::printf("%-8s %3ld %-10s c%d %d u%d p%-3d s%-2d g%-3d | %7.2f %7.2f | %6.2f %6.2f\n", s.name.c_str(),
+                    static_cast<long>(m), c.name, c.tuning.cluster, c.tuning.smem_budget == half, plan.args.chunk,
                     plan.args.panel, plan.args.stages, plan.args.tile_step, times[1].median_us,
-                    times[0].median_us, layer.LimitUs(m, ceilings));
+                    times[0].median_us, plan.estimate_us, layer.LimitUs(m, ceilings));
       }
       std::fflush(stdout);
     }

@@ -1,19 +1,21 @@
 // Linears with quantized weights: 16-bit integer activations times exact integer codes.
 //
-// Each row of x is cut into blocks of w.block() inputs and rounded to 16-bit integers with one f32 scale
-// a block (error ≤ 2^-16 of the block's largest value). Codes and zero points stay exact integers, sums of
-// a block are exact in 32 bits (255 · 32767 · 128 < 2^31), and one f32 multiply-add a block applies both
-// scales. A pairwise 16-bit product does twice the work of an f32 one per instruction.
+// Each row of x is cut into blocks of w.block() inputs and rounded to 16-bit integers with one f32
+// scale a block (error ≤ 2^-16 of the block's largest value). Codes and zero points stay exact
+// integers, sums of a block are exact in 32 bits (255 · 32767 · 128 < 2^31), and one f32
+// multiply-add a block applies both scales. A pairwise 16-bit product does twice the work of an f32
+// one per instruction.
 #include <vector>
 
 #include "awq/backend/cpu/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "awq/backend/cpu/linear_q4.cc"
+#define HWY_TARGET_INCLUDE "awq/backend/cpu/linear_quantized.cc"
 #include "hwy/foreach_target.h"
 // After foreach_target.
 #include "awq/backend/cpu/gemm-inl.h"
 #include "awq/backend/cpu/simd-inl.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -23,32 +25,47 @@ namespace {
 // Rows up to which weights are expanded in registers, once for all rows.
 constexpr int64_t kFewRows = 8;
 
+// Rows of words fetched ahead of use; panels follow one another, so the next one is covered too.
+constexpr int64_t kAhead = 24;
+
 // Where the rounded activations of a call lie.
 struct Rounded {
-  int32_t* pairs;  // two 16-bit integers each
+  int32_t* pairs;  // two 16-bit integers each, interleaved by row: [K/2][rows] or panels of that
   float* scales;
   int32_t* sums;  // of the integers of a block; few rows alone
   int64_t pairs_per_row;
   int64_t blocks;
 };
 
-// Rounds one row: pairs[K/2], scales[blocks], sums[blocks]. K is padded with zeros to whole words.
-HWY_NOINLINE void RoundRow(const float* x, const PackedQuantized& w, int32_t* pairs, float* scales,
+// Blocks that are smaller than this everywhere count as zeros: their inverse scale would overflow.
+constexpr float kSmallest = 1e-30f;
+
+// Rounds one row: out[K], scales[blocks], sums[blocks]. K is padded with zeros to whole words.
+// Infinities and NaNs make the scale a NaN, so that they reach the output.
+HWY_NOINLINE void RoundRow(const float* x, const PackedQuantized& w, int16_t* out, float* scales,
                            int32_t* sums) {
   const DF d;
   const hn::Rebind<int16_t, DF> d16;
-  auto* out = reinterpret_cast<int16_t*>(pairs);
   const int64_t padded = w.words_per_row() * w.inputs_per_word();
   for (int64_t begin = 0, b = 0; begin < w.k(); begin += w.block(), ++b) {
     const int64_t count = std::min(w.block(), w.k() - begin);
     const float* from = x + begin;
     VF max = hn::Zero(d);
+    VF nothing = hn::Zero(d);  // NaN if any element is not finite
     int64_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) max = hn::Max(max, hn::Abs(hn::LoadU(d, from + i)));
+    for (; i + kLanes <= count; i += kLanes) {
+      const VF v = hn::LoadU(d, from + i);
+      max = hn::Max(max, hn::Abs(v));
+      nothing = hn::MulAdd(v, hn::Zero(d), nothing);
+    }
     float largest = hn::GetLane(hn::MaxOfLanes(d, max));
-    for (; i < count; ++i) largest = std::max(largest, std::abs(from[i]));
-    const float scale = largest / 32767.0f;
-    const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+    float bad = hn::GetLane(hn::SumOfLanes(d, nothing));
+    for (; i < count; ++i) {
+      largest = std::max(largest, std::abs(from[i]));
+      bad += from[i] * 0.0f;
+    }
+    const float scale = largest < kSmallest ? bad : largest / 32767.0f + bad;
+    const float inverse = largest < kSmallest ? 0.0f : 32767.0f / largest;
     const VF factor = hn::Set(d, inverse);
     VI sum = hn::Zero(DI());
     for (i = 0; i + kLanes <= count; i += kLanes) {
@@ -66,6 +83,18 @@ HWY_NOINLINE void RoundRow(const float* x, const PackedQuantized& w, int32_t* pa
     if (sums != nullptr) sums[b] = total;
   }
   for (int64_t i = w.k(); i < padded; ++i) out[i] = 0;
+}
+
+// Scales and zero points of kLanes outputs from element `at` of the panel's.
+HWY_INLINE VF LoadScales(const PackedQuantized& w, int64_t panel, int64_t at) {
+  if (w.scale_type() == DType::kF16) return LoadVector(w.Scales<hwy::float16_t>(panel) + at);
+  if (w.scale_type() == DType::kBF16) return LoadVector(w.Scales<hwy::bfloat16_t>(panel) + at);
+  return LoadVector(w.Scales<float>(panel) + at);
+}
+HWY_INLINE VI LoadZeros(const PackedQuantized& w, int64_t panel, int64_t at) {
+  if (w.symmetric()) return hn::Set(DI(), 1 << (w.bits() - 1));
+  const hn::Rebind<uint8_t, DI> d8;
+  return hn::PromoteTo(DI(), hn::LoadU(d8, w.Zeros(panel) + at));
 }
 
 // ---- few rows: y[kRows, 16] of one panel
@@ -95,22 +124,22 @@ HWY_INLINE void PanelFewRows(const PackedQuantized& w, const Rounded& x, int64_t
     const int64_t end = std::min(word + words_per_block, w.words_per_row());
     for (; word < end; ++word) {
       VU codes = hn::Load(du, words + word * kPanel);
-      const int32_t* pairs = x.pairs + word * kSteps;
+      hwy::Prefetch(words + (word + kAhead) * kPanel);
+      const int32_t* pairs = x.pairs + word * kSteps * kRows;
       HWY_UNROLL(4)
       for (int s = 0; s < kSteps; ++s) {
         const VI pair = hn::BitCast(di, hn::And(codes, mask));
         codes = hn::ShiftRight<kBits>(codes);
         HWY_UNROLL(8)
         for (int m = 0; m < kRows; ++m) {
-          const VI activation = hn::Set(di, pairs[m * x.pairs_per_row + s]);
+          const VI activation = hn::Set(di, pairs[s * kRows + m]);
           sum[m][s % kChains] = DotPairs(sum[m][s % kChains], pair, activation);
         }
       }
     }
     const int64_t meta = b * w.block() / w.group() * kPanel + lane;
-    const VF scale = hn::Load(df, w.Scales(panel) + meta);
-    const hn::Rebind<uint8_t, DI> d8;
-    const VI zero = hn::PromoteTo(di, hn::LoadU(d8, w.Zeros(panel) + meta));
+    const VF scale = LoadScales(w, panel, meta);
+    const VI zero = LoadZeros(w, panel, meta);
     HWY_UNROLL(8)
     for (int m = 0; m < kRows; ++m) {
       VI total = sum[m][0];
@@ -165,21 +194,23 @@ void FewRows(Machine& machine, const PackedQuantized& w, const TensorView& x,
             .pairs_per_row = pairs,
             .blocks = blocks};
   float* row = machine.scratch.Get<float>(3, w.k());
+  int16_t* integers = machine.scratch.Get<int16_t>(4, 2 * pairs);
   for (int64_t i = 0; i < rows; ++i) {
     // Rows past M repeat the last one; their results are dropped.
     LoadFloats(x, std::min(i, m - 1) * x.strides[0], w.k(), row);
-    RoundRow(row, w, r.pairs + i * pairs, r.scales + i * blocks, r.sums + i * blocks);
+    RoundRow(row, w, integers, r.scales + i * blocks, r.sums + i * blocks);
+    ScatterRow(integers, pairs, static_cast<int>(rows), static_cast<int>(i), r.pairs);
   }
   const FewRowsFunction run = w.bits() == 4 ? ChooseFewRows<4>(m) : ChooseFewRows<8>(m);
   const int64_t panel_bytes = w.words_per_row() * kPanel * 4;
-  machine.pool.For(w.panels(), DivUp(16 << 10, panel_bytes), [&](int64_t begin, int64_t end) {
-    run(w, r, begin, end, bias, y);
-  });
+  machine.pool.For(w.panels(), DivUp(16 << 10, panel_bytes),
+                   [&](int64_t begin, int64_t end) { run(w, r, begin, end, bias, y); });
 }
 
 // ---- many rows: tiles of weights expanded to 16 bits
 
-// Codes less zero points of block b, columns [column, column + kTileColumns), as pairs; and the scales.
+// Codes less zero points of block b, columns [column, column + kTileColumns), as pairs; and the
+// scales.
 template <int kBits>
 HWY_NOINLINE void ExpandTile(const PackedQuantized& w, int64_t column, int64_t b, int32_t* tile,
                              float* scales) {
@@ -203,15 +234,16 @@ HWY_NOINLINE void ExpandTile(const PackedQuantized& w, int64_t column, int64_t b
       continue;
     }
     const int64_t meta = b * w.block() / w.group() * kPanel + lane;
-    hn::Store(hn::Load(df, w.Scales(panel) + meta), df, scales + v * kLanes);
-    const hn::Rebind<uint8_t, DI> d8;
-    const VI zero = hn::PromoteTo(di, hn::LoadU(d8, w.Zeros(panel) + meta));
+    hn::Store(LoadScales(w, panel, meta), df, scales + v * kLanes);
+    const VI zero = LoadZeros(w, panel, meta);
     // 32-bit arithmetic on pairs: the halves are biased by 2^15, so no borrow passes between them.
     const VI bias = hn::Set(di, static_cast<int32_t>(0x80008000u));
     const VI offset = hn::Sub(bias, hn::Or(zero, hn::ShiftLeft<16>(zero)));
     const uint32_t* words = w.Words(panel) + lane;
     for (int64_t word = first; word < end; ++word) {
       VU codes = hn::Load(du, words + word * kPanel);
+      // The next block of this panel.
+      hwy::Prefetch(words + (word + w.block() / w.inputs_per_word()) * kPanel);
       HWY_UNROLL(4)
       for (int s = 0; s < kSteps; ++s) {
         const VI pair = hn::Add(hn::BitCast(di, hn::And(codes, mask)), offset);
@@ -256,15 +288,15 @@ void PackRounded(Machine& machine, const PackedQuantized& w, const TensorView& x
   const int64_t m = x.dim(0);
   machine.pool.For(DivUp(m, kTileRows), 1, [&](int64_t begin, int64_t end) HWY_ATTR {
     std::vector<float> row(static_cast<size_t>(w.k()));
-    std::vector<int32_t> pairs(static_cast<size_t>(r.pairs_per_row));
+    std::vector<int16_t> integers(static_cast<size_t>(2 * r.pairs_per_row));
     std::vector<float> scales(static_cast<size_t>(r.blocks));
     for (int64_t p = begin; p < end; ++p) {
       const int64_t first = p * kTileRows;
       const int height = PanelHeight(m - first);
       for (int i = 0; i < height; ++i) {
         LoadFloats(x, std::min(first + i, m - 1) * x.strides[0], w.k(), row.data());
-        RoundRow(row.data(), w, pairs.data(), scales.data(), nullptr);
-        ScatterRow(pairs.data(), r.pairs_per_row, height, i, r.pairs + first * r.pairs_per_row);
+        RoundRow(row.data(), w, integers.data(), scales.data(), nullptr);
+        ScatterRow(integers.data(), r.pairs_per_row, height, i, r.pairs + first * r.pairs_per_row);
         ScatterRow(scales.data(), r.blocks, height, i, r.scales + first * r.blocks);
       }
     }

@@ -1,0 +1,23 @@
+// Flags that several verbs share.
+#pragma once
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "awq/api/llm.h"
+
+namespace awq {
+
+// --device, --threads.
+void AddDeviceFlags(CLI::App& verb, std::string& device, int& threads);
+// --dtype.
+void AddDtypeFlag(CLI::App& verb, std::string& dtype, const std::string& automatic);
+// --device, --threads, --dtype, --ctx.
+void AddLlmFlags(CLI::App& verb, LlmOptions& options);
+// --temperature, --top-k, … --stop, --max-tokens.
+void AddGenerateFlags(CLI::App& verb, GenerateOptions& options);
+// \n, \t, \r and \\ in stop texts stand for what they stand for in C.
+std::string Unescape(const std::string& text);
+
+}  // namespace awq

@@ -1,0 +1,120 @@
+// Parity mode against a checkpoint that AutoAWQ 0.2.9 itself wrote from the same tokens.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include "awq/backend/make_backend.h"
+#include "awq/quant/calibration.h"
+#include "awq/quant/pipeline.h"
+
+namespace awq {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kFolder = fs::path(AWQ_TESTDATA) / "tiny_quantized";
+
+std::vector<TokenBlock> Blocks() {
+  std::vector<TokenBlock> blocks;
+  const std::string text = ReadFile(kFolder / "source" / "calibration.jsonl");
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = text.find('\n', at);
+    const Json record = Json::Parse(text.substr(at, end - at), "calibration.jsonl");
+    TokenBlock& block = blocks.emplace_back();
+    for (const Json& id : record.At("tokens").AsArray()) {
+      block.push_back(static_cast<int32_t>(id.AsInt()));
+    }
+    at = end + 1;
+  }
+  return blocks;
+}
+
+// Quantizes the tiny source into a folder of its own and opens it.
+std::shared_ptr<const Checkpoint> QuantizeTiny(const std::string& method, std::string_view format,
+                                               const GridRule& rule, const fs::path& folder) {
+  const auto checkpoint = Checkpoint::Open(kFolder / "source");
+  const WeightSource source(checkpoint, ReadModel(checkpoint->config()));
+  const auto backend = MakeBackend("cpu", 2);
+  ThreadPool pool(2);
+  const PackFormat& codec = PackFormatByName(format);
+  MethodOptions options;
+  options.rule = rule;
+  options.rule.scale_type = codec.ScaleType(checkpoint->model_type());
+  const auto blocks = Blocks();
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  ShardWriter writer(folder, int64_t{1} << 30, {});
+  RunPipeline({source, *backend, pool, *MakeQuantMethod(method), codec, options, blocks, writer,
+               [](int64_t) {}, [](const LinearOutcome&) {}, [] {}});
+  writer.Finish();
+  RawJson config = checkpoint->config().raw();
+  config["quantization_config"] = codec.Config(options.rule.scheme, SkippedModules(source));
+  FileWriter out(folder / "config.json");
+  out.Write(config.dump());
+  out.Close();
+  return Checkpoint::Open(folder);
+}
+
+TEST(Parity, MakesAutoAwqsChoices) {
+  const fs::path folder = fs::path(::testing::TempDir()) / "awq_parity_test";
+  const auto ours = QuantizeTiny("autoawq", "awq_gemm", {.scheme = {.bits = 4, .group = 32}}, folder);
+  const auto theirs = Checkpoint::Open(kFolder / "autoawq");
+  EXPECT_EQ(ours->Names(), theirs->Names());
+  const Model model = ReadModel(theirs->config());
+  int64_t codes = 0;
+  int64_t same = 0;
+  double worst_scale = 0;
+  for (int64_t layer = 0; layer < model.spec.num_layers(); ++layer) {
+    for (const LinearShape& shape : LayerLinears(model.spec, layer)) {
+      const std::string name = model.names.Module(shape.role, layer);
+      const auto unpack = [&](const Checkpoint& c) {
+        return c.format()->Unpack(c, name, c.scheme(), shape.n, shape.k);
+      };
+      const QuantizedWeight a = unpack(*ours);
+      const QuantizedWeight b = unpack(*theirs);
+      for (int64_t r = 0; r < shape.n; ++r) {
+        for (int64_t c = 0; c < shape.k; ++c, ++codes) same += a.Code(r, c) == b.Code(r, c);
+        for (int64_t g = 0; g < a.scheme.Groups(shape.k); ++g) {
+          worst_scale = std::max(worst_scale, std::abs(a.Scale(r, g) / b.Scale(r, g) - 1.0));
+        }
+      }
+    }
+    const std::string norm = model.names.Weight(Role::kAttnNorm, layer);
+    const Tensor x = ConvertTo(ours->Get(norm).view(), DType::kF32);
+    const Tensor y = ConvertTo(theirs->Get(norm).view(), DType::kF32);
+    for (int64_t i = 0; i < model.spec.hidden; ++i) {
+      EXPECT_NEAR(x.As<float>()[i], y.As<float>()[i], 0.01f * std::abs(y.As<float>()[i]) + 1e-6f);
+    }
+  }
+  // Values a rounding error away from the middle between two codes may fall on either side.
+  EXPECT_GE(static_cast<double>(same) / static_cast<double>(codes), 0.999);
+  EXPECT_LT(worst_scale, 0.06);  // a clip step at most, where two have the same loss
+  fs::remove_all(folder);
+}
+
+// The same codes whatever the format that holds them.
+TEST(Formats, HoldTheSameWeights) {
+  const fs::path folder = fs::path(::testing::TempDir());
+  const GridRule rule{.scheme = {.bits = 4, .group = 32}};
+  const auto gemm = QuantizeTiny("rtn", "awq_gemm", rule, folder / "awq_formats_gemm");
+  const auto ct = QuantizeTiny("rtn", "compressed-tensors", rule, folder / "awq_formats_ct");
+  const Model model = ReadModel(gemm->config());
+  for (const LinearShape& shape : LayerLinears(model.spec, 0)) {
+    const std::string name = model.names.Module(shape.role, 0);
+    const Tensor a = Dequantize(gemm->format()->Unpack(*gemm, name, gemm->scheme(), shape.n, shape.k));
+    const Tensor b = Dequantize(ct->format()->Unpack(*ct, name, ct->scheme(), shape.n, shape.k));
+    double difference = 0;
+    double top = 0;
+    for (int64_t i = 0; i < a.view().NumElements(); ++i) {
+      difference = std::max<double>(difference, std::abs(a.As<float>()[i] - b.As<float>()[i]));
+      top = std::max<double>(top, std::abs(b.As<float>()[i]));
+    }
+    EXPECT_LT(difference, 0.2 * top);  // bf16 scales move a value by one code at most
+  }
+  fs::remove_all(folder / "awq_formats_gemm");
+  fs::remove_all(folder / "awq_formats_ct");
+}
+
+}  // namespace
+}  // namespace awq
