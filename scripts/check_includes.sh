@@ -27,7 +27,7 @@ BEGIN {
   allow("ops", "base pack")
   allow("backend", "base pack ops")
   allow("checkpoint", "base model pack")
-  allow("nn", "base model ops dist checkpoint")
+  allow("nn", "base model pack ops dist checkpoint")
   allow("quant", "base model pack text dist vision ops checkpoint nn")
   allow("runtime", "base model pack text dist vision ops checkpoint nn")
   allow("api", "base model pack text dist vision ops backend checkpoint nn quant runtime")
@@ -55,8 +55,10 @@ FNR == 1 {
     complain(test ? "a test of " from " may include what is below " from : \
       from " may include " (may[from] == "" ? "no other folder" : "only " may[from]))
 
-  # The public headers are those of api and base/error.h.
-  if (from == "api" && FILENAME ~ /\.h$/ && to != "api" && $2 != "awq/base/error.h")
+  # The public headers are those of api, less api/internal, and base/error.h.
+  if (FILENAME ~ /^awq\/api\/[^\/]*\.h$/ && to == "api" && $2 ~ /^awq\/api\/internal\//)
+    complain("a public header may not include what is internal")
+  if (FILENAME ~ /^awq\/api\/[^\/]*\.h$/ && to != "api" && $2 != "awq/base/error.h")
     complain("a public header may include awq/api/… and awq/base/error.h alone")
 
   # make_backend.cc alone names concrete backends; cpu and cuda may build on ref.

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cmath>
 
-#include "awq/api/window_scorer.h"
+#include "awq/api/internal/window_scorer.h"
 #include "awq/base/file.h"
 
 namespace awq {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "awq/api/scratch_folder.h"
+#include "awq/api/internal/scratch_folder.h"
 #include "awq/base/error.h"
 #include "awq/base/json.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "awq/api/loading.h"
+#include "awq/api/internal/loading.h"
 
 namespace awq {
 namespace {

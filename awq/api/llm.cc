@@ -5,8 +5,8 @@
 #include <random>
 #include <utility>
 
-#include "awq/api/generation_config.h"
-#include "awq/api/loading.h"
+#include "awq/api/internal/generation_config.h"
+#include "awq/api/internal/loading.h"
 #include "awq/backend/make_backend.h"
 #include "awq/nn/causal_lm.h"
 #include "awq/runtime/generator.h"

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "awq/api/scratch_folder.h"
+#include "awq/api/internal/scratch_folder.h"
 #include "awq/base/json.h"
 
 namespace awq {

@@ -9,7 +9,7 @@
 #include <chrono>
 #include <thread>
 
-#include "awq/api/scratch_folder.h"
+#include "awq/api/internal/scratch_folder.h"
 #include "awq/base/json.h"
 
 namespace awq {
@@ -45,7 +45,10 @@ class Process {
     ::_exit(127);
   }
   void Signal(int number) const { ::kill(pid_, number); }
-  std::string Err() const { return ReadFile(folder_.path() / "err"); }
+  std::string Err() const {
+    const fs::path path = folder_.path() / "err";
+    return fs::exists(path) ? ReadFile(path) : "";  // the child may not have come so far
+  }
   Result Wait() const {
     int status = 0;
     ::waitpid(pid_, &status, 0);
@@ -93,7 +96,7 @@ void Fails(const std::vector<std::string>& args, int status, const std::string& 
 TEST(Cli, HelpTeaches) {
   const Result top = Awq({"--help"});
   EXPECT_EQ(top.status, 0);
-  for (const std::string& verb : {"quantize", "run", "chat", "eval", "inspect", "verify"}) {
+  for (const std::string verb : {"quantize", "run", "chat", "eval", "inspect", "verify"}) {
     EXPECT_NE(top.out.find("\n  " + verb), std::string::npos) << verb;
     const Result r = Awq({verb, "--help"});
     EXPECT_EQ(r.status, 0);
@@ -105,7 +108,7 @@ TEST(Cli, HelpTeaches) {
 }
 
 TEST(Cli, BadUsage) {
-  Fails({}, 2, "subcommand");
+  Fails({}, 2, "no verb");
   Fails({"frobnicate"}, 2, "frobnicate");
   Fails({"run"}, 2, "MODEL");
   Fails({"run", kDemo, "-p", "x", "--frob"}, 2, "awq run --help");

@@ -64,7 +64,6 @@ int Main(int argc, char** argv) {
   CLI::App app(kDescription, "awq");
   app.set_version_flag("--version", "awq " + std::string(Version()));
   app.footer(Footer());
-  app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   Action chosen;
   AddQuantize(app, chosen);
@@ -83,6 +82,7 @@ int Main(int argc, char** argv) {
       Print(text.str());
       return kExitOk;
     }
+    if (!chosen) return Complain("no verb given; see awq --help", kExitUsage);
     return chosen();
   });
 }

@@ -18,6 +18,9 @@ constexpr double kTolerance = 1e-4;
 struct Case {
   std::string model;
   std::string backend;
+  friend std::ostream& operator<<(std::ostream& out, const Case& c) {
+    return out << c.model << " on " << c.backend;
+  }
 };
 
 std::vector<Case> AllCases() {

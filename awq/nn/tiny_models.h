@@ -1,4 +1,4 @@
-// Test helper: the tiny checkpoints of testdata/tiny and their golden logits.
+// Test helper: the tiny checkpoints of testdata/ and their golden logits.
 #pragma once
 
 #include <filesystem>
@@ -13,18 +13,19 @@
 
 namespace awq::testing {
 
-inline std::vector<std::string> TinyModelNames() {
+// The checkpoints in a folder of testdata/.
+inline std::vector<std::string> TinyModelNames(const std::string& folder = "tiny") {
   std::vector<std::string> names;
-  for (const auto& e : std::filesystem::directory_iterator(AWQ_TESTDATA "/tiny")) {
+  for (const auto& e :
+       std::filesystem::directory_iterator(std::filesystem::path(AWQ_TESTDATA) / folder)) {
     if (e.is_directory()) names.push_back(e.path().filename().string());
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
-inline WeightSource OpenTiny(const std::string& name) {
-  const auto checkpoint =
-      Checkpoint::Open(std::filesystem::path(AWQ_TESTDATA) / "tiny" / name);
+inline WeightSource OpenTiny(const std::string& name, const std::string& folder = "tiny") {
+  const auto checkpoint = Checkpoint::Open(std::filesystem::path(AWQ_TESTDATA) / folder / name);
   return WeightSource(checkpoint, ReadModel(checkpoint->config()));
 }
 
@@ -33,8 +34,9 @@ struct GoldenPrompt {
   std::vector<float> logits;  // [T, V]
 };
 
-inline std::vector<GoldenPrompt> LoadGoldens(const std::string& name) {
-  const auto file = SafetensorsFile::Open(std::filesystem::path(AWQ_TESTDATA) / "tiny" / name /
+inline std::vector<GoldenPrompt> LoadGoldens(const std::string& name,
+                                             const std::string& folder = "tiny") {
+  const auto file = SafetensorsFile::Open(std::filesystem::path(AWQ_TESTDATA) / folder / name /
                                           "golden.safetensors");
   std::vector<GoldenPrompt> out;
   for (int i = 0; file->Has(Cat("tokens_", i)); ++i) {

@@ -1,5 +1,5 @@
 // Windows: both protocols by small examples.
-#include "awq/api/windows.h"
+#include "awq/api/internal/windows.h"
 
 #include <gtest/gtest.h>
 

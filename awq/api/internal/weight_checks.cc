@@ -1,4 +1,4 @@
-#include "awq/api/weight_checks.h"
+#include "awq/api/internal/weight_checks.h"
 
 #include <cmath>
 

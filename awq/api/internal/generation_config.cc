@@ -1,4 +1,4 @@
-#include "awq/api/generation_config.h"
+#include "awq/api/internal/generation_config.h"
 
 #include "awq/base/error.h"
 

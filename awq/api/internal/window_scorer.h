@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "awq/api/loading.h"
-#include "awq/api/scoring.h"
-#include "awq/api/windows.h"
+#include "awq/api/internal/loading.h"
+#include "awq/api/internal/scoring.h"
+#include "awq/api/internal/windows.h"
 #include "awq/base/threads.h"
 #include "awq/nn/causal_lm.h"
 #include "awq/nn/kv_pages.h"

@@ -1,4 +1,4 @@
-#include "awq/api/loading.h"
+#include "awq/api/internal/loading.h"
 
 #include "awq/base/error.h"
 #include "awq/model/arch.h"

@@ -1,4 +1,4 @@
-#include "awq/api/scoring.h"
+#include "awq/api/internal/scoring.h"
 
 #include <algorithm>
 #include <cmath>

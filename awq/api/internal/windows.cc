@@ -1,4 +1,4 @@
-#include "awq/api/windows.h"
+#include "awq/api/internal/windows.h"
 
 #include <algorithm>
 

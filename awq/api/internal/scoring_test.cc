@@ -1,5 +1,5 @@
 // Scoring: sums, divergences and quantiles against values worked out by hand.
-#include "awq/api/scoring.h"
+#include "awq/api/internal/scoring.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "awq/api/window_scorer.h"
+#include "awq/api/internal/window_scorer.h"
 
 #include <algorithm>
 #include <chrono>

@@ -1,9 +1,9 @@
 // GenerationConfig: what is read from where.
-#include "awq/api/generation_config.h"
+#include "awq/api/internal/generation_config.h"
 
 #include <gtest/gtest.h>
 
-#include "awq/api/scratch_folder.h"
+#include "awq/api/internal/scratch_folder.h"
 #include "awq/base/error.h"
 
 namespace awq {
