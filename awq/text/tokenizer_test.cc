@@ -1,0 +1,132 @@
+// Ids and text against Hugging Face tokenizers: testdata/text/tokenizers, made by tools/make_text_goldens.py.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "awq/base/error.h"
+#include "awq/base/file.h"
+#include "awq/base/json.h"
+#include "awq/text/tokenizer.h"
+#include "awq/text/utf8.h"
+
+namespace awq {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kFolder = fs::path(AWQ_TESTDATA) / "text" / "tokenizers";
+
+std::vector<TokenId> Ids(const Json& list) {
+  std::vector<TokenId> out;
+  for (const Json& id : list.AsArray()) out.push_back(static_cast<TokenId>(id.AsInt()));
+  return out;
+}
+
+std::vector<std::string> Names() {
+  std::vector<std::string> names;
+  for (const auto& e : fs::directory_iterator(kFolder)) names.push_back(e.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class Golden : public ::testing::TestWithParam<std::string> {
+ protected:
+  std::unique_ptr<const Tokenizer> tokenizer_ = Tokenizer::Load(kFolder / GetParam());
+  std::vector<Json> cases_ = Json::Load(kFolder / GetParam() / "golden.json").AsArray();
+};
+
+TEST_P(Golden, EncodesAndDecodes) {
+  ASSERT_GT(cases_.size(), 90u);
+  for (const Json& c : cases_) {
+    const std::string text = c.String("text");
+    const std::vector<TokenId> ids = Ids(c.At("ids"));
+    const std::string decoded = c.String("decoded", text);
+    SCOPED_TRACE(text);
+    EXPECT_EQ(tokenizer_->Encode(text, true), ids);
+    EXPECT_EQ(tokenizer_->Encode(text, false), c.Has("plain") ? Ids(c.At("plain")) : ids);
+    EXPECT_EQ(tokenizer_->Decode(ids, false), decoded);
+    EXPECT_EQ(tokenizer_->Decode(ids, true), c.String("skipped", decoded));
+  }
+}
+
+TEST_P(Golden, StreamsWholeCharacters) {
+  for (const Json& c : cases_) {
+    const std::vector<TokenId> ids = Ids(c.At("ids"));
+    StreamDecoder stream(*tokenizer_, false);
+    std::string text;
+    for (TokenId id : ids) {
+      const std::string part = stream.Push(id);
+      EXPECT_TRUE(IsValidUtf8(part));
+      text += part;
+    }
+    EXPECT_EQ(text + stream.Finish(), tokenizer_->Decode(ids, false));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tokenizers, Golden, ::testing::ValuesIn(Names()),
+                         [](const auto& info) { return info.param; });
+
+TEST(Tokenizer, VocabularyLookup) {
+  const auto t = Tokenizer::Load(kFolder / "llama3");
+  const TokenId bos = t->Find("<|bos|>").value();
+  EXPECT_EQ(t->Piece(bos), "<|bos|>");
+  EXPECT_TRUE(t->IsSpecial(bos));
+  EXPECT_FALSE(t->IsSpecial(t->Find("a").value()));
+  EXPECT_EQ(t->Find("no such piece"), std::nullopt);
+  EXPECT_EQ(t->Piece(-1), "");
+  EXPECT_EQ(t->Piece(static_cast<TokenId>(t->VocabSize())), "");
+  EXPECT_EQ(t->Decode({-5, 1 << 30}, false), "");
+}
+
+TEST(Tokenizer, InvalidUtf8IsReplaced) {
+  const auto t = Tokenizer::Load(kFolder / "gpt2");
+  EXPECT_EQ(t->Encode("a\xff\xf0\x9f\x98z", false), t->Encode("a\xEF\xBF\xBD\xEF\xBF\xBDz", false));
+  StreamDecoder stream(*t, false);
+  const auto smile = t->Encode("\xF0\x9F\x98\x80", false);
+  ASSERT_GT(smile.size(), 1u);
+  EXPECT_EQ(stream.Push(smile[0]), "");
+  EXPECT_EQ(stream.Finish(), "\xEF\xBF\xBD");
+}
+
+// Each change of a good file is refused with the code and a message that names the component.
+TEST(Tokenizer, RefusesWhatItCannotDo) {
+  struct Bad {
+    std::string path, value;
+    ErrorCode code;
+    std::string mention;
+  };
+  const std::string good = ReadFile(kFolder / "gpt2" / "tokenizer.json");
+  const Bad all[] = {
+      {"/model/type", "\"Unigram\"", ErrorCode::kUnsupported, "Unigram"},
+      {"/model/dropout", "0.1", ErrorCode::kUnsupported, "dropout"},
+      {"/model/merges/0", "[\"zzz\",\"q\"]", ErrorCode::kCorrupt, "zzz"},
+      {"/model/vocab", "3", ErrorCode::kCorrupt, "vocab"},
+      {"/normalizer", "{\"type\":\"Nmt\"}", ErrorCode::kUnsupported, "Nmt"},
+      {"/pre_tokenizer", "{\"type\":\"Metaspace\"}", ErrorCode::kUnsupported, "Metaspace"},
+      {"/pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"(["},"behavior":"Isolated","invert":false})",
+       ErrorCode::kCorrupt, "(["},
+      {"/post_processor", "{\"type\":\"Magic\"}", ErrorCode::kUnsupported, "Magic"},
+      {"/decoder", "{\"type\":\"WordPiece\"}", ErrorCode::kUnsupported, "WordPiece"},
+      {"/added_tokens/0/id", "\"x\"", ErrorCode::kCorrupt, "added_tokens"},
+      {"/added_tokens/0/id", "-3", ErrorCode::kCorrupt, "added_tokens"},
+      {"/added_tokens/0/id", "2000000000", ErrorCode::kCorrupt, "2000000000"},
+  };
+  for (const Bad& bad : all) {
+    RawJson file = RawJson::parse(good);
+    file[RawJson::json_pointer(bad.path)] = RawJson::parse(bad.value);
+    SCOPED_TRACE(bad.path + " = " + bad.value);
+    try {
+      Tokenizer::FromJson(file.dump(), "tokenizer.json");
+      ADD_FAILURE() << "was accepted";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), bad.code) << e.what();
+      EXPECT_NE(std::string(e.what()).find(bad.mention), std::string::npos) << e.what();
+      EXPECT_TRUE(std::string(e.what()).starts_with("tokenizer.json: ")) << e.what();
+    }
+  }
+  for (size_t cut : {size_t{0}, size_t{1}, good.size() / 2, good.size() - 2}) {
+    EXPECT_THROW(Tokenizer::FromJson(good.substr(0, cut), "tokenizer.json"), Error);
+  }
+}
+
+}  // namespace
+}  // namespace awq
