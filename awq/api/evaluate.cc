@@ -62,6 +62,9 @@ std::vector<EvaluateResult> Results(const EvaluateOptions& options, const Text& 
                    .perplexity = std::exp(nll),
                    .seconds = scorer.seconds(i),
                    .divergence = scores.Summary()});
+    if (out.back().divergence) {
+      out.back().divergence->reference_perplexity = std::exp(scorer.reference_scores().MeanNll());
+    }
   }
   return out;
 }

@@ -35,6 +35,7 @@ struct Divergence {
   double p99 = 0;
   double p999 = 0;
   double top1 = 0;  // share of tokens for which both find the same most likely, 0…1
+  double reference_perplexity = 0;  // on the same tokens
 };
 
 struct EvaluateResult {

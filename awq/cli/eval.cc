@@ -34,6 +34,7 @@ RawJson ToJson(const EvalFlags& flags, const EvaluateResult& r) {
                  {"tokens_per_second", static_cast<double>(r.tokens) / r.seconds}};
   if (r.divergence) {
     out.update({{"against", flags.reference},
+                {"reference_perplexity", r.divergence->reference_perplexity},
                 {"kld_mean", r.divergence->mean},
                 {"kld_median", r.divergence->median},
                 {"kld_p99", r.divergence->p99},
@@ -51,6 +52,9 @@ void PrintText(const EvaluateResult& r) {
             FormatNumber("%.0f", static_cast<double>(r.tokens) / r.seconds), " tok/s)\n"));
   if (!r.divergence) return;
   const Divergence& d = *r.divergence;
+  const double ratio = r.perplexity / d.reference_perplexity - 1;
+  Print(Cat("  reference   ", FormatNumber("%.4f", d.reference_perplexity), "   (",
+            FormatNumber("%+.2f %%", 100 * ratio), ")\n"));
   Print(Cat("  KLD         mean ", FormatNumber("%.5f", d.mean), ", median ",
             FormatNumber("%.5f", d.median), ", 99 % ", FormatNumber("%.4f", d.p99), ", 99.9 % ",
             FormatNumber("%.4f", d.p999), " nats a token\n  same top 1  ",

@@ -110,6 +110,7 @@ void WindowScorer::ScoreWindow(const Window& window, int64_t first_row, size_t i
     if (reference_) {
       Logits(*reference_, first_row + begin, rows);
       of_reference = SummarizeRows(*reference_, rows, index);
+      ScoreTargets(*reference_, targets, of_reference);
     }
     for (const auto& m : models_) {
       const auto start = Clock::now();
@@ -141,14 +142,19 @@ std::vector<RowSummary> WindowScorer::SummarizeRows(const Runner& r, int64_t row
   return out;
 }
 
-void WindowScorer::Score(Runner& r, std::span<const int32_t> targets,
-                         std::span<const RowSummary> of_reference, size_t window) {
-  const auto rows = static_cast<int64_t>(targets.size());
-  const std::vector<RowSummary> summaries = SummarizeRows(r, rows, window);
+void WindowScorer::ScoreTargets(Runner& r, std::span<const int32_t> targets,
+                                std::span<const RowSummary> summaries) {
   for (size_t i = 0; i < targets.size(); ++i) {
     const float logit = r.Row(static_cast<int64_t>(i))[static_cast<size_t>(targets[i])];
     r.scores.Add(static_cast<double>(logit) - summaries[i].log_sum);
   }
+}
+
+void WindowScorer::Score(Runner& r, std::span<const int32_t> targets,
+                         std::span<const RowSummary> of_reference, size_t window) {
+  const auto rows = static_cast<int64_t>(targets.size());
+  const std::vector<RowSummary> summaries = SummarizeRows(r, rows, window);
+  ScoreTargets(r, targets, summaries);
   if (of_reference.empty()) return;
   std::vector<double> kl(targets.size());
   pool_.For(rows, 1, [&](int64_t begin, int64_t end) {

@@ -38,6 +38,7 @@ class WindowScorer {
   void Run(std::span<const Window> windows, size_t first);
 
   const Scores& scores(size_t model) const { return models_[model]->scores; }
+  const Scores& reference_scores() const { return reference_->scores; }  // with a reference alone
   double seconds(size_t model) const { return models_[model]->seconds; }
 
  private:
@@ -65,6 +66,8 @@ class WindowScorer {
   std::vector<RowSummary> SummarizeRows(const Runner& runner, int64_t rows, size_t window);
   void Score(Runner& runner, std::span<const int32_t> targets,
              std::span<const RowSummary> of_reference, size_t window);
+  static void ScoreTargets(Runner& runner, std::span<const int32_t> targets,
+                           std::span<const RowSummary> summaries);
 
   int64_t window_;
   std::unique_ptr<Backend> backend_;
