@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
     const awq::GenerateResult result =
         llm.Generate(argv[2], {.max_tokens = 64},
                      {.on_text = [](std::string_view text) { std::cout << text << std::flush; }});
-    std::cout << "\n" << result.tokens.size() << " tokens, ended by " << result.finish_reason << "\n";
+    std::cout << "\n"
+              << result.tokens.size() << " tokens, ended by " << result.finish_reason << "\n";
   } catch (const awq::Error& e) {
     std::cerr << e.what() << "\n";
     return 1;

@@ -16,8 +16,9 @@ struct Text {
 
 int32_t ConfiguredBos(const std::filesystem::path& folder) {
   const auto id = Checkpoint::Open(folder)->config().Find("bos_token_id");
-  AWQ_CHECK(id && id->raw().is_number_integer(), kInvalidArgument, folder.string(),
-            ": BOS windows are asked for, but neither the tokenizer nor config.json has a BOS token");
+  AWQ_CHECK(
+      id && id->raw().is_number_integer(), kInvalidArgument, folder.string(),
+      ": BOS windows are asked for, but neither the tokenizer nor config.json has a BOS token");
   return static_cast<int32_t>(id->AsInt());
 }
 

@@ -13,13 +13,14 @@ namespace awq {
 struct EvaluateOptions {
   std::vector<std::filesystem::path> models;  // at least one; evaluated side by side in one pass
   std::filesystem::path text;                 // UTF-8; encoded once, whole, without special tokens
-  // Adds KL divergence and top-1 agreement of every model against this one. Needs equal vocabularies.
+  // Adds KL divergence and top-1 agreement of every model against this one. Needs equal
+  // vocabularies.
   std::optional<std::filesystem::path> reference = {};
   int64_t window = 1024;  // tokens the model sees at once, 2 … the model's context
-  // true: consecutive windows of `window` - 1 text tokens, each behind a BOS token; every text token is
-  // scored, also those of a shorter last window.
-  // false: consecutive windows of `window` text tokens; the first token of each is not scored, an
-  // incomplete last window is dropped. Default: whether the tokenizer adds a BOS.
+  // true: consecutive windows of `window` - 1 text tokens, each behind a BOS token; every text
+  // token is scored, also those of a shorter last window. false: consecutive windows of `window`
+  // text tokens; the first token of each is not scored, an incomplete last window is dropped.
+  // Default: whether the tokenizer adds a BOS.
   std::optional<bool> bos = {};
   int64_t max_windows = 0;  // from the beginning of the text; 0: all
   std::string device = "auto";
@@ -27,8 +28,8 @@ struct EvaluateOptions {
   int threads = 0;             // 0: all cores
 };
 
-// KL(reference ‖ model) of the next-token distributions, in nats, over all scored tokens; computed in f64
-// from f32 logits. Quantiles interpolate linearly.
+// KL(reference ‖ model) of the next-token distributions, in nats, over all scored tokens; computed
+// in f64 from f32 logits. Quantiles interpolate linearly.
 struct Divergence {
   double mean = 0;
   double median = 0;
@@ -61,10 +62,11 @@ struct EvaluateCallbacks {
   std::function<bool()> cancelled = {};                        // asked before each
 };
 
-// One result for each model, in their order. Memory: all models, their activations of one window, and two
-// blocks of logits, whatever the vocabulary. Throws kInvalidArgument (options; a text too short; models
-// whose tokens differ from the reference's), kNotFound, kCorrupt, kUnsupported, kOutOfMemory, kDevice,
-// kCancelled, kInternal (logits that are no numbers; names model and window).
+// One result for each model, in their order. Memory: all models, their activations of one window,
+// and two blocks of logits, whatever the vocabulary. Throws kInvalidArgument (options; a text too
+// short; models whose tokens differ from the reference's), kNotFound, kCorrupt, kUnsupported,
+// kOutOfMemory, kDevice, kCancelled, kInternal (logits that are no numbers; names model and
+// window).
 std::vector<EvaluateResult> Evaluate(const EvaluateOptions& options,
                                      const EvaluateCallbacks& callbacks = {});
 

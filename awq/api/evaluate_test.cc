@@ -144,7 +144,8 @@ TEST(Evaluate, Refusals) {
     ADD_FAILURE();
   } catch (const Error& e) {
     // Either the tokenizer finds its own merges contradicted, or its tokens differ.
-    EXPECT_TRUE(e.code() == ErrorCode::kInvalidArgument || e.code() == ErrorCode::kCorrupt) << e.what();
+    EXPECT_TRUE(e.code() == ErrorCode::kInvalidArgument || e.code() == ErrorCode::kCorrupt)
+        << e.what();
   }
 }
 

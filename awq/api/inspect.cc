@@ -31,7 +31,10 @@ void ListTensors(const Checkpoint& checkpoint, InspectReport& out) {
   for (const std::string& name : checkpoint.Names()) {
     const Tensor t = checkpoint.Get(name);
     const TensorView& v = t.view();
-    TensorInfo info{name, std::string(NameOf(v.dtype)), {}, v.NumBytes(),
+    TensorInfo info{name,
+                    std::string(NameOf(v.dtype)),
+                    {},
+                    v.NumBytes(),
                     checkpoint.FileOf(name).filename().string()};
     for (int i = 0; i < v.rank(); ++i) info.shape.push_back(v.dim(i));
     TypeShare& share = types[info.type];
@@ -84,7 +87,8 @@ void DescribeQuantization(const WeightSource& source, InspectReport& out) {
   out.tied_head = source.HeadIsTied();
   if (quantized && !out.tied_head) out.skipped.push_back(source.names().Module(Role::kHead));
   out.linear_bits_per_weight = 8.0 * static_cast<double>(bytes) / static_cast<double>(weights);
-  out.bits_per_weight = 8.0 * static_cast<double>(out.file_bytes) / static_cast<double>(out.parameters);
+  out.bits_per_weight =
+      8.0 * static_cast<double>(out.file_bytes) / static_cast<double>(out.parameters);
 }
 
 }  // namespace

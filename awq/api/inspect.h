@@ -27,11 +27,11 @@ struct InspectReport {
   std::string architecture;  // config.json's model_type
   int64_t layers = 0;
   int64_t hidden = 0;
-  int64_t heads = 0;     // of the first layer, as the four that follow
+  int64_t heads = 0;  // of the first layer, as the four that follow
   int64_t kv_heads = 0;
   int64_t head_size = 0;
   int64_t ffn = 0;
-  int64_t window = 0;      // tokens of the narrowest attention window of any layer; 0: none has one
+  int64_t window = 0;  // tokens of the narrowest attention window of any layer; 0: none has one
   int64_t vocabulary = 0;
   bool tied_head = false;
   int64_t max_context = 0;  // tokens
@@ -55,8 +55,8 @@ struct InspectReport {
   int64_t kv_bytes = 0;      // keys and values of one sequence of that length, 16-bit
 };
 
-// context: tokens; 0: the model's longest. Reads no tensor data. Throws kNotFound, kCorrupt, kUnsupported,
-// kInvalidArgument (context).
+// context: tokens; 0: the model's longest. Reads no tensor data. Throws kNotFound, kCorrupt,
+// kUnsupported, kInvalidArgument (context).
 InspectReport Inspect(const std::filesystem::path& model, int64_t context = 0);
 
 }  // namespace awq

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "awq/api/quantize.h"
 #include "awq/api/internal/scratch_folder.h"
+#include "awq/api/quantize.h"
 #include "awq/base/error.h"
 
 namespace awq {

@@ -50,8 +50,8 @@ SamplingParams ResolveSampling(const GenerateOptions& o, const GenerationConfig&
 }
 
 int64_t ResolveContext(int64_t wanted, int64_t trained) {
-  AWQ_CHECK(wanted >= 0 && wanted <= trained, kInvalidArgument, "context: expected at most ", trained,
-            " tokens, as config.json's max_position_embeddings says, found ", wanted);
+  AWQ_CHECK(wanted >= 0 && wanted <= trained, kInvalidArgument, "context: expected at most ",
+            trained, " tokens, as config.json's max_position_embeddings says, found ", wanted);
   return wanted == 0 ? trained : wanted;
 }
 
@@ -75,7 +75,8 @@ class Llm::Impl {
     const auto prompt_tokens = static_cast<int64_t>(prompt.size());
     const int64_t left = context_ - prompt_tokens;
     AWQ_CHECK(left > 0, kInvalidArgument, "the prompt has ", prompt_tokens,
-              " tokens, which leaves no room for an answer in the context of ", context_, " tokens");
+              " tokens, which leaves no room for an answer in the context of ", context_,
+              " tokens");
     Request request;
     request.prompt = std::move(prompt);
     request.sampling = ResolveSampling(options, config_);
@@ -87,7 +88,8 @@ class Llm::Impl {
     GenerateResult result;
     result.prompt_tokens = prompt_tokens;
     result.seed = request.sampling.seed;
-    // A request that is refused changes nothing; a step that fails leaves a cache of unknown content.
+    // A request that is refused changes nothing; a step that fails leaves a cache of unknown
+    // content.
     const int64_t id = Room().Submit(std::move(request));
     result.reused_tokens = generator_->reused_tokens(id);
     try {
@@ -106,7 +108,8 @@ class Llm::Impl {
   int64_t vocabulary() const { return source_.spec().vocab; }
 
  private:
-  // A generator whose cache holds `tokens`: a larger one is made when it must be, without the old content.
+  // A generator whose cache holds `tokens`: a larger one is made when it must be, without the old
+  // content.
   void MakeRoom(int64_t tokens) {
     if (generator_ && generator_->cache().capacity() >= tokens) return;
     generator_.reset();

@@ -1,7 +1,8 @@
 // Llm: loads a checkpoint and generates text with it.
 //
 //   awq::Llm llm = awq::Llm::Load("models/demo");
-//   llm.Generate("The history of", {}, {.on_text = [](std::string_view text) { std::cout << text; }});
+//   llm.Generate("The history of", {}, {.on_text = [](std::string_view text) { std::cout << text;
+//   }});
 #pragma once
 
 #include <cstdint>
@@ -20,26 +21,28 @@ namespace awq {
 struct LlmOptions {
   std::string device = "auto";  // "cpu", "cuda", "ref"; auto: cuda where there is one, else cpu
   int threads = 0;              // host threads; 0: all cores this process may use
-  std::string dtype = "auto";   // of activations and KV cache: "f32", "bf16"; auto: the device's choice
-  int64_t context = 0;          // tokens of prompt and answer; 0: the model's max_position_embeddings
+  std::string dtype =
+      "auto";           // of activations and KV cache: "f32", "bf16"; auto: the device's choice
+  int64_t context = 0;  // tokens of prompt and answer; 0: the model's max_position_embeddings
 };
 
-// How to generate. What is left empty comes from the checkpoint's generation_config.json, and, where that
-// says nothing, is as stated here. Order of application: penalties, temperature, top-k, top-p, min-p.
+// How to generate. What is left empty comes from the checkpoint's generation_config.json, and,
+// where that says nothing, is as stated here. Order of application: penalties, temperature, top-k,
+// top-p, min-p.
 struct GenerateOptions {
   std::optional<int64_t> max_tokens = {};  // > 0; 512, or fewer if the context ends before
-  // ≥ 0; 0: always the most likely token. Default: 0 unless do_sample, or one of top_k, top_p and min_p
-  // is given here, then 1.
+  // ≥ 0; 0: always the most likely token. Default: 0 unless do_sample, or one of top_k, top_p and
+  // min_p is given here, then 1.
   std::optional<double> temperature = {};
-  std::optional<int64_t> top_k = {};               // ≥ 0; 0: all tokens
-  std::optional<double> top_p = {};                // (0, 1]; 1: all tokens
-  std::optional<double> min_p = {};                // [0, 1), relative to the most likely; 0: all tokens
-  std::optional<double> repetition_penalty = {};   // > 0; 1: none
-  double presence_penalty = 0;                     // -2…2, of tokens in the answer
-  double frequency_penalty = 0;                    // -2…2, each time
-  std::optional<uint64_t> seed = {};               // default: another one each time, see the result
-  std::vector<std::string> stop = {};              // texts that end the answer; never part of it
-  bool ignore_eos = false;                         // go on after the model's end-of-text tokens
+  std::optional<int64_t> top_k = {};  // ≥ 0; 0: all tokens
+  std::optional<double> top_p = {};   // (0, 1]; 1: all tokens
+  std::optional<double> min_p = {};   // [0, 1), relative to the most likely; 0: all tokens
+  std::optional<double> repetition_penalty = {};  // > 0; 1: none
+  double presence_penalty = 0;                    // -2…2, of tokens in the answer
+  double frequency_penalty = 0;                   // -2…2, each time
+  std::optional<uint64_t> seed = {};              // default: another one each time, see the result
+  std::vector<std::string> stop = {};             // texts that end the answer; never part of it
+  bool ignore_eos = false;                        // go on after the model's end-of-text tokens
 };
 
 // Called from the calling thread.
@@ -54,10 +57,10 @@ struct GenerateResult {
   std::vector<int32_t> tokens;  // of the answer, an end-of-text token included
   std::string finish_reason;    // "stop" (end of text or a stop text), "length" or "cancelled"
   int64_t prompt_tokens = 0;
-  int64_t reused_tokens = 0;    // of the prompt, found in the KV cache of the call before
-  double prefill_seconds = 0;   // until the first token
-  double decode_seconds = 0;    // for all others
-  uint64_t seed = 0;            // that was used
+  int64_t reused_tokens = 0;   // of the prompt, found in the KV cache of the call before
+  double prefill_seconds = 0;  // until the first token
+  double decode_seconds = 0;   // for all others
+  uint64_t seed = 0;           // that was used
 };
 
 struct Message {
@@ -68,24 +71,25 @@ struct Message {
 // Movable. One call at a time; different objects are independent.
 class Llm {
  public:
-  // Reads config.json, generation_config.json, tokenizer.json, the chat template and all weights. Throws
-  // kNotFound, kCorrupt (naming file and tensor), kUnsupported (architecture, format, dtype on this
-  // device), kInvalidArgument (device or dtype name, context), kOutOfMemory, kDevice.
+  // Reads config.json, generation_config.json, tokenizer.json, the chat template and all weights.
+  // Throws kNotFound, kCorrupt (naming file and tensor), kUnsupported (architecture, format, dtype
+  // on this device), kInvalidArgument (device or dtype name, context), kOutOfMemory, kDevice.
   static Llm Load(const std::filesystem::path& model, const LlmOptions& options = {});
   ~Llm();
   Llm(Llm&&) noexcept;
   Llm& operator=(Llm&&) noexcept;
 
-  // Continues `prompt`, encoded as the tokenizer does by default (with BOS where it adds one). Throws
-  // kInvalidArgument (options out of range; prompt and answer longer than the context, with token
-  // counts), kOutOfMemory, kDevice, kInternal (logits that are no numbers). The object stays usable.
+  // Continues `prompt`, encoded as the tokenizer does by default (with BOS where it adds one).
+  // Throws kInvalidArgument (options out of range; prompt and answer longer than the context, with
+  // token counts), kOutOfMemory, kDevice, kInternal (logits that are no numbers). The object stays
+  // usable.
   GenerateResult Generate(std::string_view prompt, const GenerateOptions& options = {},
                           const GenerateCallbacks& callbacks = {});
   GenerateResult Generate(const std::vector<int32_t>& prompt, const GenerateOptions& options = {},
                           const GenerateCallbacks& callbacks = {});
-  // Answers a conversation in the form of the model's chat template. Also throws kUnsupported when there
-  // is none, and kInvalidArgument for what the template refuses. A conversation that continues the one
-  // of the call before costs only its new tokens.
+  // Answers a conversation in the form of the model's chat template. Also throws kUnsupported when
+  // there is none, and kInvalidArgument for what the template refuses. A conversation that
+  // continues the one of the call before costs only its new tokens.
   GenerateResult Chat(const std::vector<Message>& messages, const GenerateOptions& options = {},
                       const GenerateCallbacks& callbacks = {});
 
@@ -97,8 +101,8 @@ class Llm {
   std::vector<int32_t> Encode(std::string_view text, bool special = true) const;
   std::string Decode(const std::vector<int32_t>& tokens, bool skip_special = true) const;
 
-  int64_t context() const;       // tokens
-  int64_t vocabulary() const;    // size V of the logits
+  int64_t context() const;            // tokens
+  int64_t vocabulary() const;         // size V of the logits
   const std::string& device() const;  // for people, e.g. "AVX2, 2 threads"
 
  private:

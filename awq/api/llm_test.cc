@@ -41,9 +41,9 @@ class LlmTest : public ::testing::Test {
 TEST_F(LlmTest, GreedyTextsOfTransformers) {
   for (const Json& prompt : golden_.At("prompts").AsArray()) {
     std::string streamed;
-    const GenerateResult r =
-        llm_.Generate(prompt.String("prompt"), {.max_tokens = 48, .temperature = 0, .ignore_eos = true},
-                      {.on_text = [&](std::string_view text) { streamed += text; }});
+    const GenerateResult r = llm_.Generate(
+        prompt.String("prompt"), {.max_tokens = 48, .temperature = 0, .ignore_eos = true},
+        {.on_text = [&](std::string_view text) { streamed += text; }});
     EXPECT_EQ(r.tokens, Ids(prompt.At("greedy_ids"))) << prompt.String("prompt");
     EXPECT_EQ(r.prompt_tokens, static_cast<int64_t>(Ids(prompt.At("token_ids")).size()));
     EXPECT_EQ(r.text, prompt.String("greedy_text"));
@@ -63,8 +63,9 @@ TEST_F(LlmTest, ChatOfTransformers) {
   const GenerateResult r = llm_.Chat(messages, {.temperature = 0});
   EXPECT_EQ(r.prompt_tokens, static_cast<int64_t>(Ids(chat.At("ids")).size()));
   EXPECT_EQ(r.finish_reason, "stop");
-  EXPECT_EQ(r.tokens, std::vector<int32_t>(expected.begin(), expected.begin() +
-                                           static_cast<int64_t>(r.tokens.size())));
+  EXPECT_EQ(r.tokens,
+            std::vector<int32_t>(expected.begin(),
+                                 expected.begin() + static_cast<int64_t>(r.tokens.size())));
   EXPECT_EQ(r.tokens.back(), 16383);
   EXPECT_EQ(r.text.find("<|im_end|>"), std::string::npos);
 
@@ -88,8 +89,9 @@ TEST_F(LlmTest, DefaultsAreTheModels) {
   EXPECT_EQ(a.seed, 1u);
   EXPECT_EQ(llm_.Generate(prompt, {.max_tokens = 12, .top_p = 0.99, .seed = 1}).tokens, a.tokens);
   const GenerateResult random = llm_.Generate(prompt, {.max_tokens = 12, .temperature = 1.0});
-  EXPECT_EQ(llm_.Generate(prompt, {.max_tokens = 12, .temperature = 1.0, .seed = random.seed}).tokens,
-            random.tokens);
+  EXPECT_EQ(
+      llm_.Generate(prompt, {.max_tokens = 12, .temperature = 1.0, .seed = random.seed}).tokens,
+      random.tokens);
 }
 
 TEST_F(LlmTest, StopTextsAndCancelling) {
@@ -128,7 +130,8 @@ TEST_F(LlmTest, LoadNamesWhatIsWrong) {
           [] { Llm::Load(kDemo, {.device = "cpu", .context = 4096}); });
   Refused(ErrorCode::kInvalidArgument, "dtype",
           [] { Llm::Load(kDemo, {.device = "cpu", .dtype = "f8"}); });
-  Refused(ErrorCode::kInvalidArgument, "nonsense", [] { Llm::Load(kDemo, {.device = "nonsense"}); });
+  Refused(ErrorCode::kInvalidArgument, "nonsense",
+          [] { Llm::Load(kDemo, {.device = "nonsense"}); });
   Refused(ErrorCode::kNotFound, "/no/such", [] { Llm::Load("/no/such", {.device = "cpu"}); });
 }
 

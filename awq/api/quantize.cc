@@ -36,8 +36,8 @@ MethodOptions MakeMethodOptions(const QuantizeOptions& options, const PackFormat
 void CheckOptions(const QuantizeOptions& options) {
   AWQ_CHECK(options.bits == 4 || options.bits == 8, kInvalidArgument, "--w-bit ", options.bits,
             ": expected 4 (or 8 with compressed-tensors)");
-  const bool group = options.group == -1 || options.group == 32 || options.group == 64 ||
-                     options.group == 128;
+  const bool group =
+      options.group == -1 || options.group == 32 || options.group == 64 || options.group == 128;
   AWQ_CHECK(group, kInvalidArgument, "--group-size ", options.group,
             ": expected 32, 64, 128 or -1 (one group a row)");
   AWQ_CHECK(options.shard_bytes > 0, kInvalidArgument, "--shard-size: expected a positive size");
@@ -117,8 +117,8 @@ class QuantizeRun {
                                          .max_seq_len = options_.max_calib_seq_len,
                                          .seed = options_.seed,
                                          .autoawq_rules = options_.autoawq_parity};
-    std::vector<TokenBlock> blocks = LoadCalibration(
-        calibration, *tokenizer, source.spec().vocab, [&](const std::string& w) { Warn(w); });
+    std::vector<TokenBlock> blocks = LoadCalibration(calibration, *tokenizer, source.spec().vocab,
+                                                     [&](const std::string& w) { Warn(w); });
     for (const TokenBlock& b : blocks) report_.calib_tokens += static_cast<int64_t>(b.size());
     return blocks;
   }
@@ -138,7 +138,8 @@ class QuantizeRun {
     if (layers_done_ == 0) return 0;
     const double spent = std::chrono::duration<double>(last_layer_ - first_layer_).count();
     const auto left = static_cast<double>(num_layers_ - layers_done_);
-    return std::max(0.0, spent / static_cast<double>(layers_done_) * left - SecondsSince(last_layer_));
+    return std::max(0.0,
+                    spent / static_cast<double>(layers_done_) * left - SecondsSince(last_layer_));
   }
 
   void Report(QuantizeEvent event) {

@@ -10,20 +10,21 @@
 namespace awq {
 
 struct QuantizeOptions {
-  std::filesystem::path model;   // a Hugging Face folder
-  std::filesystem::path output;  // appears only when complete; must not exist, or be an empty folder
-  std::string method = "awq";       // "awq" (arXiv:2306.00978) or "rtn" (no calibration)
+  std::filesystem::path model;  // a Hugging Face folder
+  std::filesystem::path
+      output;                  // appears only when complete; must not exist, or be an empty folder
+  std::string method = "awq";  // "awq" (arXiv:2306.00978) or "rtn" (no calibration)
   std::string format = "awq_gemm";  // or "compressed-tensors"
   int bits = 4;
-  int64_t group = 128;     // 32, 64, 128; -1: one group a row (compressed-tensors alone)
-  bool symmetric = false;  // no zero points
-  std::string calib = "builtin";  // or a file: text, or JSONL with "text" or "tokens"
+  int64_t group = 128;              // 32, 64, 128; -1: one group a row (compressed-tensors alone)
+  bool symmetric = false;           // no zero points
+  std::string calib = "builtin";    // or a file: text, or JSONL with "text" or "tokens"
   int64_t max_calib_samples = 128;  // blocks
   int64_t max_calib_seq_len = 512;  // tokens a block
-  bool clip = true;          // search for clipped ranges
-  bool duo_scaling = true;   // let scales depend on weights as well as on activations
-  bool autoawq_parity = false;  // make AutoAWQ's own choices, faults included, for verification
-  uint64_t seed = 0;            // order of calibration texts
+  bool clip = true;                 // search for clipped ranges
+  bool duo_scaling = true;          // let scales depend on weights as well as on activations
+  bool autoawq_parity = false;      // make AutoAWQ's own choices, faults included, for verification
+  uint64_t seed = 0;                // order of calibration texts
   int64_t shard_bytes = int64_t{5} * 1000 * 1000 * 1000;
   std::string device = "auto";
   int threads = 0;  // 0: all cores
@@ -53,14 +54,14 @@ struct QuantizeReport {
 };
 
 struct QuantizeCallbacks {
-  std::function<void(const QuantizeEvent&)> progress;   // from the calling thread
-  std::function<bool()> cancelled;                      // polled often; true stops with kCancelled
+  std::function<void(const QuantizeEvent&)> progress;  // from the calling thread
+  std::function<bool()> cancelled;                     // polled often; true stops with kCancelled
   std::function<void(const std::string&)> warning;
 };
 
-// Throws Error: kInvalidArgument (options, existing output), kNotFound, kCorrupt (names file and tensor;
-// also NaN weights), kUnsupported, kIo (disk full), kCancelled, kInternal. Nothing is left behind unless
-// it succeeds.
+// Throws Error: kInvalidArgument (options, existing output), kNotFound, kCorrupt (names file and
+// tensor; also NaN weights), kUnsupported, kIo (disk full), kCancelled, kInternal. Nothing is left
+// behind unless it succeeds.
 QuantizeReport Quantize(const QuantizeOptions& options, const QuantizeCallbacks& callbacks = {});
 
 }  // namespace awq

@@ -101,8 +101,8 @@ class Verification {
     if (!manifest) return report_.notes.push_back("no awq_manifest.json: files are not hashed");
     for (const auto& file : manifest->files) {
       Step(file.first);
-      for (const std::string& wrong : CheckManifest(
-               options_.model, {manifest->awq_version, manifest->options, {file}})) {
+      for (const std::string& wrong :
+           CheckManifest(options_.model, {manifest->awq_version, manifest->options, {file}})) {
         report_.problems.push_back((options_.model / wrong).string());
       }
       ++report_.files_hashed;
@@ -211,15 +211,15 @@ class Verification {
     }
     for (const LinearShape& shape : LayerLinears(source_.spec(), layer)) {
       const TensorView& a = DenseWeight(before, shape.role);
-      const Sums sums = Compare(a.As<const float>(), DenseWeight(after, shape.role).As<const float>(),
-                                a.NumElements());
+      const Sums sums = Compare(a.As<const float>(),
+                                DenseWeight(after, shape.role).As<const float>(), a.NumElements());
       const double error = std::sqrt(sums.difference_squared / sums.original_squared);
       const std::string module = source_.names().Module(shape.role, layer);
       report_.linears.push_back({module, error});
       if (!(error < kWrongLinear)) {
-        report_.problems.push_back(Cat(options_.model.string(), ": ", module, ": expected a relative ",
-                                       "error below ", kWrongLinear, " against the source, found ",
-                                       error));
+        report_.problems.push_back(Cat(options_.model.string(), ": ", module,
+                                       ": expected a relative ", "error below ", kWrongLinear,
+                                       " against the source, found ", error));
       }
     }
   }
@@ -239,7 +239,8 @@ class Verification {
     Step("logits against the source");
     Window window;
     window.inputs = SampleTokens();
-    window.inputs.resize(std::min(window.inputs.size(), static_cast<size_t>(source_.spec().context)));
+    window.inputs.resize(
+        std::min(window.inputs.size(), static_cast<size_t>(source_.spec().context)));
     window.targets.assign(window.inputs.begin() + 1, window.inputs.end());
     WindowScorer scorer({.models = {options_.model},
                          .reference = options_.source,
@@ -251,7 +252,8 @@ class Verification {
     report_.logits = LogitsCheck{scorer.scores(0).tokens(), d.mean, d.top1};
     if (!(d.mean < kWrongLogits)) {
       report_.problems.push_back(Cat(options_.model.string(), ": expected logits within ",
-                                     kWrongLogits, " nats a token of the source's, found ", d.mean));
+                                     kWrongLogits, " nats a token of the source's, found ",
+                                     d.mean));
     }
   }
 

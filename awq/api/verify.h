@@ -12,7 +12,8 @@ namespace awq {
 
 struct VerifyOptions {
   std::filesystem::path model;
-  // The 16-bit checkpoint that it was made from: adds the comparison of every linear, and of logits.
+  // The 16-bit checkpoint that it was made from: adds the comparison of every linear, and of
+  // logits.
   std::optional<std::filesystem::path> source = {};
   std::string device = "auto";  // for the logits
   int threads = 0;              // 0: all cores
@@ -31,12 +32,13 @@ struct LogitsCheck {
 };
 
 struct VerifyReport {
-  std::vector<std::string> problems;  // one sentence each, naming file and tensor; empty: all is well
-  std::vector<std::string> notes;     // remarkable, but no fault
-  int64_t files_hashed = 0;           // 0: there is no awq_manifest.json
+  std::vector<std::string>
+      problems;                    // one sentence each, naming file and tensor; empty: all is well
+  std::vector<std::string> notes;  // remarkable, but no fault
+  int64_t files_hashed = 0;        // 0: there is no awq_manifest.json
   int64_t tensors_checked = 0;
-  std::vector<LinearError> linears;         // with a source
-  std::optional<LogitsCheck> logits = {};   // with a source, once weights are found sound
+  std::vector<LinearError> linears;        // with a source
+  std::optional<LogitsCheck> logits = {};  // with a source, once weights are found sound
   bool ok() const { return problems.empty(); }
 };
 
@@ -45,12 +47,12 @@ struct VerifyCallbacks {
   std::function<bool()> cancelled = {};                   // asked before each layer and file
 };
 
-// Checks SHA-256 of files (awq_manifest.json, if there is one); presence, shapes and types of all tensors;
-// values: finite weights, norms and scales, scales that are not zero, zero points in range, codes that
-// differ. With a source: a linear is a problem from 50 % relative error on, logits from a mean divergence
-// of 1 nat. Faults found are reported, not thrown. Throws what keeps it from looking: kNotFound (folder,
-// config.json), kCorrupt (config.json, headers), kUnsupported, kInvalidArgument (a source of another
-// shape), kIo, kCancelled.
+// Checks SHA-256 of files (awq_manifest.json, if there is one); presence, shapes and types of all
+// tensors; values: finite weights, norms and scales, scales that are not zero, zero points in
+// range, codes that differ. With a source: a linear is a problem from 50 % relative error on,
+// logits from a mean divergence of 1 nat. Faults found are reported, not thrown. Throws what keeps
+// it from looking: kNotFound (folder, config.json), kCorrupt (config.json, headers), kUnsupported,
+// kInvalidArgument (a source of another shape), kIo, kCancelled.
 VerifyReport Verify(const VerifyOptions& options, const VerifyCallbacks& callbacks = {});
 
 }  // namespace awq

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "awq/api/quantize.h"
 #include "awq/api/internal/scratch_folder.h"
+#include "awq/api/quantize.h"
 #include "awq/base/dtype.h"
 #include "awq/base/error.h"
 #include "awq/base/json.h"

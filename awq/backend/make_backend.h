@@ -9,8 +9,9 @@
 namespace awq {
 
 // name: "cpu", "ref", "cuda" or "auto" (cuda when the program has it and finds a device, else cpu).
-// threads: 0 for all cores this process may use. Throws kInvalidArgument listing the names, kUnsupported
-// when the program was built without that backend, kDevice when the device does not answer.
+// threads: 0 for all cores this process may use. Throws kInvalidArgument listing the names,
+// kUnsupported when the program was built without that backend, kDevice when the device does not
+// answer.
 std::unique_ptr<Backend> MakeBackend(std::string_view name, int threads = 0);
 
 }  // namespace awq

@@ -8,7 +8,21 @@
 
 namespace awq {
 
-enum class DType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kU4, kBool, kF8E4M3, kF8E5M2 };
+enum class DType {
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU8,
+  kU4,
+  kBool,
+  kF8E4M3,
+  kF8E5M2
+};
 
 // Bits per element; 4 for kU4.
 int BitsOf(DType type);

@@ -50,9 +50,9 @@ template <typename... Args>
 
 // Always on: for whatever a file, flag or request can cause.
 //   AWQ_CHECK(n % 8 == 0, kCorrupt, name, ": expected a multiple of 8, found ", n);
-#define AWQ_CHECK(condition, code, ...) \
-  do {                                  \
-    if (!(condition)) [[unlikely]]      \
+#define AWQ_CHECK(condition, code, ...)                 \
+  do {                                                  \
+    if (!(condition)) [[unlikely]]                      \
       ::awq::Fail(::awq::ErrorCode::code, __VA_ARGS__); \
   } while (0)
 

@@ -131,7 +131,8 @@ OutputFolder::~OutputFolder() {
 void OutputFolder::Commit() {
   SyncFolder(temporary_);
   // rename() replaces an empty folder and nothing else, so a target that filled meanwhile is safe.
-  if (::rename(temporary_.c_str(), target_.c_str()) != 0) FailIo(target_, "cannot rename into place");
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0)
+    FailIo(target_, "cannot rename into place");
   committed_ = true;
   SyncFolder(target_.parent_path());
 }

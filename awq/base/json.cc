@@ -21,9 +21,7 @@ Json::Json(std::shared_ptr<const RawJson> document, const RawJson* value, std::s
       origin_(std::move(origin)),
       path_(std::move(path)) {}
 
-Json Json::Load(const std::filesystem::path& file) {
-  return Parse(ReadFile(file), file.string());
-}
+Json Json::Load(const std::filesystem::path& file) { return Parse(ReadFile(file), file.string()); }
 
 Json Json::Parse(std::string_view text, std::string origin) {
   // Nesting is bounded: a value of hostile depth would overflow the stack when it is destroyed.

@@ -1,4 +1,5 @@
-// JSON files with errors that name the file and the path of the value: a thin view of nlohmann::json.
+// JSON files with errors that name the file and the path of the value: a thin view of
+// nlohmann::json.
 #pragma once
 
 #include <cstdint>

@@ -10,8 +10,8 @@ Shape::Shape(std::initializer_list<int64_t> dims)
     : Shape(std::span<const int64_t>(dims.begin(), dims.size())) {}
 
 Shape::Shape(std::span<const int64_t> dims) : rank_(static_cast<int>(dims.size())) {
-  AWQ_CHECK(dims.size() <= kMaxRank, kUnsupported, "tensor of rank ", dims.size(),
-            ": at most ", kMaxRank, " is supported");
+  AWQ_CHECK(dims.size() <= kMaxRank, kUnsupported, "tensor of rank ", dims.size(), ": at most ",
+            kMaxRank, " is supported");
   for (size_t i = 0; i < dims.size(); ++i) dims_[i] = dims[i];
 }
 

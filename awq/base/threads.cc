@@ -9,7 +9,8 @@ namespace {
 
 thread_local bool inside_loop = false;
 
-// Decode steps issue loops every few microseconds; sleeping between them would cost more than they do.
+// Decode steps issue loops every few microseconds; sleeping between them would cost more than they
+// do.
 constexpr int kSpins = 4000;
 
 inline void Pause() {

@@ -23,8 +23,9 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(begin, end) on pieces of at least `grain` items (the last may be shorter) until all of
-  // [0, count) is done; pieces are claimed as threads become free. The first exception is rethrown.
+  // Calls body(begin, end) on pieces of at least `grain` items (the last may be shorter) until all
+  // of [0, count) is done; pieces are claimed as threads become free. The first exception is
+  // rethrown.
   void For(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
   static int AvailableCores();

@@ -14,11 +14,15 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::array<std::string_view, 8> kPrefixes = {
-    "tokenizer",  "generation_config", "special_tokens_map", "added_tokens",
-    "preprocessor_config", "processor_config", "chat_template", "LICENSE"};
-constexpr std::array<std::string_view, 7> kNames = {"vocab.json", "merges.txt", "vocab.txt",
-                                                    "video_preprocessor_config.json", "NOTICE",
-                                                    "USE_POLICY.md", "sentencepiece.bpe.model"};
+    "tokenizer",           "generation_config", "special_tokens_map", "added_tokens",
+    "preprocessor_config", "processor_config",  "chat_template",      "LICENSE"};
+constexpr std::array<std::string_view, 7> kNames = {"vocab.json",
+                                                    "merges.txt",
+                                                    "vocab.txt",
+                                                    "video_preprocessor_config.json",
+                                                    "NOTICE",
+                                                    "USE_POLICY.md",
+                                                    "sentencepiece.bpe.model"};
 constexpr std::array<std::string_view, 3> kSuffixes = {".tiktoken", ".py", ".spm"};
 
 bool IsCompanion(std::string_view name) {

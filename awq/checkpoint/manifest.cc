@@ -68,8 +68,8 @@ std::optional<Manifest> ReadManifest(const fs::path& folder) {
   const Json files = json.At("files");
   AWQ_CHECK(files.raw().is_object(), kCorrupt, files.Where(), ": expected an object");
   for (const auto& [name, value] : files.raw().items()) {
-    AWQ_CHECK(IsPlainName(name), kCorrupt, files.Where(), ": expected names of files, found \"", name,
-              "\"");
+    AWQ_CHECK(IsPlainName(name), kCorrupt, files.Where(), ": expected names of files, found \"",
+              name, "\"");
     const std::string hash = files.String(name);
     AWQ_CHECK(IsHash(hash), kCorrupt, files.Where(), ".", name,
               ": expected a SHA-256 of 64 hex digits, found \"", hash, "\"");

@@ -16,8 +16,9 @@ inline constexpr std::string_view kManifestName = "awq_manifest.json";
 
 struct Manifest {
   std::string awq_version;
-  RawJson options;                           // what the checkpoint was made with
-  std::map<std::string, std::string> files;  // name in the folder → SHA-256, 64 lower-case hex digits
+  RawJson options;  // what the checkpoint was made with
+  std::map<std::string, std::string>
+      files;  // name in the folder → SHA-256, 64 lower-case hex digits
 };
 
 // Lower-case hex. Throws kNotFound, kIo.

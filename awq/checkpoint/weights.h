@@ -25,8 +25,8 @@ struct LayerParams {
   std::map<Role, Tensor> vectors;  // norm weights, F32
 };
 
-// Immutable; keeps the checkpoint open. Everything throws kNotFound or kCorrupt naming file, tensor,
-// expected and found.
+// Immutable; keeps the checkpoint open. Everything throws kNotFound or kCorrupt naming file,
+// tensor, expected and found.
 class WeightSource {
  public:
   WeightSource(std::shared_ptr<const Checkpoint> checkpoint, Model model);
@@ -41,8 +41,8 @@ class WeightSource {
   Tensor DenseF32(const LinearShape& shape, int64_t layer) const;
   // A norm's weight as f32 [size].
   Tensor Vector(Role role, int64_t layer, int64_t size) const;
-  // [V, D] as stored. A tied head is the embedding, as is a head that the file leaves out although the
-  // configuration does not say so.
+  // [V, D] as stored. A tied head is the embedding, as is a head that the file leaves out although
+  // the configuration does not say so.
   Tensor Embedding() const;
   Tensor Head() const;
   bool HeadIsTied() const;

@@ -59,14 +59,17 @@ class LineReader {
 class Chat {
  public:
   explicit Chat(const ChatFlags& flags)
-      : flags_(flags), llm_(Llm::Load(flags.model, flags.llm)), terminal_(::isatty(STDIN_FILENO) == 1) {
+      : flags_(flags),
+        llm_(Llm::Load(flags.model, flags.llm)),
+        terminal_(::isatty(STDIN_FILENO) == 1) {
     llm_.ApplyChatTemplate({{"user", "?"}});  // throws at once when there is no template
     system_ = flags.system;
     Reset();
   }
 
   int Run() {
-    if (terminal_) PrintErr(Cat(flags_.model, " on ", llm_.device(), "; /help says what you can do\n"));
+    if (terminal_)
+      PrintErr(Cat(flags_.model, " on ", llm_.device(), "; /help says what you can do\n"));
     while (const auto input = ReadInput()) {
       if (input->empty()) continue;
       if (input->starts_with('/')) {

@@ -26,7 +26,8 @@ struct Result {
   std::string err;
 };
 
-// A running program; its stdin, stdout and stderr are files of a scratch folder unless told otherwise.
+// A running program; its stdin, stdout and stderr are files of a scratch folder unless told
+// otherwise.
 class Process {
  public:
   Process(const std::vector<std::string>& args, const std::string& input = "",
@@ -77,7 +78,8 @@ Result Awq(const std::vector<std::string>& args, const std::string& input = "") 
 Json Parsed(const std::string& text) { return Json::Parse(text, "stdout"); }
 
 bool IsPlain(const std::string& text) {
-  return std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < 32 && c != '\n'; });
+  return std::none_of(text.begin(), text.end(),
+                      [](unsigned char c) { return c < 32 && c != '\n'; });
 }
 
 // The status, nothing on stdout, and exactly one line on stderr, which mentions `mention`.
@@ -137,11 +139,13 @@ TEST(Cli, BadInput) {
   Fails({"inspect", json}, 4, "config.json: bad JSON at line 1");
 
   const fs::path unknown = folder.Copy(kTiny, "unknown");
-  testing::Replace(unknown / "config.json", "\"model_type\": \"llama\"", "\"model_type\": \"mamba\"");
+  testing::Replace(unknown / "config.json", "\"model_type\": \"llama\"",
+                   "\"model_type\": \"mamba\"");
   Fails({"inspect", unknown}, 5, "\"mamba\" is not supported; supported: llama");
 
   const fs::path truncated = folder.Copy(kTiny, "truncated");
-  fs::resize_file(truncated / "model.safetensors", fs::file_size(truncated / "model.safetensors") / 2);
+  fs::resize_file(truncated / "model.safetensors",
+                  fs::file_size(truncated / "model.safetensors") / 2);
   Fails({"verify", truncated}, 4, "model.safetensors");
 
   const fs::path shape = folder.Copy(kTiny, "shape");
@@ -173,9 +177,11 @@ TEST(Cli, RunStreamsText) {
 
   EXPECT_EQ(Awq({"run", kDemo, "-n", "12"}, "The history of").out, text.out);
   const testing::ScratchFolder folder;
-  EXPECT_EQ(Awq({"run", kDemo, "-n", "12", "--file", folder.Write("p", "The history of")}).out, text.out);
+  EXPECT_EQ(Awq({"run", kDemo, "-n", "12", "--file", folder.Write("p", "The history of")}).out,
+            text.out);
 
-  const std::vector<std::string> sampled = {"run", kDemo, "-p", "The", "-n", "8", "-t", "1", "--seed", "5"};
+  const std::vector<std::string> sampled = {"run", kDemo, "-p", "The",    "-n",
+                                            "8",   "-t",  "1",  "--seed", "5"};
   EXPECT_EQ(Awq(sampled).out, Awq(sampled).out);
   const std::string word = text.out.substr(5, 3);
   EXPECT_EQ(Awq({"run", kDemo, "-p", "The history of", "-n", "12", "--stop", word}).out,
@@ -183,7 +189,8 @@ TEST(Cli, RunStreamsText) {
 }
 
 TEST(Cli, ChatTakesAPipe) {
-  const Result r = Awq({"chat", kDemo, "-n", "8"}, "Tell me about \\\nthe Moon.\n/reset\n/nonsense\nHello\n");
+  const Result r =
+      Awq({"chat", kDemo, "-n", "8"}, "Tell me about \\\nthe Moon.\n/reset\n/nonsense\nHello\n");
   EXPECT_EQ(r.status, 0);
   EXPECT_EQ(std::count(r.out.begin(), r.out.end(), '\n') >= 2, true) << r.out;
   EXPECT_NE(r.err.find("there is no /nonsense"), std::string::npos);
@@ -192,8 +199,8 @@ TEST(Cli, ChatTakesAPipe) {
 }
 
 TEST(Cli, EvalPrintsOneObjectForEachModel) {
-  const Result r = Awq({"eval", kDemo, kDemo, "--text", kSample, "--max-windows", "1", "--window", "128",
-                        "--against", kDemo, "--json"});
+  const Result r = Awq({"eval", kDemo, kDemo, "--text", kSample, "--max-windows", "1", "--window",
+                        "128", "--against", kDemo, "--json"});
   ASSERT_EQ(r.status, 0) << r.err;
   EXPECT_EQ(std::count(r.out.begin(), r.out.end(), '\n'), 2);
   const Json json = Parsed(r.out.substr(0, r.out.find('\n')));
@@ -202,8 +209,8 @@ TEST(Cli, EvalPrintsOneObjectForEachModel) {
                           "top1", "peak_rss_bytes"}) {
     EXPECT_TRUE(json.Has(key)) << key;
   }
-  const Result plain =
-      Awq({"eval", kDemo, "--text", kSample, "--max-windows", "2", "--window", "64", "--no-bos", "--json"});
+  const Result plain = Awq({"eval", kDemo, "--text", kSample, "--max-windows", "2", "--window",
+                            "64", "--no-bos", "--json"});
   EXPECT_EQ(Parsed(plain.out).Int("tokens"), 2 * 63);
   EXPECT_FALSE(Parsed(plain.out).Has("kld_mean"));
 }
@@ -212,8 +219,9 @@ TEST(Cli, QuantizeInspectVerify) {
   const testing::ScratchFolder folder;
   const std::string out = folder.path() / "q";
   const std::string log = folder.path() / "log.jsonl";
-  const std::vector<std::string> args = {"quantize", kTiny,  "-o",          out, "--method",    "rtn",
-                                         "--group-size", "32", "--log-jsonl", log, "--shard-size", "1MB"};
+  const std::vector<std::string> args = {"quantize",    kTiny, "-o",           out,
+                                         "--method",    "rtn", "--group-size", "32",
+                                         "--log-jsonl", log,   "--shard-size", "1MB"};
   const Result r = Awq(args);
   ASSERT_EQ(r.status, 0) << r.err;
   EXPECT_NE(r.out.find("bits a weight"), std::string::npos);
@@ -256,8 +264,10 @@ TEST(Cli, QuantizeRefusesBeforeItWrites) {
   Fails({"quantize", kTiny, "-o", out, "--group-size", "48"}, 2, "48");
   Fails({"quantize", kTiny, "-o", out, "--method", "rtn", "--group-size", "-1"}, 5, "awq_gemm");
   Fails({"quantize", kTiny, "-o", out, "--shard-size", "big"}, 2, "big");
-  Fails({"quantize", kTiny, "-o", "/proc/q", "--method", "rtn", "--group-size", "32"}, 6, "/proc/q");
-  Fails({"quantize", kTiny, "-o", out, "--method", "rtn", "--log-jsonl", "/no/such/dir/log"}, 3, "log");
+  Fails({"quantize", kTiny, "-o", "/proc/q", "--method", "rtn", "--group-size", "32"}, 6,
+        "/proc/q");
+  Fails({"quantize", kTiny, "-o", out, "--method", "rtn", "--log-jsonl", "/no/such/dir/log"}, 3,
+        "log");
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
@@ -274,8 +284,9 @@ TEST(Cli, FullAndClosedOutputs) {
   EXPECT_STREQ(line, "status 0\n");
   ::pclose(pipe);
 
-  const std::string reader_gone = std::string("(\"") + AWQ_PROGRAM + "\" run '" + kDemo +
-                                  "' -p The -n 2000 --ignore-eos 2>&1; echo status $? >&2) | head -c 3";
+  const std::string reader_gone =
+      std::string("(\"") + AWQ_PROGRAM + "\" run '" + kDemo +
+      "' -p The -n 2000 --ignore-eos 2>&1; echo status $? >&2) | head -c 3";
   pipe = ::popen(("exec 2>&1; " + reader_gone).c_str(), "r");
   std::string all;
   while (std::fgets(line, sizeof line, pipe) != nullptr) all += line;

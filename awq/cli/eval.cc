@@ -46,8 +46,8 @@ RawJson ToJson(const EvalFlags& flags, const EvaluateResult& r) {
 }
 
 void PrintText(const EvaluateResult& r) {
-  Print(Cat(r.model.string(), "\n  perplexity  ", FormatNumber("%.4f", r.perplexity), "   (", r.tokens,
-            " tokens in ", r.windows, r.bos ? " BOS" : " plain", " windows, ",
+  Print(Cat(r.model.string(), "\n  perplexity  ", FormatNumber("%.4f", r.perplexity), "   (",
+            r.tokens, " tokens in ", r.windows, r.bos ? " BOS" : " plain", " windows, ",
             FormatSeconds(r.seconds), ", ",
             FormatNumber("%.0f", static_cast<double>(r.tokens) / r.seconds), " tok/s)\n"));
   if (!r.divergence) return;
@@ -98,13 +98,16 @@ void AddEval(CLI::App& app, Action& chosen) {
   EvaluateOptions& o = flags->options;
   verb->add_option("MODEL", flags->models, "checkpoint folders")->required();
   verb->add_option("--text", o.text, "UTF-8 text to measure on")->required();
-  verb->add_option("--against", flags->reference,
-                   "a reference, usually the 16-bit original: adds KL divergence and top-1 agreement");
+  verb->add_option(
+      "--against", flags->reference,
+      "a reference, usually the 16-bit original: adds KL divergence and top-1 agreement");
   verb->add_option("--window", o.window, "tokens the model sees at once")->capture_default_str();
   CLI::Option* bos = verb->add_flag(
-      "--bos", flags->bos, "every window begins with BOS, all text tokens count [if the tokenizer adds one]");
-  verb->add_flag("--no-bos", flags->no_bos,
-                 "windows of text alone; the first token of each and the rest of the text do not count")
+      "--bos", flags->bos,
+      "every window begins with BOS, all text tokens count [if the tokenizer adds one]");
+  verb->add_flag(
+          "--no-bos", flags->no_bos,
+          "windows of text alone; the first token of each and the rest of the text do not count")
       ->excludes(bos);
   verb->add_option("--max-windows", o.max_windows, "only so many from the beginning; 0: all")
       ->capture_default_str();

@@ -15,7 +15,8 @@ void AddDeviceFlags(CLI::App& verb, std::string& device, int& threads) {
 }
 
 void AddDtypeFlag(CLI::App& verb, std::string& dtype, const std::string& automatic) {
-  verb.add_option("--dtype", dtype, "type of activations: f32, bf16, f16 (cuda) or auto, " + automatic)
+  verb.add_option("--dtype", dtype,
+                  "type of activations: f32, bf16, f16 (cuda) or auto, " + automatic)
       ->capture_default_str()
       ->group("Machine");
 }

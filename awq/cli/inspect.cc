@@ -73,13 +73,14 @@ std::string Scheme(const InspectReport& r) {
 
 std::string Text(const InspectFlags& flags, const InspectReport& r) {
   const auto millions = FormatNumber("%.1f M", static_cast<double>(r.parameters) / 1e6);
-  std::string out = Cat(
-      flags.model, "\n  architecture  ", r.architecture, ": ", r.layers, " layers, hidden ", r.hidden,
-      ", ", r.heads, " heads of ", r.head_size, " (", r.kv_heads, " kv), ffn ", r.ffn, ", vocabulary ",
-      r.vocabulary, r.tied_head ? ", tied head" : "", "\n  context       ", r.max_context, " tokens",
-      r.window > 0 ? Cat(", window ", r.window) : "", "\n  parameters    ", millions,
-      "\n  weights       ", Scheme(r), "\n  bits a weight ", FormatNumber("%.2f", r.bits_per_weight),
-      " over all, ", FormatNumber("%.2f", r.linear_bits_per_weight), " in the layers' linears\n");
+  std::string out =
+      Cat(flags.model, "\n  architecture  ", r.architecture, ": ", r.layers, " layers, hidden ",
+          r.hidden, ", ", r.heads, " heads of ", r.head_size, " (", r.kv_heads, " kv), ffn ", r.ffn,
+          ", vocabulary ", r.vocabulary, r.tied_head ? ", tied head" : "", "\n  context       ",
+          r.max_context, " tokens", r.window > 0 ? Cat(", window ", r.window) : "",
+          "\n  parameters    ", millions, "\n  weights       ", Scheme(r), "\n  bits a weight ",
+          FormatNumber("%.2f", r.bits_per_weight), " over all, ",
+          FormatNumber("%.2f", r.linear_bits_per_weight), " in the layers' linears\n");
   if (r.bits > 0) {
     out += Cat("  quantized     ", r.quantized_linears, " linears; in 16 bits:");
     for (const std::string& s : r.skipped) out += " " + s;
@@ -95,7 +96,8 @@ std::string Text(const InspectFlags& flags, const InspectReport& r) {
     for (const TensorInfo& t : r.tensors) width = std::max(width, t.name.size());
     for (const TensorInfo& t : r.tensors) {
       out += Cat(Pad(t.name, static_cast<int>(width)), "  ", Pad(t.type, 4), "  ",
-                 Pad(ShapeText(t.shape), 16), "  ", PadLeft(FormatBytes(t.bytes), 9), "  ", t.file, "\n");
+                 Pad(ShapeText(t.shape), 16), "  ", PadLeft(FormatBytes(t.bytes), 9), "  ", t.file,
+                 "\n");
     }
   }
   return out;
@@ -112,7 +114,8 @@ void AddInspect(CLI::App& app, Action& chosen) {
       ->capture_default_str();
   verb->add_flag("--tensors", flags->tensors, "list every tensor");
   verb->add_flag("--json", flags->json, "print one JSON object");
-  verb->footer("Example:\n  awq inspect models/demo --ctx 1024\n\nReads headers alone, no weights.");
+  verb->footer(
+      "Example:\n  awq inspect models/demo --ctx 1024\n\nReads headers alone, no weights.");
   verb->callback([flags, &chosen] {
     chosen = [flags] {
       const InspectReport report = Inspect(flags->model, flags->context);

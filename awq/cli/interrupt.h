@@ -3,8 +3,8 @@
 
 namespace awq {
 
-// The first signal sets the flag, a second one before ResetInterrupt() ends the process at once (130).
-// Also makes writing to a closed pipe an error instead of a signal.
+// The first signal sets the flag, a second one before ResetInterrupt() ends the process at once
+// (130). Also makes writing to a closed pipe an error instead of a signal.
 void InstallSignalHandlers();
 bool Interrupted();
 void ResetInterrupt();

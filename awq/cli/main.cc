@@ -1,4 +1,5 @@
-// The program: parses the command line, runs the chosen verb, turns errors into one line and a status.
+// The program: parses the command line, runs the chosen verb, turns errors into one line and a
+// status.
 #include <algorithm>
 #include <filesystem>
 #include <iostream>

@@ -24,15 +24,18 @@ class PlainProgress : public QuantizeProgress {
  public:
   void OnEvent(const QuantizeEvent& e) override {
     if (e.linear.empty()) return;
-    PrintErr(Cat("quant: layer ", e.layer + 1, "/", e.num_layers, " ", e.linear, ": alpha ", e.alpha,
-                 ", clipped ", FormatNumber("%.0f", 100 * e.clipped), " %, error ",
-                 ErrorText(e.error_before), " -> ", ErrorText(e.error_after), ", ", FormatSeconds(e.seconds),
-                 ", ETA ", Eta(e.eta_seconds), "\n"));
+    PrintErr(Cat("quant: layer ", e.layer + 1, "/", e.num_layers, " ", e.linear, ": alpha ",
+                 e.alpha, ", clipped ", FormatNumber("%.0f", 100 * e.clipped), " %, error ",
+                 ErrorText(e.error_before), " -> ", ErrorText(e.error_after), ", ",
+                 FormatSeconds(e.seconds), ", ETA ", Eta(e.eta_seconds), "\n"));
   }
-  void OnWarning(const std::string& warning) override { PrintErr("awq: warning: " + warning + "\n"); }
+  void OnWarning(const std::string& warning) override {
+    PrintErr("awq: warning: " + warning + "\n");
+  }
 };
 
-// Finished layers scroll by, a line each; the current one and a bar below it are drawn again and again.
+// Finished layers scroll by, a line each; the current one and a bar below it are drawn again and
+// again.
 class LiveProgress : public QuantizeProgress {
  public:
   explicit LiveProgress(const TerminalInfo& terminal) : terminal_(terminal) {}
@@ -82,10 +85,13 @@ class LiveProgress : public QuantizeProgress {
   std::string Paint(const char* code, const std::string& line) const {
     return terminal_.color ? Cat("\x1b[", code, "m", line, "\x1b[0m") : line;
   }
-  std::string LayerName(const QuantizeEvent& e) const { return Cat(e.layer + 1, "/", e.num_layers); }
+  std::string LayerName(const QuantizeEvent& e) const {
+    return Cat(e.layer + 1, "/", e.num_layers);
+  }
 
   void PrintHeader() {
-    PrintErr(Paint("1", Fit(Columns("layer", "linear", "α", "clip", "error before → after", ""))) + "\n");
+    PrintErr(Paint("1", Fit(Columns("layer", "linear", "α", "clip", "error before → after", ""))) +
+             "\n");
     header_ = true;
   }
 
@@ -102,7 +108,8 @@ class LiveProgress : public QuantizeProgress {
     double before = 0;
     double after = 0;
     for (const QuantizeEvent& e : current_) {
-      if (std::find(alphas.begin(), alphas.end(), e.alpha) == alphas.end()) alphas.push_back(e.alpha);
+      if (std::find(alphas.begin(), alphas.end(), e.alpha) == alphas.end())
+        alphas.push_back(e.alpha);
       clipped += e.clipped;
       before += e.error_before;
       after += e.error_after;
@@ -139,9 +146,10 @@ class LiveProgress : public QuantizeProgress {
                          static_cast<double>(last_.num_layers);
     const std::string eta =
         last_.eta_seconds > 0 ? FormatSeconds(std::max(0.0, last_.eta_seconds - since)) : "…";
-    const std::string text =
-        Cat(" layer ", LayerName(last_), " · ", FormatSeconds(last_.seconds + since), " · ETA ", eta);
-    out += Paint("32", Fit(" " + Bar(share, std::clamp(terminal_.columns - 50, 8, 40)) + text)) + "\n";
+    const std::string text = Cat(" layer ", LayerName(last_), " · ",
+                                 FormatSeconds(last_.seconds + since), " · ETA ", eta);
+    out +=
+        Paint("32", Fit(" " + Bar(share, std::clamp(terminal_.columns - 50, 8, 40)) + text)) + "\n";
     ++live_lines_;
     PrintErr(out);
     drawn_ = Clock::now();

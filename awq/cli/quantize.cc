@@ -43,7 +43,8 @@ RawJson ToJson(const QuantizeEvent& e) {
   return out;
 }
 
-// One JSON object a line, each written at once, so that a run can be followed and survives as it was.
+// One JSON object a line, each written at once, so that a run can be followed and survives as it
+// was.
 class JsonlLog {
  public:
   explicit JsonlLog(const std::string& file) {
@@ -96,14 +97,16 @@ RawJson Summary(const QuantizeFlags& flags, const QuantizeReport& r) {
 void PrintSummary(const QuantizeFlags& flags, const QuantizeReport& r) {
   const QuantizeOptions& o = flags.options;
   const MeanErrors errors = Mean(r.linears);
-  const auto share = 100 * static_cast<double>(r.output_bytes) / static_cast<double>(r.source_bytes);
-  Print(Cat(o.model.string(), " -> ", o.output.string(), "\n  size      ", FormatBytes(r.source_bytes),
-            " -> ", FormatBytes(r.output_bytes), " (", FormatNumber("%.1f", share), " %)\n  linears   ",
-            r.linears.size(), ", ", FormatNumber("%.2f", r.bits_per_weight),
-            " bits a weight with scales and zeros, ", o.format, "\n  error     ",
-            FormatNumber("%.2e", errors.before), " -> ", FormatNumber("%.2e", errors.after),
-            " (mean; rounding -> written)\n  time      ", FormatSeconds(r.seconds), ", ",
-            r.calib_tokens, " calibration tokens\n  peak RSS  ", FormatBytes(PeakRss()), "\n"));
+  const auto share =
+      100 * static_cast<double>(r.output_bytes) / static_cast<double>(r.source_bytes);
+  Print(Cat(o.model.string(), " -> ", o.output.string(), "\n  size      ",
+            FormatBytes(r.source_bytes), " -> ", FormatBytes(r.output_bytes), " (",
+            FormatNumber("%.1f", share), " %)\n  linears   ", r.linears.size(), ", ",
+            FormatNumber("%.2f", r.bits_per_weight), " bits a weight with scales and zeros, ",
+            o.format, "\n  error     ", FormatNumber("%.2e", errors.before), " -> ",
+            FormatNumber("%.2e", errors.after), " (mean; rounding -> written)\n  time      ",
+            FormatSeconds(r.seconds), ", ", r.calib_tokens, " calibration tokens\n  peak RSS  ",
+            FormatBytes(PeakRss()), "\n"));
 }
 
 int RunQuantize(QuantizeFlags flags) {
@@ -185,7 +188,9 @@ void AddHow(CLI::App& verb, QuantizeFlags& f) {
   verb.add_flag("--no-clip", f.no_clip, "do not search for clipped ranges")->group("Method");
   verb.add_flag("--no-duo-scaling", f.no_duo_scaling, "scales from activations alone, not weights")
       ->group("Method");
-  verb.add_option("--seed", o.seed, "order of calibration texts")->capture_default_str()->group("Method");
+  verb.add_option("--seed", o.seed, "order of calibration texts")
+      ->capture_default_str()
+      ->group("Method");
   verb.add_flag("--autoawq-parity", o.autoawq_parity,
                 "AutoAWQ's own choices, faults included, for verification")
       ->group("Method");
@@ -199,12 +204,15 @@ void AddQuantize(CLI::App& app, Action& chosen) {
   AddWhat(*verb, *flags);
   AddHow(*verb, *flags);
   AddDeviceFlags(*verb, flags->options.device, flags->options.threads);
-  verb->add_option("--log-jsonl", flags->log_jsonl, "also write events to FILE, a JSON object a line");
+  verb->add_option("--log-jsonl", flags->log_jsonl,
+                   "also write events to FILE, a JSON object a line");
   verb->add_flag("--json", flags->json, "print the summary as one JSON object");
   verb->footer(
       "Example:\n  awq quantize models/demo -o demo-4bit --group-size 64\n\n"
-      "Progress goes to stderr: a table on a terminal, a line for each linear elsewhere. \"error\" is\n"
-      "the squared error of a linear's outputs as a share of the outputs, by plain rounding and as\n"
+      "Progress goes to stderr: a table on a terminal, a line for each linear elsewhere. \"error\" "
+      "is\n"
+      "the squared error of a linear's outputs as a share of the outputs, by plain rounding and "
+      "as\n"
       "written. Ctrl-C stops cleanly and writes nothing.");
   verb->callback([flags, &chosen] { chosen = [flags] { return RunQuantize(*flags); }; });
 }

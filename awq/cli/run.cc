@@ -79,9 +79,8 @@ int RunRun(RunFlags& flags) {
   GenerateCallbacks callbacks;
   if (!flags.json) callbacks.on_text = [](std::string_view text) { Print(text); };
   callbacks.cancelled = Interrupted;
-  const GenerateResult result =
-      flags.chat ? llm.Chat({{"user", prompt}}, flags.generate, callbacks)
-                 : llm.Generate(prompt, flags.generate, callbacks);
+  const GenerateResult result = flags.chat ? llm.Chat({{"user", prompt}}, flags.generate, callbacks)
+                                           : llm.Generate(prompt, flags.generate, callbacks);
   if (flags.json) {
     PrintJson(ToJson(flags, result));
   } else {
@@ -106,7 +105,8 @@ void AddRun(CLI::App& app, Action& chosen) {
   AddGenerateFlags(*verb, flags->generate);
   AddLlmFlags(*verb, flags->llm);
   verb->footer(
-      "Example:\n  awq run models/demo -p \"The history of\" -n 100 -t 0.8 --top-p 0.95 --seed 1\n\n"
+      "Example:\n  awq run models/demo -p \"The history of\" -n 100 -t 0.8 --top-p 0.95 --seed "
+      "1\n\n"
       "The answer streams to stdout, speeds go to stderr. [the model's]: what its\n"
       "generation_config.json recommends.");
   verb->callback([flags, &chosen] { chosen = [flags] { return RunRun(*flags); }; });

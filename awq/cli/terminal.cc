@@ -51,7 +51,8 @@ void PrintErr(std::string_view text) { WriteAll(STDERR_FILENO, text); }
 TerminalInfo StderrTerminal() {
   TerminalInfo out;
   const char* term = std::getenv("TERM");
-  out.interactive = ::isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+  out.interactive =
+      ::isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
   const char* no_color = std::getenv("NO_COLOR");
   out.color = out.interactive && (no_color == nullptr || *no_color == '\0');
   winsize size{};

@@ -32,9 +32,8 @@ RawJson ToJson(const VerifyFlags& flags, const VerifyReport& r) {
     for (const LinearError& l : r.linears) out["linears"][l.linear] = l.relative_error;
   }
   if (r.logits) {
-    out["logits"] = {{"tokens", r.logits->tokens},
-                     {"kld_mean", r.logits->kld_mean},
-                     {"top1", r.logits->top1}};
+    out["logits"] = {
+        {"tokens", r.logits->tokens}, {"kld_mean", r.logits->kld_mean}, {"top1", r.logits->top1}};
   }
   return out;
 }
@@ -51,15 +50,17 @@ std::string LayerTable(const std::vector<LinearError>& linears) {
     double sum = 0;
     size_t worst = i;
     size_t end = i;
-    for (; end < linears.size() && LayerOf(linears[end].linear) == LayerOf(linears[i].linear); ++end) {
+    for (; end < linears.size() && LayerOf(linears[end].linear) == LayerOf(linears[i].linear);
+         ++end) {
       sum += linears[end].relative_error;
       if (linears[end].relative_error > linears[worst].relative_error) worst = end;
     }
     const std::string layer = LayerOf(linears[i].linear);
-    out += Cat("  ", layer, "  mean error ", FormatNumber("%.4f", sum / static_cast<double>(end - i)),
-               ", largest ", FormatNumber("%.4f", linears[worst].relative_error), " (",
-               linears[worst].linear.substr(std::min(linears[worst].linear.size(), layer.size() + 1)),
-               ")\n");
+    out +=
+        Cat("  ", layer, "  mean error ", FormatNumber("%.4f", sum / static_cast<double>(end - i)),
+            ", largest ", FormatNumber("%.4f", linears[worst].relative_error), " (",
+            linears[worst].linear.substr(std::min(linears[worst].linear.size(), layer.size() + 1)),
+            ")\n");
     i = end;
   }
   return out;
@@ -109,7 +110,8 @@ void AddVerify(CLI::App& app, Action& chosen) {
   AddDeviceFlags(*verb, flags->options.device, flags->options.threads);
   verb->footer(
       "Example:\n  awq verify demo-4bit --source models/demo\n\n"
-      "Checks hashes (awq_manifest.json), presence and shapes of tensors, and values. \"error\" is\n"
+      "Checks hashes (awq_manifest.json), presence and shapes of tensors, and values. \"error\" "
+      "is\n"
       "||W' - W|| / ||W|| once AWQ's scales are undone; 4-bit rounding gives about 0.1.\n"
       "Exit status 1 when there are problems.");
   verb->callback([flags, &chosen] { chosen = [flags] { return RunVerify(*flags); }; });

@@ -45,8 +45,8 @@ std::vector<float> Yarn(const RopeSpec& rope, const YarnScaling& s) {
   if (low == high) high += 0.001;
   std::vector<float> out = Wavelengths(rope.theta, rope.rotary);
   for (size_t i = 0; i < out.size(); ++i) {
-    const float ramp = static_cast<float>(
-        std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0));
+    const float ramp =
+        static_cast<float>(std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0));
     const float extrapolated = 1.0f / out[i];
     const float interpolated = 1.0f / (static_cast<float>(s.factor) * out[i]);
     out[i] = interpolated * ramp + extrapolated * (1.0f - ramp);
@@ -55,8 +55,7 @@ std::vector<float> Yarn(const RopeSpec& rope, const YarnScaling& s) {
 }
 
 std::vector<float> LongRope(const RopeSpec& rope, const LongRopeScaling& s, int64_t length) {
-  const std::vector<double>& factors =
-      length > s.original_context ? s.long_factor : s.short_factor;
+  const std::vector<double>& factors = length > s.original_context ? s.long_factor : s.short_factor;
   std::vector<float> out = Wavelengths(rope.theta, rope.rotary);
   for (size_t i = 0; i < out.size(); ++i) out[i] = 1.0f / (static_cast<float>(factors[i]) * out[i]);
   return out;
@@ -70,8 +69,8 @@ std::vector<float> Llama3(const RopeSpec& rope, const Llama3Scaling& s) {
     if (wavelength > context / s.low_freq_factor) {
       f = static_cast<float>(f / s.factor);
     } else if (wavelength >= context / s.high_freq_factor) {
-      const double smooth = (context / wavelength - s.low_freq_factor) /
-                            (s.high_freq_factor - s.low_freq_factor);
+      const double smooth =
+          (context / wavelength - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
       f = static_cast<float>((1 - smooth) * f / s.factor + smooth * f);
     }
   }
@@ -102,8 +101,8 @@ YarnScaling ReadYarn(const Json& scaling, int64_t trained) {
   s.original_context = scaling.Int("original_max_position_embeddings", trained);
   AWQ_CHECK(s.original_context > 0, kCorrupt, scaling.Where(),
             ": original_max_position_embeddings must be positive");
-  s.factor = scaling.Double("factor", static_cast<double>(trained) /
-                                          static_cast<double>(s.original_context));
+  s.factor = scaling.Double("factor",
+                            static_cast<double>(trained) / static_cast<double>(s.original_context));
   s.beta_fast = scaling.Double("beta_fast", 32);
   s.beta_slow = scaling.Double("beta_slow", 1);
   s.truncate = scaling.Bool("truncate", true);
@@ -123,12 +122,12 @@ LongRopeScaling ReadLongRope(const Json& config, const Json& scaling, const Rope
   // A context stated beside the scaling wins over its factor, as in the checkpoints that have both.
   const double ratio =
       static_cast<double>(rope.trained_context) / static_cast<double>(s.original_context);
-  const double factor = config.Has("original_max_position_embeddings")
-                            ? ratio
-                            : scaling.Double("factor", ratio);
-  s.magnitude = factor <= 1 ? 1.0
-                            : std::sqrt(1 + std::log(factor) /
-                                                std::log(static_cast<double>(s.original_context)));
+  const double factor =
+      config.Has("original_max_position_embeddings") ? ratio : scaling.Double("factor", ratio);
+  s.magnitude =
+      factor <= 1
+          ? 1.0
+          : std::sqrt(1 + std::log(factor) / std::log(static_cast<double>(s.original_context)));
   s.magnitude = scaling.Double("attention_factor", s.magnitude);
   return s;
 }
@@ -195,7 +194,8 @@ std::vector<float> InverseFrequencies(const RopeSpec& rope, int64_t length) {
     return Plain(rope.theta * std::pow(stretch, d / (d - 2)), rope.rotary);
   }
   if (const auto* s = std::get_if<YarnScaling>(&rope.scaling)) return Yarn(rope, *s);
-  if (const auto* s = std::get_if<LongRopeScaling>(&rope.scaling)) return LongRope(rope, *s, length);
+  if (const auto* s = std::get_if<LongRopeScaling>(&rope.scaling))
+    return LongRope(rope, *s, length);
   if (const auto* s = std::get_if<Llama3Scaling>(&rope.scaling)) return Llama3(rope, *s);
   return Plain(rope.theta, rope.rotary);
 }

@@ -56,12 +56,12 @@ struct RopeSpec {
   float Magnitude() const;
 };
 
-// F32 values [rotary / 2], rounded as Transformers rounds them; `length` is the longest sequence of the
-// step in tokens.
+// F32 values [rotary / 2], rounded as Transformers rounds them; `length` is the longest sequence of
+// the step in tokens.
 std::vector<float> InverseFrequencies(const RopeSpec& rope, int64_t length);
 
-// From config.json: rope_theta and rope_scaling, or rope_parameters of newer files. Throws kUnsupported
-// for an unknown type (listing the known ones), kCorrupt for values that cannot be.
+// From config.json: rope_theta and rope_scaling, or rope_parameters of newer files. Throws
+// kUnsupported for an unknown type (listing the known ones), kCorrupt for values that cannot be.
 RopeSpec ReadRope(const Json& config, int64_t head_size);
 
 }  // namespace awq

@@ -9,8 +9,10 @@ std::vector<LinearShape> LayerLinears(const ModelSpec& model, int64_t layer) {
   const GqaSpec& a = l.attention;
   const int64_t q = a.heads * a.head_size;
   const int64_t kv = a.kv_heads * a.head_size;
-  return {{Role::kQ, q, model.hidden, a.qkv_bias},      {Role::kK, kv, model.hidden, a.qkv_bias},
-          {Role::kV, kv, model.hidden, a.qkv_bias},     {Role::kO, model.hidden, q, a.o_bias},
+  return {{Role::kQ, q, model.hidden, a.qkv_bias},
+          {Role::kK, kv, model.hidden, a.qkv_bias},
+          {Role::kV, kv, model.hidden, a.qkv_bias},
+          {Role::kO, model.hidden, q, a.o_bias},
           {Role::kGate, l.mlp.size, model.hidden, l.mlp.bias},
           {Role::kUp, l.mlp.size, model.hidden, l.mlp.bias},
           {Role::kDown, model.hidden, l.mlp.size, l.mlp.bias}};

@@ -81,7 +81,8 @@ std::vector<VectorShape> LayerVectors(const ModelSpec& model, int64_t layer);
 
 // Parameters of the whole model; a tied head counts once.
 int64_t CountParameters(const ModelSpec& model);
-// Bytes of keys and values per token over all layers, for elements of `bytes` bytes. Windows ignored.
+// Bytes of keys and values per token over all layers, for elements of `bytes` bytes. Windows
+// ignored.
 int64_t KvBytesPerToken(const ModelSpec& model, int64_t bytes);
 
 }  // namespace awq

@@ -32,14 +32,14 @@ void Attention::Rotate(ExecContext& ctx, const Batch& batch, const TensorView& q
     ctx.backend.Rope(args, batch.positions, k);
     return;
   }
-  // Each sequence has frequencies of its own length, so that its neighbours do not change its tokens.
+  // Each sequence has frequencies of its own length, so that its neighbours do not change its
+  // tokens.
   for (int64_t b = 0; b < batch.num_seqs(); ++b) {
     const auto i = static_cast<size_t>(b);
     const int64_t begin = batch.host_seq_start[i];
     const int64_t end = batch.host_seq_start[i + 1];
     std::vector<float> values = InverseFrequencies(spec_.rope, batch.host_kv_len[i]);
-    args.inverse_frequencies =
-        ctx.scratch.Take(DType::kF32, {static_cast<int64_t>(values.size())});
+    args.inverse_frequencies = ctx.scratch.Take(DType::kF32, {static_cast<int64_t>(values.size())});
     ctx.backend.Copy(args.inverse_frequencies, AsView(values));
     ctx.backend.Rope(args, batch.positions.Rows(begin, end), q.Rows(begin, end));
     ctx.backend.Rope(args, batch.positions.Rows(begin, end), k.Rows(begin, end));

@@ -12,8 +12,8 @@ namespace awq {
 
 class BatchBuilder {
  public:
-  // The next sequence: its new tokens, how many tokens the cache holds already, and its pages, enough
-  // for both.
+  // The next sequence: its new tokens, how many tokens the cache holds already, and its pages,
+  // enough for both.
   void Add(std::span<const int32_t> tokens, int64_t cached, std::span<const int32_t> pages);
   // The batch on the device; valid as long as this object lives and no sequence is added.
   Batch Build(Backend& backend);
@@ -26,7 +26,8 @@ class BatchBuilder {
   std::vector<Tensor> device_;
 };
 
-// Sequences that start empty and stand in consecutive pages from page 0 on: calibration, evaluation.
+// Sequences that start empty and stand in consecutive pages from page 0 on: calibration,
+// evaluation.
 Batch BuildFreshBatch(BatchBuilder& builder, Backend& backend,
                       std::span<const std::vector<int32_t>> sequences);
 // Pages that such a batch needs.

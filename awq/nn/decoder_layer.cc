@@ -24,13 +24,12 @@ DecoderLayer MakeDecoderLayer(Backend& backend, const ModelSpec& model, int64_t 
     const auto it = params.vectors.find(role);
     return it == params.vectors.end() ? Tensor() : ToDevice(backend, it->second.view());
   };
-  AttentionWeights attention{linear(Role::kQ), linear(Role::kK),    linear(Role::kV),
+  AttentionWeights attention{linear(Role::kQ), linear(Role::kK),     linear(Role::kV),
                              linear(Role::kO), vector(Role::kQNorm), vector(Role::kKNorm)};
-  return DecoderLayer(
-      Norm(spec.norm, vector(Role::kAttnNorm)),
-      Attention(backend, spec.attention, spec.norm, std::move(attention)),
-      Norm(spec.norm, vector(Role::kFfnNorm)),
-      Mlp(spec.mlp, {linear(Role::kGate), linear(Role::kUp), linear(Role::kDown)}));
+  return DecoderLayer(Norm(spec.norm, vector(Role::kAttnNorm)),
+                      Attention(backend, spec.attention, spec.norm, std::move(attention)),
+                      Norm(spec.norm, vector(Role::kFfnNorm)),
+                      Mlp(spec.mlp, {linear(Role::kGate), linear(Role::kUp), linear(Role::kDown)}));
 }
 
 }  // namespace awq

@@ -1,5 +1,5 @@
-// Quantized checkpoints that AutoAWQ and compressed-tensors wrote, against the logits that Transformers
-// computes from their weights, dequantized by readers that are not ours.
+// Quantized checkpoints that AutoAWQ and compressed-tensors wrote, against the logits that
+// Transformers computes from their weights, dequantized by readers that are not ours.
 #include <gtest/gtest.h>
 
 #include "awq/backend/make_backend.h"
@@ -49,7 +49,9 @@ TEST_P(Foreign, Logits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(TinyQuantized, Foreign, ::testing::ValuesIn(AllCases()),
-                         [](const auto& info) { return info.param.model + "_" + info.param.backend; });
+                         [](const auto& info) {
+                           return info.param.model + "_" + info.param.backend;
+                         });
 
 }  // namespace
 }  // namespace awq

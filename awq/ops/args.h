@@ -10,9 +10,9 @@
 
 namespace awq {
 
-// The rows of one forward step: T tokens of B sequences, each sequence's tokens adjacent and in order.
-// Sequence b has rows [seq_start[b], seq_start[b+1]) and kv_len[b] tokens in the cache once this step
-// has written its own; row t of it stands at position kv_len[b] - (seq_start[b+1] - t).
+// The rows of one forward step: T tokens of B sequences, each sequence's tokens adjacent and in
+// order. Sequence b has rows [seq_start[b], seq_start[b+1]) and kv_len[b] tokens in the cache once
+// this step has written its own; row t of it stands at position kv_len[b] - (seq_start[b+1] - t).
 struct Batch {
   TensorView tokens;       // I32 [T]
   TensorView positions;    // I32 [T]
@@ -22,8 +22,8 @@ struct Batch {
   // seq_start and kv_len once more, on the host.
   std::span<const int32_t> host_seq_start;
   std::span<const int32_t> host_kv_len;
-  int64_t max_query = 0;   // the longest run of rows of one sequence
-  int64_t max_kv = 0;      // the largest kv_len
+  int64_t max_query = 0;  // the longest run of rows of one sequence
+  int64_t max_kv = 0;     // the largest kv_len
 
   int64_t num_tokens() const { return tokens.dim(0); }
   int64_t num_seqs() const { return kv_len.dim(0); }
@@ -43,8 +43,8 @@ struct NormArgs {
   float epsilon = 1e-5f;
 };
 
-// Rotates the first `rotary` of each head's d elements; pairs are (i, i + rotary/2), or (2i, 2i + 1) when
-// interleaved. cos and sin are multiplied by `magnitude` (YaRN, LongRoPE).
+// Rotates the first `rotary` of each head's d elements; pairs are (i, i + rotary/2), or (2i, 2i +
+// 1) when interleaved. cos and sin are multiplied by `magnitude` (YaRN, LongRoPE).
 struct RopeArgs {
   TensorView inverse_frequencies;  // F32 [rotary / 2]
   bool interleaved = false;
@@ -54,8 +54,8 @@ struct RopeArgs {
 enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
 
 struct AttentionArgs {
-  float scale = 1.0f;   // of q·k
-  int64_t window = 0;   // a query at p sees keys in (p - window, p]; 0: all keys up to p
+  float scale = 1.0f;  // of q·k
+  int64_t window = 0;  // a query at p sees keys in (p - window, p]; 0: all keys up to p
 };
 
 }  // namespace awq

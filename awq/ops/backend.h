@@ -1,5 +1,5 @@
-// Backend: memory and operations of one device. `ref` defines what each call means; every other backend
-// is checked against it by the cases of conformance.h.
+// Backend: memory and operations of one device. `ref` defines what each call means; every other
+// backend is checked against it by the cases of conformance.h.
 #pragma once
 
 #include <cstdint>
@@ -14,18 +14,18 @@
 namespace awq {
 
 struct BackendInfo {
-  std::string name;     // "cpu", "ref", "cuda"
-  std::string device;   // for people: "AVX-512, 2 threads", "NVIDIA H200"
-  int threads = 1;      // host threads it computes with
-  DType activation;     // the type it computes fastest in without loss that matters
+  std::string name;    // "cpu", "ref", "cuda"
+  std::string device;  // for people: "AVX-512, 2 threads", "NVIDIA H200"
+  int threads = 1;     // host threads it computes with
+  DType activation;    // the type it computes fastest in without loss that matters
 };
 
 // Compute calls take views on this device, allocate nothing that outlives them, and may run
-// asynchronously until Sync(). One call at a time. Activations ("act" below) are F32 or BF16 (cuda: F16,
-// BF16), the same type in all arguments of one call; the residual stream is always F32. The last
-// dimension of every view has stride 1; rows may be strided unless "dense" is said.
-// Shapes are checked at entry (kInternal); types and sizes that a device cannot do are refused when
-// weights are prepared (kUnsupported).
+// asynchronously until Sync(). One call at a time. Activations ("act" below) are F32 or BF16 (cuda:
+// F16, BF16), the same type in all arguments of one call; the residual stream is always F32. The
+// last dimension of every view has stride 1; rows may be strided unless "dense" is said. Shapes are
+// checked at entry (kInternal); types and sizes that a device cannot do are refused when weights
+// are prepared (kUnsupported).
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -47,8 +47,8 @@ class Backend {
   // y[M, N] = x[M, K] · Wᵀ + bias[N]; bias F32 or empty. y may be F32 whatever the type of x.
   virtual void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
                       const TensorView& y) = 0;
-  // y[R, C] = norm of each row of x[R, C] · weight[C] (+ bias[C]); x and y: F32 or act, each its own.
-  // weight F32; bias F32 or empty. x and y may be the same memory.
+  // y[R, C] = norm of each row of x[R, C] · weight[C] (+ bias[C]); x and y: F32 or act, each its
+  // own. weight F32; bias F32 or empty. x and y may be the same memory.
   virtual void Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
                     const TensorView& bias, const TensorView& y) = 0;
   // residual[T, D] += x[T, D]; residual F32, x act or F32.
@@ -61,8 +61,8 @@ class Backend {
   // Stores the batch's keys and values [T, G, d] in their pages.
   virtual void KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
                        const PagedKv& cache) = 0;
-  // y[T, H, d] = causal attention of q[T, H, d] over the cache, which already holds this batch; query
-  // head h reads kv head h / (H / G).
+  // y[T, H, d] = causal attention of q[T, H, d] over the cache, which already holds this batch;
+  // query head h reads kv head h / (H / G).
   virtual void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                          const PagedKv& cache, const TensorView& y) = 0;
   // y[T, D] = table[tokens[t]]; table F32 or 16-bit [V, D], y F32. Ids must be in [0, V).

@@ -44,14 +44,15 @@ class PackFormat {
   // kCorrupt naming tensor, expected and found.
   virtual QuantizedWeight Unpack(const TensorLookup& tensors, const std::string& linear,
                                  const QuantScheme& scheme, int64_t n, int64_t k) const = 0;
-  // The tensors to write for one linear, sorted by name. `model_type` is the type of the rest of the
-  // checkpoint (F16 or BF16).
+  // The tensors to write for one linear, sorted by name. `model_type` is the type of the rest of
+  // the checkpoint (F16 or BF16).
   virtual std::vector<NamedTensor> Pack(const QuantizedWeight& weight, const std::string& linear,
                                         DType model_type) const = 0;
   // The type its scales are stored in; quantizers round scales to it before they choose codes.
   virtual DType ScaleType(DType model_type) const = 0;
   // The quantization_config block. `skipped`: module paths left in 16 bits, e.g. {"lm_head"}.
-  virtual RawJson Config(const QuantScheme& scheme, const std::vector<std::string>& skipped) const = 0;
+  virtual RawJson Config(const QuantScheme& scheme,
+                         const std::vector<std::string>& skipped) const = 0;
 };
 
 // All formats, in the order in which Accepts is asked.

@@ -51,7 +51,8 @@ Tensor Dequantize(const QuantizedWeight& weight) {
   for (int64_t r = 0; r < n; ++r) {
     for (int64_t c = 0; c < k; ++c) {
       const int64_t g = c / group;
-      to[r * k + c] = static_cast<float>(weight.Code(r, c) - weight.Zero(r, g)) * weight.Scale(r, g);
+      to[r * k + c] =
+          static_cast<float>(weight.Code(r, c) - weight.Zero(r, g)) * weight.Scale(r, g);
     }
   }
   return out;

@@ -1,4 +1,5 @@
-// The canonical quantized weight: what every PackFormat reads and writes and every backend prepares.
+// The canonical quantized weight: what every PackFormat reads and writes and every backend
+// prepares.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ struct QuantScheme {
 };
 
 // w[n, k] = (code[n, k] - zero[n, k/g]) · scale[n, k/g]; on the host, every tensor contiguous.
-// Codes are unsigned: 0 … 2^bits - 1. A symmetric weight has no zeros and stands for zero = 2^(bits-1).
+// Codes are unsigned: 0 … 2^bits - 1. A symmetric weight has no zeros and stands for zero =
+// 2^(bits-1).
 struct QuantizedWeight {
   QuantScheme scheme;
   Tensor codes;   // 4 bits: U4 [N, K], low nibble first (K even); 8 bits: U8 [N, K]
@@ -38,7 +40,8 @@ struct QuantizedWeight {
 };
 
 // Allocates codes, scales and (unless symmetric) zeros for [n, k].
-QuantizedWeight MakeQuantizedWeight(const QuantScheme& scheme, int64_t n, int64_t k, DType scale_type);
+QuantizedWeight MakeQuantizedWeight(const QuantScheme& scheme, int64_t n, int64_t k,
+                                    DType scale_type);
 void SetCode(QuantizedWeight& weight, int64_t row, int64_t column, int code);
 // f32 [N, K].
 Tensor Dequantize(const QuantizedWeight& weight);

@@ -35,8 +35,8 @@ Record ParseRecord(std::string_view line, const std::string& where, int64_t voca
   if (json.Has("tokens")) {
     for (const Json& id : json.At("tokens").AsArray()) {
       const int64_t value = id.AsInt();
-      AWQ_CHECK(value >= 0 && value < vocab, kCorrupt, id.Where(),
-                ": expected a token id in [0, ", vocab, "), found ", value);
+      AWQ_CHECK(value >= 0 && value < vocab, kCorrupt, id.Where(), ": expected a token id in [0, ",
+                vocab, "), found ", value);
       record.tokens.push_back(static_cast<int32_t>(value));
     }
     return record;
@@ -92,15 +92,15 @@ std::vector<TokenBlock> Cut(const std::vector<int32_t>& ids, std::optional<int32
   return blocks;
 }
 
-std::vector<TokenBlock> AutoAwqBlocks(const std::vector<Record>& records, const Tokenizer& tokenizer,
+std::vector<TokenBlock> AutoAwqBlocks(const std::vector<Record>& records,
+                                      const Tokenizer& tokenizer,
                                       const CalibrationOptions& options) {
   std::vector<int32_t> joined;
   int64_t kept = 0;
   for (const Record& record : records) {
     if (kept == options.max_samples) break;
-    const std::vector<int32_t> ids = record.tokens.empty()
-                                         ? tokenizer.Encode(Strip(record.text), true)
-                                         : record.tokens;
+    const std::vector<int32_t> ids =
+        record.tokens.empty() ? tokenizer.Encode(Strip(record.text), true) : record.tokens;
     if (ids.empty() || static_cast<int64_t>(ids.size()) > options.max_seq_len) continue;
     joined.insert(joined.end(), ids.begin(), ids.end());
     ++kept;
@@ -129,7 +129,8 @@ std::vector<TokenBlock> TextBlocks(std::vector<Record> records, const Tokenizer&
   return blocks;
 }
 
-std::vector<TokenBlock> TokenBlocks(std::vector<Record> records, const CalibrationOptions& options) {
+std::vector<TokenBlock> TokenBlocks(std::vector<Record> records,
+                                    const CalibrationOptions& options) {
   std::vector<TokenBlock> blocks;
   for (Record& record : records) {
     if (static_cast<int64_t>(blocks.size()) == options.max_samples) break;
@@ -144,8 +145,8 @@ std::vector<TokenBlock> TokenBlocks(std::vector<Record> records, const Calibrati
 
 }  // namespace
 
-std::vector<TokenBlock> LoadCalibration(const CalibrationOptions& options, const Tokenizer& tokenizer,
-                                        int64_t vocab,
+std::vector<TokenBlock> LoadCalibration(const CalibrationOptions& options,
+                                        const Tokenizer& tokenizer, int64_t vocab,
                                         const std::function<void(const std::string&)>& warn) {
   AWQ_CHECK(options.max_samples > 0 && options.max_seq_len > 1, kInvalidArgument,
             "calibration needs at least one sample of two tokens, asked for ", options.max_samples,

@@ -21,12 +21,13 @@ struct CalibrationOptions {
   bool autoawq_rules = false;
 };
 
-// Records of token ids are taken in their order, each a block. Texts are shuffled, encoded without special
-// tokens, joined and cut; each block begins with the token that the tokenizer puts in front of a text, if
-// it does. Fewer blocks than asked for is a warning, none an error (kInvalidArgument). Throws kNotFound,
-// kCorrupt naming file and line; ids outside [0, vocab) are kCorrupt.
-std::vector<TokenBlock> LoadCalibration(const CalibrationOptions& options, const Tokenizer& tokenizer,
-                                        int64_t vocab,
+// Records of token ids are taken in their order, each a block. Texts are shuffled, encoded without
+// special tokens, joined and cut; each block begins with the token that the tokenizer puts in front
+// of a text, if it does. Fewer blocks than asked for is a warning, none an error
+// (kInvalidArgument). Throws kNotFound, kCorrupt naming file and line; ids outside [0, vocab) are
+// kCorrupt.
+std::vector<TokenBlock> LoadCalibration(const CalibrationOptions& options,
+                                        const Tokenizer& tokenizer, int64_t vocab,
                                         const std::function<void(const std::string&)>& warn);
 
 }  // namespace awq

@@ -80,15 +80,16 @@ TEST_F(Calibration, ShortTextIsOneBlockAndAWarning) {
 }
 
 TEST_F(Calibration, TokenRecordsAreBlocks) {
-  const std::string file = Write("{\"tokens\":[1,2,3]}\n\n{\"tokens\":[4,5,6,7,8]}\n{\"tokens\":[9]}\n");
+  const std::string file =
+      Write("{\"tokens\":[1,2,3]}\n\n{\"tokens\":[4,5,6,7,8]}\n{\"tokens\":[9]}\n");
   const auto blocks = Load({.source = file, .max_samples = 2, .max_seq_len = 4});
   EXPECT_EQ(blocks, (std::vector<TokenBlock>{{1, 2, 3}, {4, 5, 6, 7}}));
 }
 
 TEST_F(Calibration, AutoAwqRules) {
   // The second text is too long with its special token, the third is stripped.
-  const std::string file =
-      Write("{\"text\":\"ab\"}\n{\"text\":\"cdefg\"}\n{\"text\":\"  hi \"}\n{\"text\":\"never\"}\n");
+  const std::string file = Write(
+      "{\"text\":\"ab\"}\n{\"text\":\"cdefg\"}\n{\"text\":\"  hi \"}\n{\"text\":\"never\"}\n");
   const auto blocks =
       Load({.source = file, .max_samples = 2, .max_seq_len = 5, .autoawq_rules = true});
   EXPECT_EQ(blocks, (std::vector<TokenBlock>{{256, 'a', 'b', 256, 'h'}}));

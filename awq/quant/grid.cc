@@ -7,8 +7,8 @@
 namespace awq {
 namespace {
 
-// Adding and subtracting 1.5 · 2^23 rounds |x| < 2^22 to the nearest integer, halves to even, in two
-// vectorisable instructions on every CPU.
+// Adding and subtracting 1.5 · 2^23 rounds |x| < 2^22 to the nearest integer, halves to even, in
+// two vectorisable instructions on every CPU.
 constexpr float kRounder = 12582912.0f;
 inline float RoundEven(float x) { return (x + kRounder) - kRounder; }
 
@@ -79,16 +79,17 @@ void RoundToGrid(const Grid& grid, const float* from, float* to, int64_t n) {
   const float lowest = -grid.zero;
   const float highest = grid.max_code - grid.zero;
   for (int64_t i = 0; i < n; ++i) {
-    // Divided, not multiplied by the inverse: the end of a symmetric range always lies half way between
-    // two codes. Clamped before rounding, which gives the same code and keeps the rounder in its range.
+    // Divided, not multiplied by the inverse: the end of a symmetric range always lies half way
+    // between two codes. Clamped before rounding, which gives the same code and keeps the rounder
+    // in its range.
     const float x = std::min(std::max(from[i] / grid.scale, lowest), highest);
     to[i] = RoundEven(x) * grid.scale;
   }
 }
 
 int CodeOf(const GridRule& rule, const Grid& grid, float value) {
-  const float steps = rule.f16_arithmetic ? RoundToF16(RoundToF16(value) / grid.scale)
-                                          : value / grid.scale;
+  const float steps =
+      rule.f16_arithmetic ? RoundToF16(RoundToF16(value) / grid.scale) : value / grid.scale;
   const float code = std::clamp(steps, -grid.zero - 1, grid.max_code - grid.zero + 1);
   return static_cast<int>(std::clamp(RoundEven(code) + grid.zero, 0.0f, grid.max_code));
 }
@@ -106,7 +107,8 @@ void QuantizationError(const GridRule& rule, ThreadPool& pool, const TensorView&
       float* out = delta.As<float>() + r * k;
       const float* source = row;
       if (!s.empty()) {
-        for (int64_t i = 0; i < k; ++i) scaled[static_cast<size_t>(i)] = row[i] * s[static_cast<size_t>(i)];
+        for (int64_t i = 0; i < k; ++i)
+          scaled[static_cast<size_t>(i)] = row[i] * s[static_cast<size_t>(i)];
         source = scaled.data();
       }
       for (int64_t g = 0; g < k; g += group) {

@@ -14,8 +14,8 @@ namespace awq {
 struct GridRule {
   QuantScheme scheme;
   DType scale_type = DType::kF16;  // scales are rounded to it before codes are chosen
-  // Whether an asymmetric range always contains zero, without which one-sided groups collapse. AutoAWQ
-  // does not do it.
+  // Whether an asymmetric range always contains zero, without which one-sided groups collapse.
+  // AutoAWQ does not do it.
   bool include_zero = true;
   // A symmetric scale is max |w| / span: 7.5 uses all sixteen codes, AutoAWQ's 7 wastes one.
   float symmetric_span = 7.5f;

@@ -50,8 +50,7 @@ TEST(AutoAwqGrid, OneSidedGroupsCollapse) {
   EXPECT_EQ(high.scale_bits, 0x2844);
   EXPECT_EQ(high.zero, 0);
   EXPECT_EQ(high.codes, std::vector<int>(8, 15));
-  const Rounded small =
-      Round({.01f, .02f, .03f, .04f, .05f, .06f, .07f, .08f}, AutoAwq(false));
+  const Rounded small = Round({.01f, .02f, .03f, .04f, .05f, .06f, .07f, .08f}, AutoAwq(false));
   EXPECT_EQ(small.scale_bits, 0x1cc7);
   EXPECT_EQ(small.codes, (std::vector<int>{2, 4, 6, 9, 11, 13, 15, 15}));
 }

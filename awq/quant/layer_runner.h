@@ -25,8 +25,8 @@ class LayerRunner {
   void Advance(const LayerParams& params, Tap* tap, const std::function<void()>& poll);
   // Shows the linears' inputs to the tap and leaves the store as it is.
   void Observe(const LayerParams& params, Tap* tap, const std::function<void()>& poll);
-  // For each of `variants` Σ ‖part(variant) - part(params)‖² over all tokens, on the inputs that the part
-  // gets with `params`. A variant is made when its turn comes and dropped afterwards.
+  // For each of `variants` Σ ‖part(variant) - part(params)‖² over all tokens, on the inputs that
+  // the part gets with `params`. A variant is made when its turn comes and dropped afterwards.
   std::vector<double> PartLosses(LayerPart part, const LayerParams& params, int64_t variants,
                                  const std::function<LayerParams(int64_t)>& variant,
                                  const std::function<void()>& poll);

@@ -33,7 +33,8 @@ struct LayerJob {
   std::map<Role, SiteMoments> moments;
   // Replays parts of the layer on its calibration inputs; null without calibration.
   LayerRunner* runner = nullptr;
-  // The type each norm is stored in: a scale is adjusted so that the rounded norm times it is exact.
+  // The type each norm is stored in: a scale is adjusted so that the rounded norm times it is
+  // exact.
   DType vector_type = DType::kF32;
   std::function<void()> poll;  // throws kCancelled when the user stops
 };
@@ -42,8 +43,9 @@ struct QuantizedLinear {
   QuantizedWeight weight;
   std::string alpha = "-";  // the chosen scale of the edge that it reads, for people
   double clipped = 0;       // share of its groups, 0…1
-  double error_before = 0;  // ‖(Ŵ - W)X‖² / ‖WX‖² of plain rounding; without calibration ‖Ŵ - W‖² / ‖W‖²
-  double error_after = 0;   // of `weight`
+  double error_before =
+      0;  // ‖(Ŵ - W)X‖² / ‖WX‖² of plain rounding; without calibration ‖Ŵ - W‖² / ‖W‖²
+  double error_after = 0;  // of `weight`
 };
 
 class QuantMethod {

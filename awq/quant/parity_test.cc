@@ -83,8 +83,8 @@ TEST(Parity, MakesAutoAwqsChoices) {
   const auto ours = QuantizeTiny("autoawq", "awq_gemm", rule, folder / "parity");
   const auto theirs = Checkpoint::Open(kFolder / "autoawq");
   EXPECT_EQ(ours->Names(), theirs->Names());
-  // One of the ratios (layer 1, o_proj) is chosen between losses that differ by .1 %, where the order
-  // of a sum decides; the codes of that linear and what follows differ.
+  // One of the ratios (layer 1, o_proj) is chosen between losses that differ by .1 %, where the
+  // order of a sum decides; the codes of that linear and what follows differ.
   EXPECT_GE(SameCodes(*ours, *theirs), 0.98);
   const auto control = QuantizeTiny("awq", "awq_gemm", rule, folder / "control");
   EXPECT_LT(SameCodes(*control, *theirs), 0.95);
@@ -110,7 +110,8 @@ TEST(Formats, HoldTheSameWeights) {
   const Model model = ReadModel(gemm->config());
   for (const LinearShape& shape : LayerLinears(model.spec, 0)) {
     const std::string name = model.names.Module(shape.role, 0);
-    const Tensor a = Dequantize(gemm->format()->Unpack(*gemm, name, gemm->scheme(), shape.n, shape.k));
+    const Tensor a =
+        Dequantize(gemm->format()->Unpack(*gemm, name, gemm->scheme(), shape.n, shape.k));
     const Tensor b = Dequantize(ct->format()->Unpack(*ct, name, ct->scheme(), shape.n, shape.k));
     double difference = 0;
     double top = 0;

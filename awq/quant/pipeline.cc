@@ -74,7 +74,8 @@ class Pipeline {
     const ModelSpec& model = job_.source.spec();
     for (int64_t i = 0; i < model.num_layers(); ++i) {
       for (const LinearShape& s : LayerLinears(model, i)) {
-        job_.format.Check(job_.options.rule.scheme, s.n, s.k, job_.source.names().Module(s.role, i));
+        job_.format.Check(job_.options.rule.scheme, s.n, s.k,
+                          job_.source.names().Module(s.role, i));
       }
     }
     if (store_) EmbedBlocks(job_, *store_);
@@ -93,8 +94,15 @@ class Pipeline {
  private:
   void QuantizeLayer(int64_t layer) {
     LayerParams params = LoadLayer(job_.source, layer);
-    LayerJob work{job_.backend, job_.pool, job_.source.spec(), layer, job_.options,
-                  {}, nullptr, job_.source.checkpoint().model_type(), job_.poll};
+    LayerJob work{job_.backend,
+                  job_.pool,
+                  job_.source.spec(),
+                  layer,
+                  job_.options,
+                  {},
+                  nullptr,
+                  job_.source.checkpoint().model_type(),
+                  job_.poll};
     std::unique_ptr<LayerRunner> runner;
     std::map<Role, QuantizedLinear> done;
     if (store_) {

@@ -1,5 +1,6 @@
-// QuantPipeline: streams a checkpoint layer by layer through calibration, a method and a pack format into
-// a new checkpoint. Peak memory: one layer with its moments, the activation store, one output header.
+// QuantPipeline: streams a checkpoint layer by layer through calibration, a method and a pack
+// format into a new checkpoint. Peak memory: one layer with its moments, the activation store, one
+// output header.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +41,9 @@ struct PipelineJob {
   std::function<void()> poll;  // throws kCancelled
 };
 
-// Throws kUnsupported before any work when the format cannot hold a linear; kCorrupt for weights that are
-// not finite (file, tensor); kInternal for a loss that is not (layer). The writer is left to be finished.
+// Throws kUnsupported before any work when the format cannot hold a linear; kCorrupt for weights
+// that are not finite (file, tensor); kInternal for a loss that is not (layer). The writer is left
+// to be finished.
 void RunPipeline(const PipelineJob& job);
 
 // Linears that stay in 16 bits, as the formats' skip lists name them.

@@ -9,8 +9,8 @@ std::vector<ScaleEdge> DeriveScaleEdges(const ModelSpec& model, int64_t layer) {
   // A norm in front of linears only feeds all of them.
   edges.push_back({Role::kAttnNorm, {Role::kQ, Role::kK, Role::kV}, model.hidden});
   // Attention mixes values linearly and separately for each element of a head.
-  edges.push_back({Role::kV, {Role::kO}, a.kv_heads * a.head_size, a.head_size,
-                   a.heads / a.kv_heads});
+  edges.push_back(
+      {Role::kV, {Role::kO}, a.kv_heads * a.head_size, a.head_size, a.heads / a.kv_heads});
   edges.push_back({Role::kFfnNorm, {Role::kGate, Role::kUp}, model.hidden});
   // activation(gate) · up is linear in up.
   edges.push_back({Role::kUp, {Role::kDown}, spec.mlp.size});

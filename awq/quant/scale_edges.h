@@ -1,5 +1,6 @@
-// Scale edges: where a positive per-channel scale can move from an activation into the weights that read
-// it without changing the model's function. Derived from the specification, never listed by hand.
+// Scale edges: where a positive per-channel scale can move from an activation into the weights that
+// read it without changing the model's function. Derived from the specification, never listed by
+// hand.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +12,14 @@
 
 namespace awq {
 
-// The producer's output channel c is divided by s[c]; every consumer's input column that reads it is
-// multiplied by s[c]. Everything between them commutes with a positive scale.
+// The producer's output channel c is divided by s[c]; every consumer's input column that reads it
+// is multiplied by s[c]. Everything between them commutes with a positive scale.
 struct ScaleEdge {
   Role producer;                // a norm (kAttnNorm, kFfnNorm) or a linear (kV, kUp)
   std::vector<Role> consumers;  // all linears that read it
   int64_t channels = 0;         // of the producer
-  // Consumers read each channel `repeat` times: kv head g's d channels by each of the H/G query heads
-  // that share it. 1 elsewhere.
+  // Consumers read each channel `repeat` times: kv head g's d channels by each of the H/G query
+  // heads that share it. 1 elsewhere.
   int64_t head_size = 0;
   int64_t repeat = 1;
 

@@ -1,5 +1,5 @@
-// Random positive scales on all edges leave the logits of every tiny model unchanged; forgetting one
-// consumer does not.
+// Random positive scales on all edges leave the logits of every tiny model unchanged; forgetting
+// one consumer does not.
 #include "awq/quant/scale_edges.h"
 
 #include <gtest/gtest.h>
@@ -55,7 +55,8 @@ TEST_P(ScaleEdges, LeaveTheLogitsUnchanged) {
     }
     return params;
   });
-  EXPECT_LE(testing::RelativeDifference(rescaled, testing::LoadGoldens(GetParam())[0].logits), 1e-4);
+  EXPECT_LE(testing::RelativeDifference(rescaled, testing::LoadGoldens(GetParam())[0].logits),
+            1e-4);
 }
 
 // The test above can fail: each edge with one of its consumers forgotten changes the logits.

@@ -19,7 +19,8 @@ ScaleStats CollectScaleStats(const ScaleEdge& edge, const LayerParams& layer,
   std::vector<double> x(channels), w(channels);
   const auto columns = static_cast<int64_t>(mean_abs.size());
   for (int64_t c = 0; c < columns; ++c) {
-    x[static_cast<size_t>(edge.Channel(c))] += static_cast<double>(mean_abs[static_cast<size_t>(c)]);
+    x[static_cast<size_t>(edge.Channel(c))] +=
+        static_cast<double>(mean_abs[static_cast<size_t>(c)]);
   }
   int64_t rows = 0;
   for (Role role : edge.consumers) {
@@ -34,7 +35,8 @@ ScaleStats CollectScaleStats(const ScaleEdge& edge, const LayerParams& layer,
         for (int64_t c = g; c < end; ++c) top = std::max(top, std::abs(row[c]));
         const float inverse = 1.0f / (top + 1e-6f);
         for (int64_t c = g; c < end; ++c) {
-          w[static_cast<size_t>(edge.Channel(c))] += static_cast<double>(std::abs(row[c]) * inverse);
+          w[static_cast<size_t>(edge.Channel(c))] +=
+              static_cast<double>(std::abs(row[c]) * inverse);
         }
       }
     }

@@ -41,9 +41,9 @@ struct ScaleSearchOptions {
   bool duo = true;  // try duo scales beside plain ones
 };
 
-// Tries identity and a grid of ratios, coarse and then fine around the best, for both families. The loss
-// is the summed output error of all consumers, ‖(Q(W s)/s - W) X‖². Throws kInternal when no finite loss
-// exists.
+// Tries identity and a grid of ratios, coarse and then fine around the best, for both families. The
+// loss is the summed output error of all consumers, ‖(Q(W s)/s - W) X‖². Throws kInternal when no
+// finite loss exists.
 ScaleChoice SearchScale(Backend& backend, ThreadPool& pool, const GridRule& rule,
                         const ScaleSearchOptions& options, const ScaleEdge& edge,
                         const LayerParams& layer, const SiteMoments& moments);

@@ -62,8 +62,7 @@ class WorkedExample : public ::testing::Test {
 TEST_F(WorkedExample, Statistics) {
   const ScaleStats stats = CollectScaleStats(edge_, layer_, moments_.mean_abs, autoawq_.scheme);
   const float x[] = {.645833f, .604167f, .645833f, 5, .5625f, .583333f, .5f, .645833f};
-  const float w[] = {.674241f, .548231f, .634342f, .58409f,
-                     .863635f, .734595f, .262121f, .619443f};
+  const float w[] = {.674241f, .548231f, .634342f, .58409f, .863635f, .734595f, .262121f, .619443f};
   for (size_t i = 0; i < kIn; ++i) {
     EXPECT_NEAR(stats.x[i], x[i], 1e-5f);
     EXPECT_NEAR(stats.w[i], w[i], 1e-5f);
@@ -74,8 +73,8 @@ TEST_F(WorkedExample, LossesOfAutoAwq) {
   const double duo[] = {.414138, .567856,  .624493,  .672043,  .577474,  .484657, .426114,
                         .382696, .359022,  .317095,  .254864,  .206871,  .164427, .136799,
                         .10942,  .0915715, .0800738, .0692792, .0587056, .0498633};
-  const double plain[] = {.321486, .515258, .613356, .654804,  .611802,  .518934, .444009,
-                          .390551, .363502, .327748, .264781,  .225124,  .176202, .14304,
+  const double plain[] = {.321486, .515258,  .613356,  .654804,  .611802,  .518934, .444009,
+                          .390551, .363502,  .327748,  .264781,  .225124,  .176202, .14304,
                           .118613, .0932825, .0809787, .0689672, .0599846, .0501354};
   const ScaleStats stats = CollectScaleStats(edge_, layer_, moments_.mean_abs, autoawq_.scheme);
   EXPECT_NEAR(Loss(autoawq_, {}), .321486, 1e-5);
@@ -136,7 +135,8 @@ TEST(ClipExample, ChosenThresholds) {
       ClipWeights(*backend, pool, rule, w.view(), moments.at(Role::kGate).gram.view());
   EXPECT_GT(share, 0);
   EXPECT_LT(share, 1);
-  const float expected[4][2] = {{1.35f, .6875f}, {.9375f, .534375f}, {.84375f, .625f}, {1.5f, .375f}};
+  const float expected[4][2] = {
+      {1.35f, .6875f}, {.9375f, .534375f}, {.84375f, .625f}, {1.5f, .375f}};
   for (int64_t r = 0; r < 4; ++r) {
     for (int64_t g = 0; g < 2; ++g) {
       float top = 0;

@@ -24,8 +24,9 @@ Generator::Generator(Backend& backend, const CausalLm& model, const Tokenizer& t
       keys_depend_on_length_(KeysDependOnLength(model.spec())),
       scratch_(backend),
       cache_(backend, model.spec(), options.capacity, options.act) {
-  AWQ_CHECK(options.chunk > 0 && options.context > 0, kInvalidArgument, "a generator with a chunk of ",
-            options.chunk, " and a context of ", options.context, " tokens");
+  AWQ_CHECK(options.chunk > 0 && options.context > 0, kInvalidArgument,
+            "a generator with a chunk of ", options.chunk, " and a context of ", options.context,
+            " tokens");
 }
 
 int64_t Generator::Submit(Request request) {
@@ -69,8 +70,8 @@ int64_t Generator::AdoptParked(const std::vector<int32_t>& prompt, int64_t& page
   PagePool& pool = cache_.pool();
   int64_t common = 0;
   if (parked_) {
-    const auto end = std::mismatch(prompt.begin(), prompt.end(), parked_->tokens.begin(),
-                                   parked_->tokens.end());
+    const auto end =
+        std::mismatch(prompt.begin(), prompt.end(), parked_->tokens.begin(), parked_->tokens.end());
     // At least one token must be run to know what follows it.
     common = std::min<int64_t>(end.first - prompt.begin(), static_cast<int64_t>(prompt.size()) - 1);
     if (keys_depend_on_length_) common = 0;
@@ -93,8 +94,8 @@ void Generator::Park(Sequence& sequence) {
 }
 
 Generator::Sequence& Generator::Find(int64_t id) {
-  const auto it = std::find_if(active_.begin(), active_.end(),
-                               [&](const Sequence& s) { return s.id == id; });
+  const auto it =
+      std::find_if(active_.begin(), active_.end(), [&](const Sequence& s) { return s.id == id; });
   AWQ_CHECK(it != active_.end(), kInternal, "request ", id, " is not active");
   return *it;
 }
@@ -161,7 +162,8 @@ StepOutput Generator::Advance(Sequence& s, std::span<float> logits) {
   out.token = token;
   const auto& stop_ids = s.request.stop_ids;
   ++s.generated;
-  if (!s.request.ignore_eos && std::find(stop_ids.begin(), stop_ids.end(), token) != stop_ids.end()) {
+  if (!s.request.ignore_eos &&
+      std::find(stop_ids.begin(), stop_ids.end(), token) != stop_ids.end()) {
     out.finish = FinishReason::kStop;
   } else {
     s.tokens.push_back(token);

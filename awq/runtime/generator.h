@@ -18,15 +18,16 @@ namespace awq {
 struct GeneratorOptions {
   int64_t context = 0;   // tokens one sequence may have, prompt and answer
   int64_t capacity = 0;  // tokens of all sequences that the KV cache holds
-  int64_t chunk = 512;   // prompt tokens of one step: bounds its memory and the wait of other sequences
+  int64_t chunk =
+      512;  // prompt tokens of one step: bounds its memory and the wait of other sequences
   DType act = DType::kF32;  // of activations and of the KV cache
 };
 
 // What one step did for one sequence.
 struct StepOutput {
   int64_t id = 0;
-  std::string text = {};               // newly settled
-  std::optional<int32_t> token = {};   // drawn; absent while the prompt is being read
+  std::string text = {};                    // newly settled
+  std::optional<int32_t> token = {};        // drawn; absent while the prompt is being read
   std::optional<FinishReason> finish = {};  // set in the sequence's last output
 };
 
@@ -37,8 +38,8 @@ class Generator {
             const GeneratorOptions& options);
 
   // Queues a request and returns its id. Throws kInvalidArgument: no prompt, unknown token ids,
-  // parameters, more tokens than the context (with the counts); kOutOfMemory when the KV cache has no
-  // room for prompt and answer beside the other sequences.
+  // parameters, more tokens than the context (with the counts); kOutOfMemory when the KV cache has
+  // no room for prompt and answer beside the other sequences.
   int64_t Submit(Request request);
 
   // One forward pass: the next tokens of every sequence's prompt (a chunk in all), one token each
@@ -92,13 +93,14 @@ class Generator {
   const CausalLm& model_;
   const Tokenizer& tokenizer_;
   GeneratorOptions options_;
-  // Then a prompt is read at once and no cache is reused: keys must be rotated for the whole prompt's
-  // length, as in a fresh run.
+  // Then a prompt is read at once and no cache is reused: keys must be rotated for the whole
+  // prompt's length, as in a fresh run.
   bool keys_depend_on_length_;
   Workspace scratch_;
   KvCache cache_;
-  std::list<Sequence> active_;    // in the order of arrival
-  std::optional<Parked> parked_;  // kept until its pages are wanted: the next turn of a chat begins so
+  std::list<Sequence> active_;  // in the order of arrival
+  std::optional<Parked>
+      parked_;  // kept until its pages are wanted: the next turn of a chat begins so
   std::vector<float> logits_;
   int64_t next_id_ = 0;
 };

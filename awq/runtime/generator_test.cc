@@ -1,4 +1,5 @@
-// Generator: greedy tokens against the golden logits, batches and chunks against single runs, limits.
+// Generator: greedy tokens against the golden logits, batches and chunks against single runs,
+// limits.
 #include "awq/runtime/generator.h"
 
 #include <gtest/gtest.h>
@@ -82,7 +83,8 @@ TEST_P(GeneratorTest, UnequalBatchEqualsSingleRuns) {
   const std::vector<std::pair<int64_t, int64_t>> shapes = {{37, 9}, {1, 20}, {70, 3}, {16, 12}};
   std::vector<Answer> single;
   for (size_t i = 0; i < shapes.size(); ++i) {
-    single.push_back(RunOne(Greedy(Prompt(shapes[i].first, static_cast<int32_t>(i)), shapes[i].second)));
+    single.push_back(
+        RunOne(Greedy(Prompt(shapes[i].first, static_cast<int32_t>(i)), shapes[i].second)));
     EXPECT_EQ(static_cast<int64_t>(single.back().tokens.size()), shapes[i].second);
   }
   for (const int64_t chunk : {512, 7}) {
@@ -94,7 +96,8 @@ TEST_P(GeneratorTest, UnequalBatchEqualsSingleRuns) {
     }
     const auto answers = RunAll(generator);
     for (size_t i = 0; i < ids.size(); ++i) {
-      EXPECT_EQ(answers.at(ids[i]).tokens, single[i].tokens) << "chunk " << chunk << ", request " << i;
+      EXPECT_EQ(answers.at(ids[i]).tokens, single[i].tokens)
+          << "chunk " << chunk << ", request " << i;
     }
   }
 }

@@ -8,8 +8,8 @@ namespace awq {
 
 PagePool::PagePool(int64_t pages, int64_t page_size)
     : page_size_(page_size), owner_(static_cast<size_t>(pages), kFree) {
-  AWQ_CHECK(pages > 0 && pages <= INT32_MAX && page_size > 0, kInvalidArgument,
-            "a KV cache of ", pages, " pages of ", page_size, " tokens");
+  AWQ_CHECK(pages > 0 && pages <= INT32_MAX && page_size > 0, kInvalidArgument, "a KV cache of ",
+            pages, " pages of ", page_size, " tokens");
   for (int64_t page = pages; page-- > 0;) free_.push_back(static_cast<int32_t>(page));
 }
 

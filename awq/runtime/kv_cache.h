@@ -10,7 +10,8 @@
 
 namespace awq {
 
-// Which page belongs to which sequence; knows no memory. Every page is free or in one sequence's table.
+// Which page belongs to which sequence; knows no memory. Every page is free or in one sequence's
+// table.
 class PagePool {
  public:
   // page_size: tokens of a page.
@@ -24,8 +25,8 @@ class PagePool {
   int64_t Open();
   // Gives its pages back.
   void Close(int64_t sequence);
-  // Makes room for `tokens` tokens in all. Throws kOutOfMemory with the page counts, and then changes
-  // nothing.
+  // Makes room for `tokens` tokens in all. Throws kOutOfMemory with the page counts, and then
+  // changes nothing.
   void Reserve(int64_t sequence, int64_t tokens);
   // Keeps the first `tokens` tokens' pages.
   void Shrink(int64_t sequence, int64_t tokens);

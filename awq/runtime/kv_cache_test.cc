@@ -13,7 +13,9 @@ namespace {
 
 TEST(PagePool, RandomSchedulesKeepEveryPageOnce) {
   std::mt19937 random(1);
-  const auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<uint64_t>(n)); };
+  const auto below = [&](int64_t n) {
+    return static_cast<int64_t>(random() % static_cast<uint64_t>(n));
+  };
   for (int round = 0; round < 20; ++round) {
     const int64_t pages = 1 + below(40);
     const int64_t page_size = 1 + below(16);
@@ -79,8 +81,7 @@ TEST(PagePool, RefusalsNameTheCounts) {
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::kOutOfMemory);
-    EXPECT_STREQ(e.what(),
-                 "KV cache: 33 tokens need 3 more pages of 16 tokens, 1 of 4 are free");
+    EXPECT_STREQ(e.what(), "KV cache: 33 tokens need 3 more pages of 16 tokens, 1 of 4 are free");
   }
   EXPECT_TRUE(pool.Table(b).empty());
   EXPECT_THROW(pool.Table(99), Error);

@@ -11,7 +11,8 @@ namespace awq {
 // How the next token is drawn. Applied in the order of the fields, as Transformers and vLLM do:
 // penalties, temperature, top-k, top-p, min-p.
 struct SamplingParams {
-  // > 0. Logits of tokens seen in prompt or output are divided (positive) or multiplied (negative) by it.
+  // > 0. Logits of tokens seen in prompt or output are divided (positive) or multiplied (negative)
+  // by it.
   double repetition_penalty = 1;
   double frequency_penalty = 0;  // -2…2; subtracted once for each time a token was generated
   double presence_penalty = 0;   // -2…2; subtracted once if a token was generated at all
@@ -28,10 +29,10 @@ struct SamplingParams {
 struct Request {
   std::vector<int32_t> prompt;
   SamplingParams sampling;
-  int64_t max_tokens = 1;               // > 0
-  std::vector<std::string> stop;        // texts that end the answer and are not part of it
-  std::vector<int32_t> stop_ids;        // end-of-text tokens; not part of the answer either
-  bool ignore_eos = false;              // generate on over stop_ids
+  int64_t max_tokens = 1;         // > 0
+  std::vector<std::string> stop;  // texts that end the answer and are not part of it
+  std::vector<int32_t> stop_ids;  // end-of-text tokens; not part of the answer either
+  bool ignore_eos = false;        // generate on over stop_ids
 };
 
 enum class FinishReason {

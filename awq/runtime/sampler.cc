@@ -39,8 +39,9 @@ int32_t ArgMax(std::span<const float> logits) {
     const float x = logits[i];
     // Written so that NaN, too, takes the branch.
     if (!(x <= best)) {
-      AWQ_CHECK(x < std::numeric_limits<float>::infinity(), kInternal, "the model's logit of token ",
-                i, " is ", x, "; the weights or activations overflow: try --dtype f32");
+      AWQ_CHECK(x < std::numeric_limits<float>::infinity(), kInternal,
+                "the model's logit of token ", i, " is ", x,
+                "; the weights or activations overflow: try --dtype f32");
       best = x;
       id = static_cast<int32_t>(i);
     }

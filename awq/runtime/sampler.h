@@ -16,8 +16,8 @@ class Sampler {
   // Throws kInvalidArgument for parameters out of range.
   Sampler(const SamplingParams& params, std::span<const int32_t> prompt);
 
-  // One token; it counts as generated from then on. `logits` [V] are overwritten; -inf bars a token.
-  // Throws kInternal naming the token when a logit is NaN or +inf, or when all are -inf.
+  // One token; it counts as generated from then on. `logits` [V] are overwritten; -inf bars a
+  // token. Throws kInternal naming the token when a logit is NaN or +inf, or when all are -inf.
   // Cost: one pass over V, a partial sort of the tokens that top-k or top-p keep.
   int32_t Sample(std::span<float> logits);
 
@@ -42,7 +42,8 @@ class Sampler {
 
   SamplingParams params_;
   std::unordered_map<int32_t, Seen> seen_;
-  std::mt19937_64 random_;  // its sequence is fixed by the standard; distributions are not, so we use none
+  std::mt19937_64
+      random_;  // its sequence is fixed by the standard; distributions are not, so we use none
   std::vector<Candidate> candidates_;
 };
 

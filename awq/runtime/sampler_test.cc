@@ -55,7 +55,9 @@ TEST(Sampler, GreedyTakesTheLowestIdAmongEquals) {
 }
 
 TEST(Sampler, PenaltyFormulas) {
-  SamplingParams params{.repetition_penalty = 2, .frequency_penalty = 0.5, .presence_penalty = 0.25,
+  SamplingParams params{.repetition_penalty = 2,
+                        .frequency_penalty = 0.5,
+                        .presence_penalty = 0.25,
                         .temperature = 0};
   const std::vector<int32_t> prompt = {0, 1, 9000};  // an id beyond the logits is ignored
   Sampler sampler(params, prompt);
@@ -65,8 +67,8 @@ TEST(Sampler, PenaltyFormulas) {
   std::vector<float> logits = {3, -3, 4, -4, 5};
   sampler.Penalize(logits);
   // Prompt: repetition alone. Output: repetition, then frequency × count and presence.
-  const std::vector<float> expected = {1.5f, -6.0f, 4.0f / 2 - 2 * 0.5f - 0.25f, -8.0f - 0.5f - 0.25f,
-                                       5.0f};
+  const std::vector<float> expected = {1.5f, -6.0f, 4.0f / 2 - 2 * 0.5f - 0.25f,
+                                       -8.0f - 0.5f - 0.25f, 5.0f};
   EXPECT_EQ(logits, expected);
 }
 
@@ -97,7 +99,8 @@ TEST(Sampler, TopPCountsWhatTopKLeft) {
 
 TEST(Sampler, TopPOverManyTokensSortsInPieces) {
   std::vector<float> logits(5000);
-  for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>((i * 7919) % 5000) * 1e-4f;
+  for (size_t i = 0; i < logits.size(); ++i)
+    logits[i] = static_cast<float>((i * 7919) % 5000) * 1e-4f;
   double total = 0;
   for (float x : logits) total += std::exp(static_cast<double>(x));
   // Every token above a threshold, however many there are.
@@ -165,14 +168,17 @@ TEST(Sampler, LogitsThatAreNoNumbersAreNamed) {
   };
   for (const double temperature : {0.0, 1.0}) {
     const SamplingParams params{.temperature = temperature};
-    EXPECT_EQ(CodeOf(sample(params, {1, std::nanf(""), 3}), "token 1 is nan"), ErrorCode::kInternal);
+    EXPECT_EQ(CodeOf(sample(params, {1, std::nanf(""), 3}), "token 1 is nan"),
+              ErrorCode::kInternal);
     EXPECT_EQ(CodeOf(sample(params, {1, 2, kInf}), "token 2 is inf"), ErrorCode::kInternal);
     EXPECT_EQ(CodeOf(sample(params, {-kInf, -kInf}), "-inf"), ErrorCode::kInternal);
   }
 }
 
 TEST(Sampler, ParametersOutOfRangeAreNamed) {
-  const auto make = [](const SamplingParams& params) { return [=] { Sampler sampler(params, {}); }; };
+  const auto make = [](const SamplingParams& params) {
+    return [=] { Sampler sampler(params, {}); };
+  };
   const double nan = std::nan("");
   for (const auto& [params, name] : std::vector<std::pair<SamplingParams, std::string>>{
            {{.temperature = -1}, "temperature"},

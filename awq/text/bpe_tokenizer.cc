@@ -91,9 +91,8 @@ std::vector<TokenId> BpeTokenizer::Encode(std::string_view text, bool special) c
       out.push_back(part.id);
       continue;
     }
-    const std::string normal = parts_.normalizers.empty()
-                                   ? std::string()
-                                   : Normalize(parts_.normalizers, part.text);
+    const std::string normal =
+        parts_.normalizers.empty() ? std::string() : Normalize(parts_.normalizers, part.text);
     std::vector<TextPart> inner;
     normalized_.Split(parts_.normalizers.empty() ? part.text : std::string_view(normal), inner);
     Pieces pieces(parts_.bpe);

@@ -41,10 +41,10 @@ class BpeTokenizer : public Tokenizer {
   void EncodeText(std::string_view text, Pieces& pieces, std::vector<TokenId>& out) const;
 
   BpeTokenizerParts parts_;
-  AddedTokenMatcher raw_;         // tokens looked for in the text as it is
-  AddedTokenMatcher normalized_;  // and in the normalized text
-  std::vector<std::string> bytes_;  // by id, what the piece stands for
-  std::vector<bool> special_;       // by id
+  AddedTokenMatcher raw_;                              // tokens looked for in the text as it is
+  AddedTokenMatcher normalized_;                       // and in the normalized text
+  std::vector<std::string> bytes_;                     // by id, what the piece stands for
+  std::vector<bool> special_;                          // by id
   std::unordered_map<std::string_view, TokenId> ids_;  // views into parts_.pieces
 };
 

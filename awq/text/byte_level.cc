@@ -37,7 +37,8 @@ std::optional<std::string> BytesOfPiece(std::string_view piece) {
   out.reserve(piece.size());
   while (!piece.empty()) {
     const Utf8Char c = DecodeUtf8(piece);
-    if (!c.valid || c.code >= kAlphabet.byte.size() || kAlphabet.byte[c.code] < 0) return std::nullopt;
+    if (!c.valid || c.code >= kAlphabet.byte.size() || kAlphabet.byte[c.code] < 0)
+      return std::nullopt;
     out += static_cast<char>(kAlphabet.byte[c.code]);
     piece.remove_prefix(c.length);
   }

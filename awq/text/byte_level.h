@@ -1,4 +1,5 @@
-// The byte alphabet of GPT-2: every byte as one printable character, so that vocabularies can be JSON.
+// The byte alphabet of GPT-2: every byte as one printable character, so that vocabularies can be
+// JSON.
 #pragma once
 
 #include <optional>

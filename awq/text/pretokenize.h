@@ -14,8 +14,8 @@ namespace awq {
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
-  // Appends the pieces of one piece; empty ones are left out. Views may point into `piece` or, for text
-  // that a step adds, into `arena`, whose strings do not move.
+  // Appends the pieces of one piece; empty ones are left out. Views may point into `piece` or, for
+  // text that a step adds, into `arena`, whose strings do not move.
   virtual void Split(std::string_view piece, std::vector<std::string_view>& out,
                      std::vector<std::unique_ptr<std::string>>& arena) const = 0;
 };

@@ -67,14 +67,14 @@ Regex::Regex(std::string_view pattern) {
   const std::string translated = Translate(pattern);
   int error = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()),
-                                   translated.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
-                                   &error, &offset, nullptr);
+  pcre2_code* code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
   if (code == nullptr) {
     PCRE2_UCHAR message[256] = {};
     pcre2_get_error_message(error, message, sizeof message);
-    Fail(ErrorCode::kCorrupt, "split pattern \"", pattern, "\": ",
-         reinterpret_cast<const char*>(message), " near byte ", offset);
+    Fail(ErrorCode::kCorrupt, "split pattern \"", pattern,
+         "\": ", reinterpret_cast<const char*>(message), " near byte ", offset);
   }
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // without it matching is slower, not different
   code_ = std::make_shared<const Code>(code);
@@ -85,8 +85,8 @@ void Regex::Each(std::string_view text, const std::function<void(size_t, size_t)
   AWQ_CHECK(data.data != nullptr, kOutOfMemory, "cannot allocate a regex match");
   size_t at = 0;
   while (at <= text.size()) {
-    const int found = pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                                  at, PCRE2_NO_UTF_CHECK, data.data, nullptr);
+    const int found = pcre2_match(code_->code, reinterpret_cast<PCRE2_SPTR>(text.data()),
+                                  text.size(), at, PCRE2_NO_UTF_CHECK, data.data, nullptr);
     if (found == PCRE2_ERROR_NOMATCH) return;
     AWQ_CHECK(found >= 0, kUnsupported, "split pattern: matching failed at byte ", at, " of ",
               text.size(), " (error ", found, ")");

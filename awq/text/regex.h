@@ -15,8 +15,8 @@ class Regex {
   // Throws kCorrupt naming the pattern and the position.
   explicit Regex(std::string_view pattern);
 
-  // Calls match(begin, end) for each match from left to right. `text` is valid UTF-8. Throws kUnsupported
-  // when a match needs more steps than the engine allows.
+  // Calls match(begin, end) for each match from left to right. `text` is valid UTF-8. Throws
+  // kUnsupported when a match needs more steps than the engine allows.
   void Each(std::string_view text, const std::function<void(size_t, size_t)>& match) const;
 
  private:

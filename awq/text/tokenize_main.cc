@@ -1,5 +1,5 @@
-// awq_tokenize FOLDER FILE [REPEATS]: the ids of a whole file, one a line, and the time it took on stderr.
-// For comparison with Hugging Face tokenizers by tools/check_tokenizer.py; not installed.
+// awq_tokenize FOLDER FILE [REPEATS]: the ids of a whole file, one a line, and the time it took on
+// stderr. For comparison with Hugging Face tokenizers by tools/check_tokenizer.py; not installed.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>

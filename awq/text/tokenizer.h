@@ -18,15 +18,18 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Reads tokenizer.json of a checkpoint folder. Throws kNotFound, kCorrupt, kUnsupported (naming the
-  // component and what is supported).
+  // Reads tokenizer.json of a checkpoint folder. Throws kNotFound, kCorrupt, kUnsupported (naming
+  // the component and what is supported).
   static std::unique_ptr<const Tokenizer> Load(const std::filesystem::path& folder);
-  static std::unique_ptr<const Tokenizer> FromJson(std::string_view text, const std::string& origin);
+  static std::unique_ptr<const Tokenizer> FromJson(std::string_view text,
+                                                   const std::string& origin);
 
-  // `special` runs the post-processor (BOS and the like). Added tokens in the text are recognised either
-  // way, as Hugging Face does. Invalid UTF-8 is first replaced by U+FFFD per maximal subpart.
+  // `special` runs the post-processor (BOS and the like). Added tokens in the text are recognised
+  // either way, as Hugging Face does. Invalid UTF-8 is first replaced by U+FFFD per maximal
+  // subpart.
   virtual std::vector<TokenId> Encode(std::string_view text, bool special) const = 0;
-  // Special tokens are left out when skip_special. Incomplete UTF-8 becomes U+FFFD; unknown ids nothing.
+  // Special tokens are left out when skip_special. Incomplete UTF-8 becomes U+FFFD; unknown ids
+  // nothing.
   std::string Decode(const std::vector<TokenId>& ids, bool skip_special) const;
   // The same before incomplete UTF-8 is replaced.
   virtual std::string DecodeBytes(const std::vector<TokenId>& ids, bool skip_special) const = 0;

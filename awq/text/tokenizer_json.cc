@@ -29,7 +29,8 @@ class Reader {
     ReadNormalizer(Member(root, "normalizer"));
     ReadPreTokenizer(Member(root, "pre_tokenizer"));
     if (!byte_level_) {
-      Unsupported("pre_tokenizer", "without ByteLevel", "BPE whose pre_tokenizer ends in ByteLevel");
+      Unsupported("pre_tokenizer", "without ByteLevel",
+                  "BPE whose pre_tokenizer ends in ByteLevel");
     }
     ReadDecoder(Member(root, "decoder"));
     ReadModel(model);
@@ -120,7 +121,8 @@ class Reader {
   void ReadPreTokenizer(const element& e) {
     ForEach(e, "pretokenizers", [&](const object& o) {
       const std::string type = Text(o, "type", "");
-      if (byte_level_) Unsupported("pre_tokenizer", type + " after ByteLevel", "ByteLevel at the end");
+      if (byte_level_)
+        Unsupported("pre_tokenizer", type + " after ByteLevel", "ByteLevel at the end");
       if (type == "ByteLevel") {
         byte_level_ = true;
         parts_.pre_tokenizers.push_back(
@@ -281,7 +283,8 @@ class Reader {
 
   void ReadTemplate(const object& o) {
     array single;
-    if (o["single"].get(single) != simdjson::SUCCESS) Corrupt("TemplateProcessing without \"single\"");
+    if (o["single"].get(single) != simdjson::SUCCESS)
+      Corrupt("TemplateProcessing without \"single\"");
     const element special = Member(o, "special_tokens");
     std::vector<TokenId> before;
     std::vector<TokenId> after;
@@ -304,7 +307,8 @@ class Reader {
     Surround(before, after);
   }
 
-  void AppendSpecial(const element& special, const std::string& name, std::vector<TokenId>& out) const {
+  void AppendSpecial(const element& special, const std::string& name,
+                     std::vector<TokenId>& out) const {
     object tokens;
     object token;
     array ids;
@@ -329,8 +333,8 @@ std::unique_ptr<const Tokenizer> Tokenizer::FromJson(std::string_view text,
   object o;
   const simdjson::padded_string padded(text);
   const auto error = parser.parse(padded).get(root);
-  AWQ_CHECK(error == simdjson::SUCCESS, kCorrupt, origin, ": bad JSON: ",
-            simdjson::error_message(error));
+  AWQ_CHECK(error == simdjson::SUCCESS, kCorrupt, origin,
+            ": bad JSON: ", simdjson::error_message(error));
   AWQ_CHECK(root.get(o) == simdjson::SUCCESS, kCorrupt, origin, ": expected an object");
   return std::make_unique<BpeTokenizer>(Reader(origin).Read(o));
 }

@@ -1,4 +1,5 @@
-// Ids and text against Hugging Face tokenizers: testdata/text/tokenizers, made by tools/make_text_goldens.py.
+// Ids and text against Hugging Face tokenizers: testdata/text/tokenizers, made by
+// tools/make_text_goldens.py.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -102,13 +103,14 @@ TEST(Tokenizer, RefusesWhatItCannotDo) {
       {"/model/vocab", "3", ErrorCode::kCorrupt, "vocab"},
       {"/normalizer", "{\"type\":\"Nmt\"}", ErrorCode::kUnsupported, "Nmt"},
       {"/pre_tokenizer", "{\"type\":\"Metaspace\"}", ErrorCode::kUnsupported, "Metaspace"},
-      {"/pre_tokenizer", R"({"type":"Split","pattern":{"Regex":"(["},"behavior":"Isolated","invert":false})",
+      {"/pre_tokenizer",
+       R"({"type":"Split","pattern":{"Regex":"(["},"behavior":"Isolated","invert":false})",
        ErrorCode::kCorrupt, "(["},
       {"/post_processor", "{\"type\":\"Magic\"}", ErrorCode::kUnsupported, "Magic"},
       {"/decoder", "{\"type\":\"WordPiece\"}", ErrorCode::kUnsupported, "WordPiece"},
-      {"/added_tokens/0/id", "\"x\"", ErrorCode::kCorrupt, "added_tokens"},
-      {"/added_tokens/0/id", "-3", ErrorCode::kCorrupt, "added_tokens"},
-      {"/added_tokens/0/id", "2000000000", ErrorCode::kCorrupt, "2000000000"},
+      {"/added_tokens/0/id", "\"x\"", ErrorCode::kCorrupt, "token id"},
+      {"/added_tokens/0/id", "-3", ErrorCode::kCorrupt, "token id"},
+      {"/added_tokens/0/id", "2000000000", ErrorCode::kCorrupt, "token id"},
   };
   for (const Bad& bad : all) {
     RawJson file = RawJson::parse(good);

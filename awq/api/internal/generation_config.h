@@ -17,7 +17,8 @@ struct GenerationConfig {
   std::optional<int64_t> top_k;
 };
 
-// generation_config.json where there is one; the end-of-text ids else from config.json. Throws kCorrupt.
+// generation_config.json where there is one; the end-of-text ids else from config.json. Throws
+// kCorrupt.
 GenerationConfig ReadGenerationConfig(const std::filesystem::path& folder, const Json& config);
 
 }  // namespace awq

@@ -30,7 +30,8 @@ TEST(GenerationConfig, FallsBackToConfig) {
   const testing::ScratchFolder folder;
   EXPECT_EQ(ReadGenerationConfig(folder.path(), Config(R"({"eos_token_id": 9})")).eos_ids,
             std::vector<int32_t>{9});
-  EXPECT_TRUE(ReadGenerationConfig(folder.path(), Config(R"({"eos_token_id": null})")).eos_ids.empty());
+  EXPECT_TRUE(
+      ReadGenerationConfig(folder.path(), Config(R"({"eos_token_id": null})")).eos_ids.empty());
   folder.Write("generation_config.json", R"({"eos_token_id": 4})");
   const GenerationConfig c = ReadGenerationConfig(folder.path(), Config("{}"));
   EXPECT_EQ(c.eos_ids, std::vector<int32_t>{4});

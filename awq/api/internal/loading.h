@@ -16,8 +16,8 @@ namespace awq {
 // Opens the checkpoint and reads its specification.
 WeightSource OpenModel(const std::filesystem::path& folder);
 
-// "f32", "bf16", "f16" or "auto": what the device computes fastest in, or, when `exact`, F32 on hosts.
-// Throws kInvalidArgument listing the names.
+// "f32", "bf16", "f16" or "auto": what the device computes fastest in, or, when `exact`, F32 on
+// hosts. Throws kInvalidArgument listing the names.
 DType ActivationType(std::string_view name, const BackendInfo& device, bool exact);
 
 // The token that the tokenizer puts in front of a text, if it does.

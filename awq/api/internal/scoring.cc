@@ -24,8 +24,8 @@ RowSummary Summarize(std::span<const float> logits) {
 
 double KlDivergence(std::span<const float> reference, const RowSummary& of_reference,
                     std::span<const float> model, const RowSummary& of_model) {
-  // log p - log q = (x - y) - (log_sum_x - log_sum_y). Summed as it stands: the difference of the two
-  // means would cancel.
+  // log p - log q = (x - y) - (log_sum_x - log_sum_y). Summed as it stands: the difference of the
+  // two means would cancel.
   const double shift = of_reference.log_sum - of_model.log_sum;
   double sum = 0;
   for (size_t i = 0; i < reference.size(); ++i) {

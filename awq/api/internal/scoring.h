@@ -10,8 +10,8 @@
 
 namespace awq {
 
-// log Σ exp(x) in f64, and the largest logit's index (the lowest among equals). NaN or +inf anywhere
-// gives a value that is not finite.
+// log Σ exp(x) in f64, and the largest logit's index (the lowest among equals). NaN or +inf
+// anywhere gives a value that is not finite.
 struct RowSummary {
   double log_sum = 0;
   int64_t top = 0;

@@ -35,7 +35,8 @@ TEST(Scoring, SummaryIsLogSumExp) {
 
 TEST(Scoring, DivergenceIsOfTheReferenceFromTheModel) {
   // 0.5 ln(0.5/0.25) + 0.25 ln(0.25/0.25) + 0.25 ln(0.25/0.5)
-  EXPECT_NEAR(Kl(Logs({0.5, 0.25, 0.25}, 3), Logs({0.25, 0.25, 0.5}, -2)), 0.25 * std::log(2), 1e-6);
+  EXPECT_NEAR(Kl(Logs({0.5, 0.25, 0.25}, 3), Logs({0.25, 0.25, 0.5}, -2)), 0.25 * std::log(2),
+              1e-6);
   // Not symmetric: 0.9 ln 9 + 0.1 ln(1/9) would be; this is not.
   EXPECT_NEAR(Kl(Logs({0.9, 0.1}, 0), Logs({0.5, 0.5}, 0)),
               0.9 * std::log(1.8) + 0.1 * std::log(0.2), 1e-6);

@@ -37,7 +37,8 @@ class ScratchFolder {
 };
 
 // Replaces the first occurrence of `from` in a file, which must be there.
-inline void Replace(const std::filesystem::path& file, const std::string& from, const std::string& to) {
+inline void Replace(const std::filesystem::path& file, const std::string& from,
+                    const std::string& to) {
   std::string text = ReadFile(file);
   const auto at = text.find(from);
   if (at == std::string::npos) throw std::runtime_error(file.string() + " lacks " + from);

@@ -43,8 +43,8 @@ std::optional<std::string> FindBadValue(const QuantizedWeight& weight) {
     for (int64_t g = 0; g < groups; ++g) {
       const int zero = weight.Zero(row, g);
       if (zero > weight.scheme.MaxCode()) {
-        return Cat("zeros: row ", row, ", group ", g, ": expected at most ", weight.scheme.MaxCode(),
-                   ", found ", zero);
+        return Cat("zeros: row ", row, ", group ", g, ": expected at most ",
+                   weight.scheme.MaxCode(), ", found ", zero);
       }
       bool used = false;  // some weight of the group is not zero
       const int64_t end = std::min((g + 1) * size, weight.k());

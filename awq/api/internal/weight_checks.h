@@ -11,7 +11,8 @@ namespace awq {
 
 // What is wrong, or nothing: "element 17 is nan".
 std::optional<std::string> FindBadValue(const TensorView& values);
-// Scales that are not finite or zero where codes are not, zeros above the largest code, all codes equal.
+// Scales that are not finite or zero where codes are not, zeros above the largest code, all codes
+// equal.
 std::optional<std::string> FindBadValue(const QuantizedWeight& weight);
 
 }  // namespace awq

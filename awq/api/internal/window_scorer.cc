@@ -136,8 +136,9 @@ std::vector<RowSummary> WindowScorer::SummarizeRows(const Runner& r, int64_t row
     for (int64_t i = begin; i < end; ++i) out[static_cast<size_t>(i)] = Summarize(r.Row(i));
   });
   for (const RowSummary& s : out) {
-    AWQ_CHECK(std::isfinite(s.log_sum), kInternal, r.path.string(), ": logits of window ", window,
-              " are not finite; weights are damaged (awq verify) or activations overflow (--dtype f32)");
+    AWQ_CHECK(
+        std::isfinite(s.log_sum), kInternal, r.path.string(), ": logits of window ", window,
+        " are not finite; weights are damaged (awq verify) or activations overflow (--dtype f32)");
   }
   return out;
 }

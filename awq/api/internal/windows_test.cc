@@ -45,7 +45,8 @@ TEST(Windows, Limits) {
 TEST(Windows, CountsOfWikitext) {
   const Ids tokens(313649, 5);
   int64_t bos = 0;
-  for (const Window& w : CutWindows(tokens, 1024, 1, 0)) bos += static_cast<int64_t>(w.targets.size());
+  for (const Window& w : CutWindows(tokens, 1024, 1, 0))
+    bos += static_cast<int64_t>(w.targets.size());
   EXPECT_EQ(bos, 313649);
   int64_t plain = 0;
   for (const Window& w : CutWindows(tokens, 1024, std::nullopt, 0)) {

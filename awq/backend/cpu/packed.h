@@ -46,7 +46,8 @@ class PackedDense : public PackedWeight {
 //   8 bits   word(n, k/4) = Σ code[n, 4·(k/4) + 2s + j] << (8s + 16j)    s = 0, 1,  j = 0, 1
 // so (word >> bits·s) & mask is a pair of 16-bit codes of neighbouring inputs, ready for a pairwise
 // 16-bit multiply-add. Words of a panel: [K/kWord][16], 64 bytes a row; inputs past K have code 0
-// and meet activations of 0.  Scales [panel][K/g][16] in their own type; zeros [panel][K/g][16] u8, none when symmetric.
+// and meet activations of 0.  Scales [panel][K/g][16] in their own type; zeros [panel][K/g][16] u8,
+// none when symmetric.
 inline constexpr int QuantizedShift(int64_t k, int bits) {
   const auto in = static_cast<int>(k % (32 / bits));
   return bits * (in / 2) + 16 * (in % 2);

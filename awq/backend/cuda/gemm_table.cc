@@ -37,8 +37,12 @@ void Launch(const LinearQ4& p, const DeviceLimits& device, const LaunchContext& 
 
 template <StreamConfig (*kConfig)(), int kCluster>
 constexpr GemmRow Stream(std::string_view name) {
-  return {name,        "q4_tile16", Supports<kConfig, kCluster>, Estimate<kConfig, kCluster>,
-          NoWorkspace, Launch<kConfig, kCluster>};
+  return {name,
+          "q4_tile16",
+          Supports<kConfig, kCluster>,
+          Estimate<kConfig, kCluster>,
+          NoWorkspace,
+          Launch<kConfig, kCluster>};
 }
 
 // name: rows of x in a tile x outputs in a tile, blocks in a cluster.
@@ -68,8 +72,9 @@ const GemmRow& ChooseGemm(const LinearQ4& problem, const DeviceLimits& device) {
   }
   if (best != nullptr) return *best;
   Fail(ErrorCode::kUnsupported, "linear_q4 on sm_", device.arch, ": no kernel for M=", problem.m,
-       " N=", problem.shape.n, " K=", problem.shape.k, " group ", problem.shape.group, ", x stride ",
-       problem.x_stride, "; needs sm_80, K and stride multiples of 8, x aligned to 16 bytes");
+       " N=", problem.shape.n, " K=", problem.shape.k, " group ", problem.shape.group,
+       ", x stride ", problem.x_stride,
+       "; needs sm_80, K and stride multiples of 8, x aligned to 16 bytes");
 }
 
 DeviceLimits ReadDeviceLimits(int device) {

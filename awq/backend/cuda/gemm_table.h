@@ -14,10 +14,10 @@ namespace awq::cuda {
 
 // What a plan needs to know of a GPU; read once.
 struct DeviceLimits {
-  int arch = 0;                // 80, 86, 89, 90, …
+  int arch = 0;  // 80, 86, 89, 90, …
   int sms = 0;
-  int shared_per_block = 0;    // bytes a block may opt in to
-  int clusters_of[9] = {};     // clusters of 2, 4, 8 blocks that run at once, one block an SM; 0: none
+  int shared_per_block = 0;  // bytes a block may opt in to
+  int clusters_of[9] = {};  // clusters of 2, 4, 8 blocks that run at once, one block an SM; 0: none
 };
 DeviceLimits ReadDeviceLimits(int device);
 
@@ -27,19 +27,19 @@ struct LinearQ4 {
   const uint8_t* blocks = nullptr;  // layout.h
   float scale = 1.0f;               // multiplies every scale of the weight
   int64_t m = 0;
-  DType act = DType::kF16;          // of x, F16 or BF16
-  DType out = DType::kF16;          // act or F32
+  DType act = DType::kF16;  // of x, F16 or BF16
+  DType out = DType::kF16;  // act or F32
   const void* x = nullptr;
   int64_t x_stride = 0;
-  const float* bias = nullptr;      // may be null
+  const float* bias = nullptr;  // may be null
   void* y = nullptr;
   int64_t y_stride = 0;
 };
 
 struct LaunchContext {
   cudaStream_t stream = nullptr;
-  // Programmatic dependent launch: the kernel starts while the previous one of the stream still runs,
-  // fetches weights, and waits before it reads x or writes y.
+  // Programmatic dependent launch: the kernel starts while the previous one of the stream still
+  // runs, fetches weights, and waits before it reads x or writes y.
   bool overlap = false;
 };
 

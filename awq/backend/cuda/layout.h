@@ -1,4 +1,5 @@
-// Layout "q4_tile16": the one resident form of a 4-bit weight on an NVIDIA GPU, for every kernel and M.
+// Layout "q4_tile16": the one resident form of a 4-bit weight on an NVIDIA GPU, for every kernel
+// and M.
 //
 // W[N, K] is cut into blocks of 16 outputs x 128 inputs. A block is one contiguous piece of memory:
 //
@@ -10,12 +11,13 @@
 // DRAM pages, and any span of blocks is one bulk copy (block sizes are multiples of 16 B).
 // N is padded to 16 and K to 128; padding has code = zero point, hence exactly 0.
 //
-// Codes are in the order of the A fragment of mma.m16n8k16 (weights are the A operand, y^T = W x^T):
-// block = 2 halves of 64 inputs; half = 32 lanes x 16 B; 16 B = 4 words, one for each mma step.
-// Lane l = 4r + q holds outputs 2r (fragment row r) and 2r + 1 (fragment row r + 8), so that a lane's two
-// outputs, two scales and two zeros are neighbours in memory. Steps 2p and 2p + 1 of a half take its inputs
-// 32p .. 32p + 31, so that a group of 32 is two whole steps; in step 2p + e the lane holds inputs
-// 32p + 8q + 4e + {0..3}: permuted so that a lane's x for two steps is one run of 16 B.
+// Codes are in the order of the A fragment of mma.m16n8k16 (weights are the A operand, y^T = W
+// x^T): block = 2 halves of 64 inputs; half = 32 lanes x 16 B; 16 B = 4 words, one for each mma
+// step. Lane l = 4r + q holds outputs 2r (fragment row r) and 2r + 1 (fragment row r + 8), so that
+// a lane's two outputs, two scales and two zeros are neighbours in memory. Steps 2p and 2p + 1 of a
+// half take its inputs 32p .. 32p + 31, so that a group of 32 is two whole steps; in step 2p + e
+// the lane holds inputs 32p + 8q + 4e + {0..3}: permuted so that a lane's x for two steps is one
+// run of 16 B.
 //
 //   bits of a word    0-3   4-7   8-11  12-15  16-19  20-23  24-27  28-31
 //   output            2r    2r+1  2r    2r+1   2r     2r+1   2r     2r+1

@@ -56,7 +56,8 @@ HostBlocks PackQ4(const QuantizedWeight& w) {
         const uint16_t scale = FloatToF16(w.Scale(r, g) / out.scale);
         std::memcpy(&out.bytes[static_cast<size_t>(shape.ScaleOffset(r, c))], &scale, 2);
         if (shape.has_zeros) {
-          out.bytes[static_cast<size_t>(shape.ZeroOffset(r, c))] = static_cast<uint8_t>(w.Zero(r, g));
+          out.bytes[static_cast<size_t>(shape.ZeroOffset(r, c))] =
+              static_cast<uint8_t>(w.Zero(r, g));
         }
       }
       // Padding holds its zero point: that of its group, 0 in groups that are padding altogether.
@@ -66,7 +67,8 @@ HostBlocks PackQ4(const QuantizedWeight& w) {
       } else if (r < shape.n && g * shape.group < shape.k && c / step * step < shape.k) {
         code = w.Zero(r, g);
       }
-      const CodePlace place = PlaceOfCode(static_cast<int>(r % kTileN), static_cast<int>(c % kBlockK));
+      const CodePlace place =
+          PlaceOfCode(static_cast<int>(r % kTileN), static_cast<int>(c % kBlockK));
       const int64_t at = shape.BlockOffset(r, c) + 4 * place.word + place.shift / 8;
       out.bytes[static_cast<size_t>(at)] |= static_cast<uint8_t>(code << place.shift % 8);
     }
@@ -76,15 +78,15 @@ HostBlocks PackQ4(const QuantizedWeight& w) {
 
 QuantizedWeight UnpackQ4(const HostBlocks& blocks) {
   const Q4Shape& shape = blocks.shape;
-  const QuantScheme scheme{.bits = 4,
-                           .group = shape.group >= shape.k ? -1 : shape.group,
-                           .symmetric = !shape.has_zeros};
+  const QuantScheme scheme{
+      .bits = 4, .group = shape.group >= shape.k ? -1 : shape.group, .symmetric = !shape.has_zeros};
   QuantizedWeight w = MakeQuantizedWeight(scheme, shape.n, shape.k, DType::kF32);
   const int64_t groups = scheme.Groups(shape.k);
   for (int64_t r = 0; r < shape.n; ++r) {
     for (int64_t g = 0; g < groups; ++g) {
       uint16_t scale = 0;
-      std::memcpy(&scale, &blocks.bytes[static_cast<size_t>(shape.ScaleOffset(r, g * shape.group))], 2);
+      std::memcpy(&scale, &blocks.bytes[static_cast<size_t>(shape.ScaleOffset(r, g * shape.group))],
+                  2);
       StoreFloat(w.scales.view(), r * groups + g, F16ToFloat(scale) * blocks.scale);
       if (shape.has_zeros) {
         w.zeros.As<uint8_t>()[r * groups + g] =
@@ -92,7 +94,8 @@ QuantizedWeight UnpackQ4(const HostBlocks& blocks) {
       }
     }
     for (int64_t c = 0; c < shape.k; ++c) {
-      const CodePlace place = PlaceOfCode(static_cast<int>(r % kTileN), static_cast<int>(c % kBlockK));
+      const CodePlace place =
+          PlaceOfCode(static_cast<int>(r % kTileN), static_cast<int>(c % kBlockK));
       const int64_t at = shape.BlockOffset(r, c) + 4 * place.word + place.shift / 8;
       SetCode(w, r, c, (blocks.bytes[static_cast<size_t>(at)] >> place.shift % 8) & 15);
     }

@@ -11,7 +11,8 @@
 namespace awq::cuda {
 namespace {
 
-QuantizedWeight RandomWeight(const QuantScheme& scheme, int64_t n, int64_t k, DType type, float size) {
+QuantizedWeight RandomWeight(const QuantScheme& scheme, int64_t n, int64_t k, DType type,
+                             float size) {
   std::mt19937 random(7);
   QuantizedWeight w = MakeQuantizedWeight(scheme, n, k, type);
   for (int64_t r = 0; r < n; ++r) {

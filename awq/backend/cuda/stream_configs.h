@@ -22,14 +22,22 @@ StreamConfig Gemm64x128();
 StreamConfig Gemm64x256();
 
 // Defines one of them: nt tiles of 8 rows, mt row tiles a warp, wr x wk warps (stream_q4.cuh).
-#define AWQ_STREAM_CONFIG(name, nt, mt, wr, wk, cycles)                          \
-  StreamConfig name() {                                                          \
-    return {nt, mt, wr, wk, kFixedPanel<nt>, kBlocksPerSm<nt, wr * wk> == 2, cycles, \
+#define AWQ_STREAM_CONFIG(name, nt, mt, wr, wk, cycles)                                    \
+  StreamConfig name() {                                                                    \
+    return {nt,                                                                            \
+            mt,                                                                            \
+            wr,                                                                            \
+            wk,                                                                            \
+            kFixedPanel<nt>,                                                               \
+            kBlocksPerSm<nt, wr * wk> == 2,                                                \
+            cycles,                                                                        \
             {AWQ_STREAM_KERNELS(nt, mt, wr, wk, 1), AWQ_STREAM_KERNELS(nt, mt, wr, wk, 2), \
-             AWQ_STREAM_KERNELS(nt, mt, wr, wk, 4)}};                            \
+             AWQ_STREAM_KERNELS(nt, mt, wr, wk, 4)}};                                      \
   }
-#define AWQ_STREAM_KERNELS(nt, mt, wr, wk, quarters)                                  \
-  {reinterpret_cast<const void*>(&StreamQ4<__half, nt, mt, wr, wk, quarters>),        \
-   reinterpret_cast<const void*>(&StreamQ4<__nv_bfloat16, nt, mt, wr, wk, quarters>)}
+#define AWQ_STREAM_KERNELS(nt, mt, wr, wk, quarters)                                      \
+  {                                                                                       \
+    reinterpret_cast<const void*>(&StreamQ4<__half, nt, mt, wr, wk, quarters>),           \
+        reinterpret_cast<const void*>(&StreamQ4<__nv_bfloat16, nt, mt, wr, wk, quarters>) \
+  }
 
 }  // namespace awq::cuda

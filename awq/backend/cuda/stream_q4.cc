@@ -38,7 +38,8 @@ void FillShape(const StreamConfig& config, const LinearQ4& p, StreamArgs* a) {
   a->k = static_cast<int>(p.shape.k);
 }
 
-// Lays out shared memory for x panels of `panel` blocks; returns the bytes left for the weight rings.
+// Lays out shared memory for x panels of `panel` blocks; returns the bytes left for the weight
+// rings.
 int PlaceShared(const StreamConfig& config, int budget, int panel, int part, StreamArgs* a) {
   const int warps = config.wr * config.wk;
   const int rows = config.nt == 1 ? a->m : 8 * config.nt;
@@ -76,14 +77,15 @@ double EstimateUs(const StreamConfig& config, const DeviceLimits& device, int m_
   constexpr double kSmL2Bytes = 42.0;
   constexpr double kClock = 1.9;
   constexpr double kFixedUs = 1.0;
-  const double turns = CeilDiv(a.tiles, a.tile_step) *
-                       std::max(1.0, static_cast<double>(m_tiles) * a.tile_step * a.cluster / device.sms);
+  const double turns =
+      CeilDiv(a.tiles, a.tile_step) *
+      std::max(1.0, static_cast<double>(m_tiles) * a.tile_step * a.cluster / device.sms);
   const double blocks = turns * config.wr * config.mt * part;
   const double x_loads = CeilDiv(part, a.panel) <= 2 ? 1 : turns;
   const double x_bytes = x_loads * std::min(a.m, 8 * config.nt) * part * kBlockK * 2;
   const double weights = blocks * a.block_bytes;
-  const double ns = std::max({weights / kSmReadBytes, (weights + x_bytes) / kSmL2Bytes,
-                              blocks * config.cycles / kClock});
+  const double ns = std::max(
+      {weights / kSmReadBytes, (weights + x_bytes) / kSmL2Bytes, blocks * config.cycles / kClock});
   return 1e-3 * ns + kFixedUs;
 }
 
@@ -131,8 +133,8 @@ bool PlanStream(const StreamConfig& config, const LinearQ4& p, const DeviceLimit
 void LaunchStream(const StreamConfig& config, const LinearQ4& p, const DeviceLimits& device,
                   const StreamTuning& tuning, const LaunchContext& context) {
   StreamPlan plan;
-  AWQ_CHECK(PlanStream(config, p, device, tuning, &plan), kInternal, "linear_q4: no plan for M=", p.m,
-            " N=", p.shape.n, " K=", p.shape.k);
+  AWQ_CHECK(PlanStream(config, p, device, tuning, &plan), kInternal,
+            "linear_q4: no plan for M=", p.m, " N=", p.shape.n, " K=", p.shape.k);
   const int groups = p.shape.GroupsPerBlock();
   const StreamKernels& kernels = config.kernels[groups == 4 ? 0 : groups == 2 ? 1 : 2];
   const void* kernel = p.act == DType::kF16 ? kernels.f16 : kernels.bf16;

@@ -24,7 +24,7 @@ struct StreamArgs {
   int chunk;             // blocks of 128 inputs in a stage, along K
   int panel;             // blocks of 128 inputs of x in one buffer
   // shared memory
-  int bar_offset;        // 2 barriers of x panels, 2 of partial sums; the rings' come before
+  int bar_offset;  // 2 barriers of x panels, 2 of partial sums; the rings' come before
   int red_offset, red_buffers;
   int x_offset, x_bytes, x_buffers, x_row_bytes;
   int ring_offset, stages, stage_bytes;
@@ -45,7 +45,8 @@ inline constexpr bool kRawCodes = NT <= 2;
 // Registers for two blocks an SM: the next kernel's weights fly while this one ends.
 template <int NT, int kWarps>
 inline constexpr int kBlocksPerSm = NT == 1 || (NT == 2 && kWarps <= 8) ? 2 : 1;
-// Blocks of 128 inputs in a panel of x, when the compiler is to know the stride of its rows; else 0.
+// Blocks of 128 inputs in a panel of x, when the compiler is to know the stride of its rows; else
+// 0.
 template <int NT>
 inline constexpr int kFixedPanel = NT >= 4 ? 16 / NT : 0;
 
@@ -57,7 +58,7 @@ struct StreamKernels {
 struct StreamConfig {
   int nt, mt, wr, wk;
   int fixed_panel;
-  bool shared;  // two blocks fit an SM
+  bool shared;    // two blocks fit an SM
   double cycles;  // an SM's for a block of 16 x 128, measured
   StreamKernels kernels[3];
 };
@@ -67,8 +68,8 @@ struct StreamTuning {
   int cluster = 0;
   int stages = 0;
   int chunk = 0;
-  int grid = 0;          // clusters
-  int smem_budget = 0;   // bytes a block may take
+  int grid = 0;         // clusters
+  int smem_budget = 0;  // bytes a block may take
 };
 
 struct StreamPlan {

@@ -35,8 +35,8 @@ ModelSpec LlamaSpec(const Json& config) {
   layer.norm.epsilon = config.Double("rms_norm_eps", 1e-6);
   GqaSpec& a = layer.attention;
   a.heads = PositiveInt(config, "num_attention_heads");
-  a.kv_heads = config.Has("num_key_value_heads") ? PositiveInt(config, "num_key_value_heads")
-                                                 : a.heads;
+  a.kv_heads =
+      config.Has("num_key_value_heads") ? PositiveInt(config, "num_key_value_heads") : a.heads;
   AWQ_CHECK(a.heads % a.kv_heads == 0, kCorrupt, config.Where(), ": ", a.heads,
             " attention heads cannot share ", a.kv_heads, " key/value heads evenly");
   if (config.Has("head_dim")) {

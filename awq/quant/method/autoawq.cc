@@ -1,6 +1,7 @@
-// AutoAWQ's own choices (version 0.2.9), for verification: twenty duo ratios below 1 without identity,
-// outputs of whole modules compared by replaying them, ranges that may exclude zero, symmetric clipping on
-// at most 1023 tokens, v → o only between weights of one shape, f16 arithmetic in the packer.
+// AutoAWQ's own choices (version 0.2.9), for verification: twenty duo ratios below 1 without
+// identity, outputs of whole modules compared by replaying them, ranges that may exclude zero,
+// symmetric clipping on at most 1023 tokens, v → o only between weights of one shape, f16
+// arithmetic in the packer.
 #include <algorithm>
 #include <cmath>
 
@@ -85,9 +86,8 @@ class AutoAwqMethod : public QuantMethod {
       const Tensor target = ConvertTo(w, DType::kF32);
       QuantizedLinear& linear = out[shape.role];
       if (job.options.clip && ClipsRole(shape.role)) {
-        linear.clipped =
-            ClipWeights(job.backend, job.pool, search, w,
-                        job.moments.at(SiteOf(shape.role)).sampled_gram.view());
+        linear.clipped = ClipWeights(job.backend, job.pool, search, w,
+                                     job.moments.at(SiteOf(shape.role)).sampled_gram.view());
       }
       linear.weight = QuantizeToNearest(pack, job.pool, w);
       linear.error_after =

@@ -1,6 +1,6 @@
-// AWQ (arXiv:2306.00978): rescale what salient channels see, clip, round to nearest. The losses come from
-// second moments; the range contains zero, identity is a candidate on every edge, and a scale is adjusted
-// to the norm as it is stored.
+// AWQ (arXiv:2306.00978): rescale what salient channels see, clip, round to nearest. The losses
+// come from second moments; the range contains zero, identity is a candidate on every edge, and a
+// scale is adjusted to the norm as it is stored.
 #include <cmath>
 
 #include "awq/quant/method/methods.h"

@@ -11,8 +11,8 @@ std::unique_ptr<QuantMethod> MakeRtnMethod();
 std::unique_ptr<QuantMethod> MakeAwqMethod();
 std::unique_ptr<QuantMethod> MakeAutoAwqMethod();
 
-// Relative output error of a quantized linear: of w as it stands (already rescaled and clipped) against
-// `target` in the same coordinates, weighted by gram; weight-only when gram is empty.
+// Relative output error of a quantized linear: of w as it stands (already rescaled and clipped)
+// against `target` in the same coordinates, weighted by gram; weight-only when gram is empty.
 double RelativeError(Backend& backend, const QuantizedWeight& quantized, const TensorView& target,
                      const TensorView& gram);
 

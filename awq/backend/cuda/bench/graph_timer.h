@@ -13,8 +13,8 @@ struct Timing {
   double max_us = 0.0;
 };
 
-// `enqueue` puts `operations` operations on the stream it is given; they are captured once and the graph
-// is replayed `replays` times after two warm-up replays.
+// `enqueue` puts `operations` operations on the stream it is given; they are captured once and the
+// graph is replayed `replays` times after two warm-up replays.
 Timing TimeGraph(int operations, int replays, const std::function<void(cudaStream_t)>& enqueue);
 
 }  // namespace awq::cuda

@@ -19,10 +19,8 @@ constexpr const char* kUsage =
     "       awq_cuda_bench bench [--bf16] [--date YYYY-MM-DD] [--json FILE]\n"
     "       awq_cuda_bench sweep\n";
 
-const std::vector<LayerShape> kLayers = {{"qkv8b", 6144, 4096},
-                                         {"o8b", 4096, 4096},
-                                         {"gateup8b", 28672, 4096},
-                                         {"down8b", 4096, 14336}};
+const std::vector<LayerShape> kLayers = {
+    {"qkv8b", 6144, 4096}, {"o8b", 4096, 4096}, {"gateup8b", 28672, 4096}, {"down8b", 4096, 14336}};
 
 std::string Option(int argc, char** argv, const char* name) {
   for (int i = 2; i + 1 < argc; ++i) {
@@ -74,7 +72,8 @@ int Run(int argc, char** argv) {
               device.clusters_of[4], device.clusters_of[8]);
   if (mode == "verify") return VerifyAll(device, Flag(argc, argv, "--small")) == 0 ? 0 : 1;
   const Ceilings ceilings = MeasureCeilings();
-  std::printf("read %.2f TB/s, cuBLAS fp16 %.0f TFLOP/s\n", ceilings.read_tbps, ceilings.fp16_tflops);
+  std::printf("read %.2f TB/s, cuBLAS fp16 %.0f TFLOP/s\n", ceilings.read_tbps,
+              ceilings.fp16_tflops);
   if (mode == "sweep") {
     SweepStream(device, ceilings, kLayers, {1, 4, 8, 16, 32, 64, 128});
     return 0;

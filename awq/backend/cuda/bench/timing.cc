@@ -31,9 +31,15 @@ struct Layer {
     AWQ_CUDA(cudaDeviceSynchronize());
   }
   LinearQ4 Problem(int64_t m, int copy) const {
-    return {.shape = shape, .blocks = blocks.get() + copy % copies * shape.NumBytes(), .m = m,
-            .act = bf16 ? DType::kBF16 : DType::kF16, .out = bf16 ? DType::kBF16 : DType::kF16,
-            .x = x.get(), .x_stride = shape.k, .y = y.get(), .y_stride = shape.n};
+    return {.shape = shape,
+            .blocks = blocks.get() + copy % copies * shape.NumBytes(),
+            .m = m,
+            .act = bf16 ? DType::kBF16 : DType::kF16,
+            .out = bf16 ? DType::kBF16 : DType::kF16,
+            .x = x.get(),
+            .x_stride = shape.k,
+            .y = y.get(),
+            .y_stride = shape.n};
   }
   double Bytes(int64_t m) const {
     return static_cast<double>(shape.NumBytes() + 2 * m * (shape.k + shape.n));
@@ -104,7 +110,8 @@ Ceilings MeasureCeilings() {
         linear.Run(c, memory.get(), memory.get() + n * n, memory.get() + 2 * n * n, stream);
       }
     });
-    out.fp16_tflops = std::max(out.fp16_tflops, 2e-6 * static_cast<double>(n * n * n) / t.median_us);
+    out.fp16_tflops =
+        std::max(out.fp16_tflops, 2e-6 * static_cast<double>(n * n * n) / t.median_us);
   }
   return out;
 }
@@ -114,7 +121,9 @@ std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings&
                                      const std::vector<int64_t>& ms, bool bf16) {
   std::vector<Measurement> out;
   const int64_t most_m = *std::max_element(ms.begin(), ms.end());
-  std::printf("\nlayer         M  kernel        floor us  overlap us   [min, max]        alone us  TB/s  %% read  cuBLAS us  speedup\n");
+  std::printf(
+      "\nlayer         M  kernel        floor us  overlap us   [min, max]        alone us  TB/s  "
+      "%% read  cuBLAS us  speedup\n");
   for (const LayerShape& s : shapes) {
     const Layer layer(s, most_m, bf16);
     const Baseline baseline(s, most_m);
@@ -132,17 +141,23 @@ std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings&
       const Timing cublas = baseline.Time(m);
       const double limit = layer.LimitUs(m, ceilings);
       const double tbps = layer.Bytes(m) / times[1].median_us * 1e-6;
-      std::printf("%-10s %4ld  %-12.*s %8.2f  %8.2f  [%6.2f, %6.2f]  %8.2f    %5.2f   %4.0f   %8.2f    %5.2f\n",
-                  s.name.c_str(), static_cast<long>(m), static_cast<int>(row.name.size()),
-                  row.name.data(), limit, times[1].median_us, times[1].min_us, times[1].max_us,
-                  times[0].median_us, tbps, 100 * tbps / ceilings.read_tbps, cublas.median_us,
-                  cublas.median_us / times[1].median_us);
+      std::printf(
+          "%-10s %4ld  %-12.*s %8.2f  %8.2f  [%6.2f, %6.2f]  %8.2f    %5.2f   %4.0f   %8.2f    "
+          "%5.2f\n",
+          s.name.c_str(), static_cast<long>(m), static_cast<int>(row.name.size()), row.name.data(),
+          limit, times[1].median_us, times[1].min_us, times[1].max_us, times[0].median_us, tbps,
+          100 * tbps / ceilings.read_tbps, cublas.median_us, cublas.median_us / times[1].median_us);
       std::fflush(stdout);
       for (const bool overlap : {false, true}) {
         out.push_back({.name = "linear_q4/" + s.name + "/" + std::string(row.name) +
                                (overlap ? "/overlap" : "/alone"),
-                       .m = m, .n = s.n, .k = s.k, .time = times[overlap], .limit_us = limit,
-                       .bytes = layer.Bytes(m), .baseline = cublas});
+                       .m = m,
+                       .n = s.n,
+                       .k = s.k,
+                       .time = times[overlap],
+                       .limit_us = limit,
+                       .bytes = layer.Bytes(m),
+                       .baseline = cublas});
       }
     }
   }
@@ -182,7 +197,9 @@ void SweepStream(const DeviceLimits& device, const Ceilings& ceilings,
   add("64x128", Gemm64x128(), {1, 2, 4});
   add("64x256", Gemm64x256(), {1, 2, 4});
   const int64_t most_m = *std::max_element(ms.begin(), ms.end());
-  std::printf("\nsweep: layer M config cluster smem(1: half) chunk panel stages grid | overlap us alone us | estimate floor\n");
+  std::printf(
+      "\nsweep: layer M config cluster smem(1: half) chunk panel stages grid | overlap us alone us "
+      "| estimate floor\n");
   for (const LayerShape& s : shapes) {
     const Layer layer(s, most_m, false);
     for (const int64_t m : ms) {
@@ -201,10 +218,11 @@ void SweepStream(const DeviceLimits& device, const Ceilings& ceilings,
             }
           });
         }
-        std::printf("%-8s %3ld %-10s c%d %d u%d p%-3d s%-2d g%-3d | %7.2f %7.2f | %6.2f %6.2f\n", s.name.c_str(),
-                    static_cast<long>(m), c.name, c.tuning.cluster, c.tuning.smem_budget == half, plan.args.chunk,
-                    plan.args.panel, plan.args.stages, plan.args.tile_step, times[1].median_us,
-                    times[0].median_us, plan.estimate_us, layer.LimitUs(m, ceilings));
+        std::printf("%-8s %3ld %-10s c%d %d u%d p%-3d s%-2d g%-3d | %7.2f %7.2f | %6.2f %6.2f\n",
+                    s.name.c_str(), static_cast<long>(m), c.name, c.tuning.cluster,
+                    c.tuning.smem_budget == half, plan.args.chunk, plan.args.panel,
+                    plan.args.stages, plan.args.tile_step, times[1].median_us, times[0].median_us,
+                    plan.estimate_us, layer.LimitUs(m, ceilings));
       }
       std::fflush(stdout);
     }

@@ -12,8 +12,8 @@ namespace awq::cuda {
 
 // What this GPU reaches, measured at start.
 struct Ceilings {
-  double read_tbps = 0.0;   // reading 4 GB once
-  double fp16_tflops = 0.0; // cuBLAS, 8192³
+  double read_tbps = 0.0;    // reading 4 GB once
+  double fp16_tflops = 0.0;  // cuBLAS, 8192³
 };
 Ceilings MeasureCeilings();
 
@@ -28,11 +28,12 @@ struct Measurement {
   Timing time;
   double limit_us = 0.0;  // the larger of bytes over read_tbps and operations over fp16_tflops
   double bytes = 0.0;
-  Timing baseline;        // cuBLAS fp16
+  Timing baseline;  // cuBLAS fp16
 };
 
-// All layers, all m: the kernel that ChooseGemm takes, in a chain with and without overlapped launches,
-// weights in enough copies that L2 holds none of them when their turn comes again. Prints a row each and returns them.
+// All layers, all m: the kernel that ChooseGemm takes, in a chain with and without overlapped
+// launches, weights in enough copies that L2 holds none of them when their turn comes again. Prints
+// a row each and returns them.
 std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings& ceilings,
                                      const std::vector<LayerShape>& shapes,
                                      const std::vector<int64_t>& ms, bool bf16);

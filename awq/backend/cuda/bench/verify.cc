@@ -65,17 +65,33 @@ class Bench {
     auto x = AllocDevice<uint16_t>(m * x_stride);
     FillNormal(bf16, m * x_stride, static_cast<uint32_t>(m + case_.k), x.get());
     auto expected = AllocDevice<double>(m * case_.n);
-    LinearOracle({.codes = codes_.get(), .scales = scales_.get(), .zeros = zeros_.get(), .n = case_.n,
-                  .k = case_.k, .group = shape_.group, .groups = GroupsOf(), .m = m, .x = x.get(),
-                  .x_stride = x_stride, .bf16 = bf16, .bias = bias ? bias_.get() : nullptr,
+    LinearOracle({.codes = codes_.get(),
+                  .scales = scales_.get(),
+                  .zeros = zeros_.get(),
+                  .n = case_.n,
+                  .k = case_.k,
+                  .group = shape_.group,
+                  .groups = GroupsOf(),
+                  .m = m,
+                  .x = x.get(),
+                  .x_stride = x_stride,
+                  .bf16 = bf16,
+                  .bias = bias ? bias_.get() : nullptr,
                   .y = expected.get()});
     std::vector<double> want(static_cast<size_t>(m * case_.n));
     AWQ_CUDA(cudaMemcpy(want.data(), expected.get(), want.size() * 8, cudaMemcpyDefault));
     const int64_t y_bytes = m * y_stride * (f32_out ? 4 : 2);
     auto y = AllocDevice<uint8_t>(y_bytes);
-    LinearQ4 p{.shape = shape_, .blocks = blocks_.get(), .scale = scale_, .m = m,
-               .act = bf16 ? DType::kBF16 : DType::kF16, .x = x.get(), .x_stride = x_stride,
-               .bias = bias ? bias_.get() : nullptr, .y = y.get(), .y_stride = y_stride};
+    LinearQ4 p{.shape = shape_,
+               .blocks = blocks_.get(),
+               .scale = scale_,
+               .m = m,
+               .act = bf16 ? DType::kBF16 : DType::kF16,
+               .x = x.get(),
+               .x_stride = x_stride,
+               .bias = bias ? bias_.get() : nullptr,
+               .y = y.get(),
+               .y_stride = y_stride};
     p.out = f32_out ? DType::kF32 : p.act;
     int failures = 0;
     for (const GemmRow& row : GemmTable()) {
@@ -146,8 +162,8 @@ class Bench {
   DeviceArray<float> scales_, bias_;
 };
 
-// y = W·(W·(… x)) with overlapped launches equals the same chain without, bit for bit: a kernel that
-// read x before its predecessor had finished would differ.
+// y = W·(W·(… x)) with overlapped launches equals the same chain without, bit for bit: a kernel
+// that read x before its predecessor had finished would differ.
 int CheckChain(const DeviceLimits& device) {
   const int64_t size = 2048;
   const Case c{size, size, 128, false};
@@ -157,21 +173,30 @@ int CheckChain(const DeviceLimits& device) {
   for (const int64_t m : {1, 8, 16, 64}) {
     std::vector<uint16_t> results[2];
     for (const bool overlap : {false, true}) {
-      DeviceArray<uint16_t> buffers[2] = {AllocDevice<uint16_t>(m * size), AllocDevice<uint16_t>(m * size)};
+      DeviceArray<uint16_t> buffers[2] = {AllocDevice<uint16_t>(m * size),
+                                          AllocDevice<uint16_t>(m * size)};
       FillNormal(true, m * size, 3, buffers[0].get());
       AWQ_CUDA(cudaMemset(buffers[1].get(), 0, static_cast<size_t>(2 * m * size)));
       AWQ_CUDA(cudaDeviceSynchronize());
       for (int i = 0; i < 12; ++i) {
-        const LinearQ4 p{.shape = packed.shape, .blocks = blocks.get(), .scale = 1.0f / 8, .m = m,
-                         .act = DType::kBF16, .out = DType::kBF16, .x = buffers[i % 2].get(),
-                         .x_stride = size, .y = buffers[1 - i % 2].get(), .y_stride = size};
+        const LinearQ4 p{.shape = packed.shape,
+                         .blocks = blocks.get(),
+                         .scale = 1.0f / 8,
+                         .m = m,
+                         .act = DType::kBF16,
+                         .out = DType::kBF16,
+                         .x = buffers[i % 2].get(),
+                         .x_stride = size,
+                         .y = buffers[1 - i % 2].get(),
+                         .y_stride = size};
         ChooseGemm(p, device).launch(p, device, {.stream = nullptr, .overlap = overlap});
       }
       results[overlap].resize(static_cast<size_t>(m * size));
-      AWQ_CUDA(cudaMemcpy(results[overlap].data(), buffers[0].get(), static_cast<size_t>(2 * m * size),
-                          cudaMemcpyDefault));
+      AWQ_CUDA(cudaMemcpy(results[overlap].data(), buffers[0].get(),
+                          static_cast<size_t>(2 * m * size), cudaMemcpyDefault));
     }
-    const bool finite = std::isfinite(Bf16ToFloat(results[0][0])) && Bf16ToFloat(results[0][0]) != 0;
+    const bool finite =
+        std::isfinite(Bf16ToFloat(results[0][0])) && Bf16ToFloat(results[0][0]) != 0;
     if (results[0] != results[1] || !finite) {
       std::printf("FAIL overlapped chain, M=%ld\n", static_cast<long>(m));
       ++failures;
@@ -183,8 +208,11 @@ int CheckChain(const DeviceLimits& device) {
 }  // namespace
 
 int VerifyAll(const DeviceLimits& device, bool small) {
-  std::vector<Case> cases = {{16, 128, 128, false}, {37, 264, 32, false}, {200, 1024, 64, true},
-                             {64, 520, -1, true},   {208, 1152, 64, false}};
+  std::vector<Case> cases = {{16, 128, 128, false},
+                             {37, 264, 32, false},
+                             {200, 1024, 64, true},
+                             {64, 520, -1, true},
+                             {208, 1152, 64, false}};
   std::vector<int64_t> sizes = {1, 3, 8, 9, 17, 33, 70};
   if (!small) {
     for (const int64_t group : {32, 64, 128, 256, -1}) {

@@ -5,8 +5,8 @@
 
 namespace awq::cuda {
 
-// Prints one line per failure and a summary; returns the number of failures. `small`: only shapes that
-// suit a run under compute-sanitizer.
+// Prints one line per failure and a summary; returns the number of failures. `small`: only shapes
+// that suit a run under compute-sanitizer.
 int VerifyAll(const DeviceLimits& device, bool small);
 
 }  // namespace awq::cuda

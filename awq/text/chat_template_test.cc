@@ -1,0 +1,156 @@
+// Rendered text against jinja2 set up as Transformers does: testdata/text/templates, made by
+// tools/make_template_goldens.py.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "awq/base/error.h"
+#include "awq/text/chat_template.h"
+
+namespace awq {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kFolder = fs::path(AWQ_TESTDATA) / "text" / "templates";
+
+std::vector<std::string> Names() {
+  std::vector<std::string> names;
+  for (const auto& e : fs::directory_iterator(kFolder)) {
+    if (e.path().stem() != "snippets") names.push_back(e.path().stem());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// The text, or what went wrong.
+std::string Render(const std::string& source, const RawJson& context, bool& failed,
+                   ErrorCode& code) {
+  try {
+    failed = false;
+    return ChatTemplate::Parse(source, RawJson::object())->Render(context);
+  } catch (const Error& e) {
+    failed = true;
+    code = e.code();
+    return e.what();
+  }
+}
+
+void Check(const std::string& source, const RawJson& context, const RawJson& expected) {
+  SCOPED_TRACE(source.substr(0, 300) + "\ncontext: " + context.dump().substr(0, 500));
+  bool failed = false;
+  ErrorCode code{};
+  const std::string text = Render(source, context, failed, code);
+  if (expected.contains("expected")) {
+    EXPECT_FALSE(failed) << text;
+    EXPECT_EQ(text, expected["expected"].get<std::string>());
+    return;
+  }
+  EXPECT_TRUE(failed) << text;
+  EXPECT_EQ(code,
+            expected.contains("syntax_error") ? ErrorCode::kCorrupt : ErrorCode::kInvalidArgument)
+      << text;
+  EXPECT_NE(text.find("line "), std::string::npos) << text;
+}
+
+class Published : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(Published, RendersAsJinja) {
+  const RawJson golden = Json::Load(kFolder / (GetParam() + ".json")).raw();
+  ASSERT_GT(golden["cases"].size(), 10u);
+  for (const RawJson& c : golden["cases"])
+    Check(golden["template"].get<std::string>(), c["context"], c);
+}
+
+INSTANTIATE_TEST_SUITE_P(Templates, Published, ::testing::ValuesIn(Names()),
+                         [](const auto& info) { return info.param; });
+
+TEST(ChatTemplate, Snippets) {
+  const RawJson golden = Json::Load(kFolder / "snippets.json").raw();
+  ASSERT_GT(golden["cases"].size(), 250u);
+  for (const RawJson& c : golden["cases"])
+    Check(c["template"].get<std::string>(), golden["context"], c);
+}
+
+TEST(ChatTemplate, LoadsFromFolders) {
+  const fs::path folder = fs::path(::testing::TempDir()) / "awq_chat_template_test";
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  const auto write = [&](const char* name, const std::string& text) {
+    std::ofstream(folder / name) << text;
+  };
+  EXPECT_EQ(ChatTemplate::Load(folder), nullptr);
+  write("tokenizer_config.json", R"({"bos_token": {"content": "<b>"}, "eos_token": "<e>"})");
+  EXPECT_EQ(ChatTemplate::Load(folder), nullptr);
+  write(
+      "tokenizer_config.json",
+      R"({"bos_token": {"content": "<b>"}, "chat_template": [{"name": "tool_use", "template": "no"},
+            {"name": "default", "template": "{{ bos_token }}{{ messages[0].role }}"}]})");
+  EXPECT_EQ(ChatTemplate::Load(folder)->Render({{"user", "x"}}, false), "<b>user");
+  write("chat_template.jinja",
+        "{{ bos_token }}{{ messages[0].content }}{{ add_generation_prompt }}");
+  EXPECT_EQ(ChatTemplate::Load(folder)->Render({{"user", "x"}}, true), "<b>xTrue");
+  write("chat_template.jinja", "line\n{{ oops }");
+  try {
+    ChatTemplate::Load(folder);
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kCorrupt);
+    EXPECT_NE(std::string(e.what()).find("chat_template.jinja: line 2, column"), std::string::npos)
+        << e.what();
+  }
+  fs::remove_all(folder);
+}
+
+// Each would take forever, or all memory or stack, if nothing bounded it.
+TEST(ChatTemplate, HostileTemplatesAreStopped) {
+  const std::string many(5000, '(');
+  std::string chain = "{{ 1";
+  for (int i = 0; i < 100000; ++i) chain += "+1";
+  std::string nested;
+  for (int i = 0; i < 100000; ++i) nested += "{% if 1 %}";
+  const std::string templates[] = {
+      "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+      "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+      "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(99) %}{% set ns.x = ns.x ~ "
+      "ns.x %}{% endfor %}",
+      "{{ 'x' * 99999999999 }}",
+      "{{ [0] * 99999999999 }}",
+      "{{ '%999999999d' % 1 }}",
+      "{{ 'x'.center(99999999999) }}",
+      "{{ 'aaaa'.replace('', 'b' * 1000000) * 100000 }}",
+      "{% set ns = namespace(x=[]) %}{% for i in range(99999) %}{% set ns.x = [ns.x] %}{% endfor "
+      "%}",
+      "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns.x }}",
+      "{% set ns = namespace() %}{% set ns.x = [ns] %}{{ ns.x }}",
+      "{{ 9223372036854775807 + 1 }}",
+      "{{ " + many,
+      chain + " }}",
+      nested,
+      "{{ -9223372036854775807 - 2 }}",
+      "{{ 99999999999999999999 }}",
+  };
+  for (const std::string& source : templates) {
+    bool failed = false;
+    ErrorCode code{};
+    Render(source, RawJson::object(), failed, code);
+    EXPECT_TRUE(failed) << source.substr(0, 80);
+  }
+}
+
+TEST(ChatTemplate, FunctionsOutliveTheirObjects) {
+  const auto render = [](const char* source) {
+    return ChatTemplate::Parse(source, RawJson::object())->Render(RawJson::object());
+  };
+  EXPECT_EQ(render("{% set ns = namespace() %}{% for i in [1] %}{% set ns.f = loop.cycle %}{% set "
+                   "loop = 0 %}"
+                   "{% endfor %}{{ ns.f('a', 'b') }}"),
+            "a");
+  EXPECT_EQ(
+      render("{% set ns = namespace() %}{% for i in [1] %}{% macro m() %}{{ i }}{% endmacro %}"
+             "{% set ns.m = m %}{% endfor %}{{ ns.m() }}"),
+      "1");
+}
+
+}  // namespace
+}  // namespace awq

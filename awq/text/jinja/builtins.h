@@ -1,0 +1,61 @@
+// What the interpreter knows by name: operators, functions, filters, tests and methods.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "awq/text/jinja/interpreter.h"
+#include "awq/text/jinja/value.h"
+
+namespace awq::jinja {
+
+// operators.cc
+Value Negate(const Value& v, bool minus);
+Value Arithmetic(Interpreter& interpreter, std::string_view op, const Value& a, const Value& b);
+bool LessOrEqual(const Value& a, const Value& b);
+bool Contains(const Value& container, const Value& item);
+Value ElementAt(const Value& sequence, int64_t index);  // undefined when out of range
+Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, const Value& step);
+// Python's `format % values`.
+std::string FormatPercent(std::string_view format, const Value& values);
+
+// functions.cc
+Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
+                   int depth = 1);
+std::vector<std::pair<std::string, Value>> GlobalFunctions();
+void AddLoopFunctions(Object& loop);
+void SetLoopPosition(Object& loop, const std::vector<Value>& items, size_t index, int depth);
+
+// filters.cc, tests.cc: null when there is none of the name.
+using FilterFunction = Value (*)(Interpreter&, const Value& input, Arguments&);
+FilterFunction FindFilter(std::string_view name);
+using TestFunction = bool (*)(Interpreter&, const Value& input, Arguments&);
+TestFunction FindTest(std::string_view name);
+
+// methods.cc: a method bound to its object, or undefined.
+Value FindMethod(const Value& self, std::string_view name);
+
+// Arguments by position or name.
+class Parameters {
+ public:
+  // Throws when there are more, or others, than `names`.
+  Parameters(std::string_view function, Arguments& arguments,
+             std::initializer_list<std::string_view> names);
+  // Null when it was not given.
+  const Value* Find(size_t i) const { return values_[i]; }
+  // Throws when it was not given.
+  const Value& At(size_t i) const;
+  bool Flag(size_t i, bool otherwise) const;
+  int64_t Int(size_t i, int64_t otherwise) const;
+  std::string Text(size_t i, std::string otherwise) const;
+
+ private:
+  std::string function_;
+  std::vector<std::string_view> names_;
+  std::vector<const Value*> values_;
+};
+
+}  // namespace awq::jinja

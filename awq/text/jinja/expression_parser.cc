@@ -1,0 +1,452 @@
+#include "awq/text/jinja/expression_parser.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+namespace awq::jinja {
+namespace {
+
+constexpr int kMaxNesting = 150;
+constexpr int kMaxDepth = 400;
+
+// Operators of one precedence, weakest first; all of them lean left.
+constexpr std::array<std::array<std::string_view, 4>, 5> kLevels = {{
+    {"or"},
+    {"and"},
+    {"+", "-"},             // after not and comparisons
+    {"*", "/", "//", "%"},  // after ~
+    {"**"},
+}};
+constexpr int kAdditive = 2;
+constexpr int kPower = 4;
+
+constexpr std::array<std::string_view, 6> kComparisons = {"==", "!=", "<", "<=", ">", ">="};
+
+}  // namespace
+
+ExpressionParser::Nesting::Nesting(ExpressionParser& parser) : parser_(parser) {
+  if (++parser_.nesting_ > kMaxNesting) {
+    --parser_.nesting_;
+    parser_.Fail("nested too deeply");
+  }
+}
+
+Token ExpressionParser::Next() {
+  Token t = tokens_[next_];
+  if (t.kind != Token::kEnd) ++next_;
+  return t;
+}
+
+void ExpressionParser::Fail(std::string message) const {
+  throw SyntaxError{std::move(message), Peek().at};
+}
+
+bool ExpressionParser::SkipName(std::string_view name) {
+  if (!Peek().IsName(name)) return false;
+  Next();
+  return true;
+}
+
+bool ExpressionParser::SkipOperator(std::string_view op) {
+  if (!Peek().IsOperator(op)) return false;
+  Next();
+  return true;
+}
+
+void ExpressionParser::ExpectOperator(std::string_view op) {
+  if (!SkipOperator(op)) Fail("expected '" + std::string(op) + "'");
+}
+
+void ExpressionParser::Expect(Token::Kind kind, std::string_view shown) {
+  if (Peek().kind != kind) Fail("expected '" + std::string(shown) + "'");
+  Next();
+}
+
+std::string ExpressionParser::Name() {
+  if (Peek().kind != Token::kName) Fail("expected a name");
+  return Next().text;
+}
+
+ExpressionPtr ExpressionParser::Make(Expression::Kind kind, std::string name) const {
+  auto e = std::make_unique<Expression>();
+  e->kind = kind;
+  e->at = Peek().at;
+  e->name = std::move(name);
+  return e;
+}
+
+void ExpressionParser::AddOperand(Expression& e, ExpressionPtr operand) const {
+  if (operand != nullptr) e.depth = std::max(e.depth, operand->depth + 1);
+  if (e.depth > kMaxDepth) Fail("an expression is too long");
+  e.operands.push_back(std::move(operand));
+}
+
+ExpressionPtr ExpressionParser::ParseExpression(bool with_condition) {
+  const Nesting nesting(*this);
+  ExpressionPtr e = ParseBinary(0);
+  while (with_condition && Peek().IsName("if")) {
+    ExpressionPtr condition = Make(Expression::kCondition);
+    Next();
+    AddOperand(*condition, ParseBinary(0));
+    AddOperand(*condition, std::move(e));
+    AddOperand(*condition, SkipName("else") ? ParseExpression() : nullptr);
+    e = std::move(condition);
+  }
+  return e;
+}
+
+ExpressionPtr ExpressionParser::ParseTuple(bool with_condition) {
+  ExpressionPtr first = ParseExpression(with_condition);
+  if (!Peek().IsOperator(",")) return first;
+  ExpressionPtr tuple = Make(Expression::kTuple);
+  AddOperand(*tuple, std::move(first));
+  while (SkipOperator(",")) {
+    const Token& t = Peek();
+    const bool ends = t.kind == Token::kPrintEnd || t.kind == Token::kBlockEnd ||
+                      t.IsOperator(")") || t.IsName("if") || t.IsName("recursive");
+    if (ends) break;
+    AddOperand(*tuple, ParseExpression(with_condition));
+  }
+  return tuple;
+}
+
+ExpressionPtr ExpressionParser::ParseTarget() {
+  const auto one = [&]() -> ExpressionPtr {
+    const bool bracket = SkipOperator("(");
+    if (bracket) {
+      ExpressionPtr inner = ParseTarget();
+      ExpectOperator(")");
+      return inner;
+    }
+    ExpressionPtr name = Make(Expression::kName);
+    name->name = Name();
+    for (std::string_view constant : {"true", "false", "none", "True", "False", "None"}) {
+      if (name->name == constant) Fail("cannot assign to '" + name->name + "'");
+    }
+    if (!Peek().IsOperator(".")) return name;
+    Next();
+    ExpressionPtr attribute = Make(Expression::kAttribute);
+    attribute->name = Name();
+    AddOperand(*attribute, std::move(name));
+    return attribute;
+  };
+  const Nesting nesting(*this);
+  ExpressionPtr first = one();
+  if (!Peek().IsOperator(",")) return first;
+  ExpressionPtr tuple = Make(Expression::kTuple);
+  AddOperand(*tuple, std::move(first));
+  while (SkipOperator(",")) {
+    if (Peek().IsName("in") || Peek().IsOperator("=")) break;
+    AddOperand(*tuple, one());
+  }
+  return tuple;
+}
+
+ExpressionPtr ExpressionParser::ParseBinary(int level) {
+  const auto operand = [&] {
+    if (level == 1) return ParseNot();
+    if (level == kAdditive) return ParseConcat();
+    if (level == kPower) return ParseUnary();
+    return ParseBinary(level + 1);
+  };
+  ExpressionPtr left = operand();
+  for (;;) {
+    const Token& t = Peek();
+    const auto& operators = kLevels[static_cast<size_t>(level)];
+    const bool fits = (t.kind == Token::kOperator || t.kind == Token::kName) && !t.text.empty() &&
+                      std::find(operators.begin(), operators.end(), t.text) != operators.end();
+    if (!fits) return left;
+    ExpressionPtr e = Make(Expression::kBinary, t.text);
+    Next();
+    AddOperand(*e, std::move(left));
+    AddOperand(*e, operand());
+    left = std::move(e);
+  }
+}
+
+ExpressionPtr ExpressionParser::ParseNot() {
+  if (!Peek().IsName("not")) return ParseCompare();
+  const Nesting nesting(*this);
+  ExpressionPtr e = Make(Expression::kUnary, "not");
+  Next();
+  AddOperand(*e, ParseNot());
+  return e;
+}
+
+ExpressionPtr ExpressionParser::ParseCompare() {
+  ExpressionPtr first = ParseBinary(kAdditive);
+  ExpressionPtr e;
+  for (;;) {
+    const Token& t = Peek();
+    std::string op;
+    if (t.kind == Token::kOperator &&
+        std::find(kComparisons.begin(), kComparisons.end(), t.text) != kComparisons.end()) {
+      op = t.text;
+    } else if (t.IsName("in")) {
+      op = "in";
+    } else if (t.IsName("not") && tokens_[next_ + 1].IsName("in")) {
+      op = "not in";
+    } else {
+      return e != nullptr ? std::move(e) : std::move(first);
+    }
+    if (e == nullptr) {
+      e = Make(Expression::kCompare);
+      AddOperand(*e, std::move(first));
+    }
+    Next();
+    if (op == "not in") Next();
+    e->names.push_back(op);
+    AddOperand(*e, ParseBinary(kAdditive));
+  }
+}
+
+ExpressionPtr ExpressionParser::ParseConcat() {
+  ExpressionPtr first = ParseBinary(kAdditive + 1);
+  if (!Peek().IsOperator("~")) return first;
+  ExpressionPtr e = Make(Expression::kConcat);
+  AddOperand(*e, std::move(first));
+  while (SkipOperator("~")) AddOperand(*e, ParseBinary(kAdditive + 1));
+  return e;
+}
+
+ExpressionPtr ExpressionParser::ParseUnary(bool with_filters) {
+  const Nesting nesting(*this);
+  ExpressionPtr e;
+  if (Peek().IsOperator("-") || Peek().IsOperator("+")) {
+    e = Make(Expression::kUnary, Peek().text);
+    Next();
+    AddOperand(*e, ParseUnary(false));
+  } else {
+    e = ParsePrimary();
+  }
+  e = ParsePostfix(std::move(e));
+  return with_filters ? ParseFiltersAndTests(std::move(e)) : std::move(e);
+}
+
+ExpressionPtr ExpressionParser::ParsePrimary() {
+  ExpressionPtr e = Make(Expression::kConstant);
+  const Token& t = Peek();
+  if (t.kind == Token::kName) {
+    const std::string name = Next().text;
+    if (name == "true" || name == "True")
+      e->value = Value(true);
+    else if (name == "false" || name == "False")
+      e->value = Value(false);
+    else if (name == "none" || name == "None")
+      e->value = Value(None{});
+    else
+      e->kind = Expression::kName;
+    e->name = name;
+    return e;
+  }
+  if (t.kind == Token::kString) {
+    std::string text;
+    while (Peek().kind == Token::kString) text += Next().text;
+    e->value = Value(std::move(text));
+    return e;
+  }
+  if (t.kind == Token::kInt) {
+    const char base = t.text.size() > 1 ? static_cast<char>(t.text[1] | 0x20) : '0';
+    const bool prefixed = base == 'x' || base == 'o' || base == 'b';
+    errno = 0;
+    char* end = nullptr;
+    const char* digits = t.text.c_str() + (prefixed ? 2 : 0);
+    const int64_t number = std::strtoll(digits, &end,
+                                        base == 'x'   ? 16
+                                        : base == 'o' ? 8
+                                        : base == 'b' ? 2
+                                                      : 10);
+    if (errno != 0 || *end != '\0' || end == digits)
+      Fail("bad or too large number '" + t.text + "'");
+    e->value = Value(number);
+    Next();
+    return e;
+  }
+  if (t.kind == Token::kFloat) {
+    e->value = Value(std::strtod(t.text.c_str(), nullptr));
+    Next();
+    return e;
+  }
+  return ParseBracketed();
+}
+
+ExpressionPtr ExpressionParser::ParseBracketed() {
+  if (Peek().IsOperator("(")) {
+    ExpressionPtr empty = Make(Expression::kTuple);
+    Next();
+    if (SkipOperator(")")) return empty;
+    ExpressionPtr e = ParseTuple();
+    ExpectOperator(")");
+    return e;
+  }
+  if (Peek().IsOperator("[")) {
+    ExpressionPtr e = Make(Expression::kList);
+    Next();
+    while (!SkipOperator("]")) {
+      if (!e->operands.empty()) ExpectOperator(",");
+      if (SkipOperator("]")) break;
+      AddOperand(*e, ParseExpression());
+    }
+    return e;
+  }
+  if (Peek().IsOperator("{")) {
+    ExpressionPtr e = Make(Expression::kDict);
+    Next();
+    while (!SkipOperator("}")) {
+      if (!e->operands.empty()) ExpectOperator(",");
+      if (SkipOperator("}")) break;
+      AddOperand(*e, ParseExpression());
+      ExpectOperator(":");
+      AddOperand(*e, ParseExpression());
+    }
+    return e;
+  }
+  Fail(Peek().text.empty() ? "expected an expression" : "unexpected '" + Peek().text + "'");
+}
+
+ExpressionPtr ExpressionParser::ParsePostfix(ExpressionPtr e) {
+  for (;;) {
+    if (Peek().IsOperator(".") || Peek().IsOperator("[")) {
+      e = ParseSubscript(std::move(e));
+    } else if (Peek().IsOperator("(")) {
+      ExpressionPtr call = Make(Expression::kCall);
+      AddOperand(*call, std::move(e));
+      ParseArguments(*call);
+      e = std::move(call);
+    } else {
+      return e;
+    }
+  }
+}
+
+ExpressionPtr ExpressionParser::ParseSubscript(ExpressionPtr object) {
+  if (SkipOperator(".")) {
+    ExpressionPtr e = Make(Expression::kAttribute);
+    AddOperand(*e, std::move(object));
+    if (Peek().kind == Token::kInt) {
+      e->kind = Expression::kItem;
+      AddOperand(*e, ParsePrimary());
+    } else {
+      e->name = Name();
+    }
+    return e;
+  }
+  ExpressionPtr e = Make(Expression::kItem);
+  ExpectOperator("[");
+  AddOperand(*e, std::move(object));
+  ExpressionPtr index = ParseSliceOrIndex();
+  if (Peek().IsOperator(",")) {
+    ExpressionPtr tuple = Make(Expression::kTuple);
+    AddOperand(*tuple, std::move(index));
+    while (SkipOperator(",")) AddOperand(*tuple, ParseSliceOrIndex());
+    index = std::move(tuple);
+  }
+  AddOperand(*e, std::move(index));
+  ExpectOperator("]");
+  return e;
+}
+
+ExpressionPtr ExpressionParser::ParseSliceOrIndex() {
+  const auto at_end = [&] {
+    return Peek().IsOperator(":") || Peek().IsOperator("]") || Peek().IsOperator(",");
+  };
+  ExpressionPtr begin = Peek().IsOperator(":") ? nullptr : ParseExpression();
+  if (!Peek().IsOperator(":")) return begin;
+  ExpressionPtr e = Make(Expression::kSlice);
+  Next();
+  AddOperand(*e, std::move(begin));
+  AddOperand(*e, at_end() ? nullptr : ParseExpression());
+  ExpressionPtr step;
+  if (SkipOperator(":") && !at_end()) step = ParseExpression();
+  AddOperand(*e, std::move(step));
+  return e;
+}
+
+void ExpressionParser::ParseArguments(Expression& e) {
+  const Nesting nesting(*this);
+  ExpectOperator("(");
+  while (!SkipOperator(")")) {
+    if (!e.arguments.empty()) {
+      ExpectOperator(",");
+      if (SkipOperator(")")) return;
+    }
+    Argument a;
+    if (SkipOperator("**")) {
+      a.kind = Argument::kSpreadDict;
+    } else if (SkipOperator("*")) {
+      a.kind = Argument::kSpreadList;
+    } else if (Peek().kind == Token::kName && tokens_[next_ + 1].IsOperator("=")) {
+      a.kind = Argument::kNamed;
+      a.name = Next().text;
+      Next();
+    } else if (!e.arguments.empty() && e.arguments.back().kind == Argument::kNamed) {
+      Fail("a positional argument follows a named one");
+    }
+    a.value = ParseExpression();
+    e.depth = std::max(e.depth, a.value->depth + 1);
+    if (e.depth > kMaxDepth) Fail("an expression is too long");
+    e.arguments.push_back(std::move(a));
+  }
+}
+
+ExpressionPtr ExpressionParser::ParseFilters(ExpressionPtr e, bool first) {
+  while (first || SkipOperator("|")) {
+    first = false;
+    ExpressionPtr filter = Make(Expression::kFilter, Name());
+    while (SkipOperator(".")) filter->name += "." + Name();
+    AddOperand(*filter, std::move(e));
+    if (Peek().IsOperator("(")) ParseArguments(*filter);
+    e = std::move(filter);
+  }
+  return e;
+}
+
+ExpressionPtr ExpressionParser::ParseFiltersAndTests(ExpressionPtr e) {
+  for (;;) {
+    if (Peek().IsOperator("|")) {
+      e = ParseFilters(std::move(e));
+    } else if (Peek().IsName("is")) {
+      Next();
+      e = ParseTest(std::move(e));
+    } else if (Peek().IsOperator("(")) {
+      ExpressionPtr call = Make(Expression::kCall);
+      AddOperand(*call, std::move(e));
+      ParseArguments(*call);
+      e = std::move(call);
+    } else {
+      return e;
+    }
+  }
+}
+
+ExpressionPtr ExpressionParser::ParseTest(ExpressionPtr input) {
+  const bool negated = SkipName("not");
+  ExpressionPtr test = Make(Expression::kTest, Name());
+  while (SkipOperator(".")) test->name += "." + Name();
+  AddOperand(*test, std::move(input));
+  const Token& t = Peek();
+  if (t.IsOperator("(")) {
+    ParseArguments(*test);
+  } else {
+    const bool is_operand = (t.kind == Token::kName && t.text != "else" && t.text != "or" &&
+                             t.text != "and" && t.text != "is") ||
+                            t.kind == Token::kString || t.kind == Token::kInt ||
+                            t.kind == Token::kFloat || t.IsOperator("[") || t.IsOperator("{");
+    if (t.IsName("is")) Fail("tests cannot be chained with 'is'");
+    // `x is defined if y`: these words never begin an operand.
+    if (is_operand && !t.IsName("if") && !t.IsName("not") && !t.IsName("in") &&
+        !t.IsName("recursive")) {
+      Argument a;
+      a.value = ParsePostfix(ParsePrimary());
+      test->depth = std::max(test->depth, a.value->depth + 1);
+      test->arguments.push_back(std::move(a));
+    }
+  }
+  if (!negated) return test;
+  ExpressionPtr e = Make(Expression::kUnary, "not");
+  AddOperand(*e, std::move(test));
+  return e;
+}
+
+}  // namespace awq::jinja

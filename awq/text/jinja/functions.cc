@@ -1,0 +1,208 @@
+// Functions that templates call by name, and those of `loop`.
+#include <algorithm>
+#include <ctime>
+
+#include "awq/text/jinja/builtins.h"
+
+namespace awq::jinja {
+namespace {
+
+constexpr int64_t kMaxRange = 100000;  // as Jinja's sandbox
+
+Value Range(Interpreter&, Arguments& arguments) {
+  const auto& a = arguments.positional;
+  if (!arguments.named.empty() || a.empty() || a.size() > 3)
+    Raise("range expected 1 to 3 arguments");
+  int64_t v[3] = {0, 0, 1};
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (const auto* u = a[i].As<Undefined>()) Raise(u->what);
+    if (!a[i].Integer(v[i]))
+      Raise("'" + TypeName(a[i]) + "' object cannot be interpreted as an integer");
+  }
+  if (a.size() == 1) std::swap(v[0], v[1]);
+  if (v[2] == 0) Raise("range() arg 3 must not be zero");
+  std::vector<Value> out;
+  for (int64_t i = v[0]; v[2] > 0 ? i < v[1] : i > v[1];) {
+    if (out.size() >= kMaxRange) Raise("range too big; at most 100000 numbers are allowed");
+    out.emplace_back(i);
+    if (__builtin_add_overflow(i, v[2], &i)) break;
+  }
+  return Value::MakeList(std::move(out));
+}
+
+Value MakeDict(Interpreter&, Arguments& arguments) {
+  auto dict = std::make_shared<Dict>();
+  for (const Value& v : arguments.positional) {
+    if (const Dict* d = v.AsDict()) {
+      for (const auto& [key, value] : d->items) dict->Set(key, value);
+      continue;
+    }
+    for (const Value& pair : Elements(v)) {
+      const auto both = Elements(pair);
+      if (both.size() != 2) Raise("dictionary update sequence element needs length 2");
+      dict->Set(both[0], both[1]);
+    }
+  }
+  for (auto& [name, value] : arguments.named) dict->Set(Value(name), value);
+  return Value(std::shared_ptr<const Dict>(std::move(dict)));
+}
+
+Value Namespace(Interpreter& interpreter, Arguments& arguments) {
+  const Value dict = MakeDict(interpreter, arguments);
+  auto object = std::make_shared<Object>();
+  object->kind = "Namespace";
+  object->settable = true;
+  for (const auto& [key, value] : dict.AsDict()->items) object->Set(ToString(key), value);
+  return Value(std::move(object));
+}
+
+Value RaiseException(Interpreter&, Arguments& arguments) {
+  Raise(ToString(Parameters("raise_exception", arguments, {"message"}).At(0)));
+}
+
+Value StrftimeNow(Interpreter&, Arguments& arguments) {
+  const std::string format = Parameters("strftime_now", arguments, {"format"}).Text(0, "");
+  if (format.empty()) return Value("");
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char buffer[1024];
+  const size_t length = std::strftime(buffer, sizeof buffer, format.c_str(), &local);
+  return Value(std::string(buffer, length));
+}
+
+Value Cycler(Interpreter& interpreter, Arguments& arguments) {
+  if (arguments.positional.empty()) Raise("at least one item has to be provided");
+  struct State {
+    std::vector<Value> items;
+    size_t at = 0;
+  };
+  auto state = std::make_shared<State>(State{arguments.positional});
+  auto object = std::make_shared<Object>();
+  object->kind = "Cycler";
+  interpreter.Keep(object);
+  Object* raw = object.get();
+  object->Set("current", state->items[0]);
+  object->attributes.emplace_back("next",
+                                  MakeFunction("next", [state, raw](Interpreter&, Arguments&) {
+                                    const Value out = state->items[state->at];
+                                    state->at = (state->at + 1) % state->items.size();
+                                    raw->Set("current", state->items[state->at]);
+                                    return out;
+                                  }));
+  return Value(std::move(object));
+}
+
+Value Joiner(Interpreter&, Arguments& arguments) {
+  const std::string separator = Parameters("joiner", arguments, {"sep"}).Text(0, ", ");
+  auto used = std::make_shared<bool>(false);
+  return MakeFunction("joiner", [separator, used](Interpreter&, Arguments&) {
+    return std::exchange(*used, true) ? Value(separator) : Value("");
+  });
+}
+
+}  // namespace
+
+Parameters::Parameters(std::string_view function, Arguments& arguments,
+                       std::initializer_list<std::string_view> names)
+    : function_(function), names_(names), values_(names.size()) {
+  if (arguments.positional.size() > names_.size()) {
+    Raise(function_ + "() takes at most " + std::to_string(names_.size()) + " arguments");
+  }
+  for (size_t i = 0; i < arguments.positional.size(); ++i) values_[i] = &arguments.positional[i];
+  for (const auto& [name, value] : arguments.named) {
+    const auto it = std::find(names_.begin(), names_.end(), name);
+    if (it == names_.end())
+      Raise(function_ + "() got an unexpected keyword argument '" + name + "'");
+    values_[static_cast<size_t>(it - names_.begin())] = &value;
+  }
+}
+
+const Value& Parameters::At(size_t i) const {
+  if (values_[i] == nullptr)
+    Raise(function_ + "() needs the argument '" + std::string(names_[i]) + "'");
+  return *values_[i];
+}
+bool Parameters::Flag(size_t i, bool otherwise) const {
+  return values_[i] == nullptr ? otherwise : Truthy(*values_[i]);
+}
+int64_t Parameters::Int(size_t i, int64_t otherwise) const {
+  if (values_[i] == nullptr || values_[i]->IsNone()) return otherwise;
+  int64_t out = 0;
+  if (!values_[i]->Integer(out)) {
+    Raise(function_ + "(): '" + TypeName(*values_[i]) +
+          "' object cannot be interpreted as an integer");
+  }
+  return out;
+}
+std::string Parameters::Text(size_t i, std::string otherwise) const {
+  if (values_[i] == nullptr || values_[i]->IsNone()) return otherwise;
+  if (const auto* u = values_[i]->As<Undefined>()) Raise(u->what);
+  if (values_[i]->String() == nullptr)
+    Raise(function_ + "(): expected str, not " + TypeName(*values_[i]));
+  return *values_[i]->String();
+}
+
+Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
+                   int depth) {
+  auto callable = std::make_shared<Callable>();
+  callable->name = std::move(name);
+  callable->call = std::move(call);
+  callable->depth = depth;
+  return Value(std::shared_ptr<const Callable>(std::move(callable)));
+}
+
+std::vector<std::pair<std::string, Value>> GlobalFunctions() {
+  std::vector<std::pair<std::string, Value>> out;
+  const auto add = [&](const char* name, Value (*call)(Interpreter&, Arguments&)) {
+    out.emplace_back(name, MakeFunction(name, call));
+  };
+  add("range", Range);
+  add("dict", MakeDict);
+  add("namespace", Namespace);
+  add("raise_exception", RaiseException);
+  add("strftime_now", StrftimeNow);
+  add("cycler", Cycler);
+  add("joiner", Joiner);
+  return out;
+}
+
+void AddLoopFunctions(Object& loop) {
+  Object* raw = &loop;
+  loop.attributes.emplace_back(
+      "cycle", MakeFunction("cycle", [raw](Interpreter&, Arguments& a) {
+        int64_t index = 0;
+        raw->Find("index0")->Integer(index);
+        if (a.positional.empty()) Raise("no items for cycling given");
+        return a.positional[static_cast<size_t>(index) % a.positional.size()];
+      }));
+  auto last = std::make_shared<std::pair<bool, Value>>();
+  loop.attributes.emplace_back("changed",
+                               MakeFunction("changed", [last](Interpreter&, Arguments& a) {
+                                 Value now = Value::MakeList(a.positional, true);
+                                 const bool changed = !last->first || !Equal(last->second, now);
+                                 *last = {true, std::move(now)};
+                                 return Value(changed);
+                               }));
+}
+
+void SetLoopPosition(Object& loop, const std::vector<Value>& items, size_t index, int depth) {
+  const auto i = static_cast<int64_t>(index);
+  const auto length = static_cast<int64_t>(items.size());
+  const auto near = [&](bool exists, size_t at) {
+    return exists ? items[at] : Value::MakeUndefined("there is no such item");
+  };
+  loop.Set("index", Value(i + 1));
+  loop.Set("index0", Value(i));
+  loop.Set("revindex", Value(length - i));
+  loop.Set("revindex0", Value(length - i - 1));
+  loop.Set("first", Value(i == 0));
+  loop.Set("last", Value(i + 1 == length));
+  loop.Set("length", Value(length));
+  loop.Set("previtem", near(index > 0, index - 1));
+  loop.Set("nextitem", near(index + 1 < items.size(), index + 1));
+  loop.Set("depth", Value(static_cast<int64_t>(depth)));
+  loop.Set("depth0", Value(static_cast<int64_t>(depth - 1)));
+}
+
+}  // namespace awq::jinja

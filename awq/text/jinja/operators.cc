@@ -1,0 +1,361 @@
+// Operators, with Python's rules.
+#include <cmath>
+#include <cstdio>
+
+#include "awq/text/jinja/builtins.h"
+#include "awq/text/jinja/unicode.h"
+
+namespace awq::jinja {
+namespace {
+
+[[noreturn]] void Unsupported(std::string_view op, const Value& a, const Value& b) {
+  for (const Value* v : {&a, &b}) {
+    if (const auto* u = v->As<Undefined>()) Raise(u->what);
+  }
+  if (op == "+" && a.String() != nullptr) {
+    Raise("can only concatenate str (not \"" + TypeName(b) + "\") to str");
+  }
+  Raise("unsupported operand type(s) for " + std::string(op) + ": '" + TypeName(a) + "' and '" +
+        TypeName(b) + "'");
+}
+
+int64_t FloorDivide(int64_t a, int64_t b) {
+  if (b == 0) Raise("integer division or modulo by zero");
+  if (a == INT64_MIN && b == -1) Raise("a number is too large");
+  const int64_t q = a / b;
+  return (a % b != 0 && (a < 0) != (b < 0)) ? q - 1 : q;
+}
+
+Value Power(int64_t base, int64_t exponent) {
+  if (exponent < 0) {
+    if (base == 0) Raise("0.0 cannot be raised to a negative power");
+    return Value(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
+  }
+  int64_t out = 1;
+  for (int64_t i = 0; i < exponent && out != 0; ++i) {
+    if (base == 1 || (base == -1 && i >= 2)) return Value(exponent % 2 == 0 ? int64_t{1} : base);
+    if (__builtin_mul_overflow(out, base, &out)) Raise("a number is too large");
+  }
+  return Value(out);
+}
+
+Value Integers(std::string_view op, int64_t a, int64_t b) {
+  int64_t out = 0;
+  bool overflow = false;
+  if (op == "+") {
+    overflow = __builtin_add_overflow(a, b, &out);
+  } else if (op == "-") {
+    overflow = __builtin_sub_overflow(a, b, &out);
+  } else if (op == "*") {
+    overflow = __builtin_mul_overflow(a, b, &out);
+  } else if (op == "//") {
+    out = FloorDivide(a, b);
+  } else if (op == "%") {
+    if (b == -1) return Value(int64_t{0});
+    out = a - FloorDivide(a, b) * b;
+  } else if (op == "**") {
+    return Power(a, b);
+  } else {
+    if (b == 0) Raise("division by zero");
+    return Value(static_cast<double>(a) / static_cast<double>(b));
+  }
+  if (overflow) Raise("a number is too large");
+  return Value(out);
+}
+
+Value Doubles(std::string_view op, double a, double b) {
+  if (op == "+") return Value(a + b);
+  if (op == "-") return Value(a - b);
+  if (op == "*") return Value(a * b);
+  if (op == "**") return Value(std::pow(a, b));
+  if (b == 0)
+    Raise(op == "/"   ? "float division by zero"
+          : op == "%" ? "float modulo"
+                      : "float floor division by zero");
+  if (op == "/") return Value(a / b);
+  double remainder = std::fmod(a, b);
+  if (remainder != 0 && (remainder < 0) != (b < 0)) remainder += b;
+  if (op == "%") return Value(remainder);
+  return Value(std::floor((a - remainder) / b + 0.5));
+}
+
+Value Repeat(Interpreter& interpreter, const Value& sequence, int64_t times) {
+  times = std::max<int64_t>(times, 0);
+  const auto count = static_cast<size_t>(times);
+  if (const std::string* s = sequence.String()) {
+    if (!s->empty() && count > (size_t{1} << 40) / s->size())
+      Raise("the template makes too much text");
+    interpreter.Charge(s->size() * count);
+    std::string out;
+    out.reserve(s->size() * count);
+    for (int64_t i = 0; i < times && !s->empty(); ++i) out += *s;
+    return Value(std::move(out));
+  }
+  const List& list = *sequence.AsList();
+  if (list.items.empty()) return sequence;
+  if (count > (size_t{1} << 32) / list.items.size()) Raise("the template makes too much text");
+  interpreter.Charge(list.items.size() * count * sizeof(Value));
+  std::vector<Value> out;
+  for (int64_t i = 0; i < times; ++i) out.insert(out.end(), list.items.begin(), list.items.end());
+  return Value::MakeList(std::move(out), list.tuple);
+}
+
+}  // namespace
+
+Value Negate(const Value& v, bool minus) {
+  int64_t i = 0;
+  if (v.Integer(i)) {
+    if (i == INT64_MIN) Raise("a number is too large");
+    return Value(minus ? -i : i);
+  }
+  if (const double* d = v.As<double>()) return Value(minus ? -*d : *d);
+  if (const auto* u = v.As<Undefined>()) Raise(u->what);
+  Raise("bad operand type for unary " + std::string(minus ? "-" : "+") + ": '" + TypeName(v) + "'");
+}
+
+Value Arithmetic(Interpreter& interpreter, std::string_view op, const Value& a, const Value& b) {
+  int64_t i = 0;
+  int64_t j = 0;
+  double x = 0;
+  double y = 0;
+  if (a.Integer(i) && b.Integer(j)) return Integers(op, i, j);
+  if (a.Number(x) && b.Number(y)) return Doubles(op, x, y);
+  const auto is_sequence = [](const Value& v) {
+    return v.String() != nullptr || v.AsList() != nullptr;
+  };
+  if (op == "+") {
+    if (a.String() != nullptr && b.String() != nullptr) {
+      interpreter.Charge(a.String()->size() + b.String()->size());
+      return Value(*a.String() + *b.String());
+    }
+    const List* l = a.AsList();
+    const List* m = b.AsList();
+    if (l != nullptr && m != nullptr && l->tuple == m->tuple) {
+      std::vector<Value> items = l->items;
+      items.insert(items.end(), m->items.begin(), m->items.end());
+      interpreter.Charge(items.size() * sizeof(Value));
+      return Value::MakeList(std::move(items), l->tuple);
+    }
+  }
+  if (op == "*" && is_sequence(a) && b.Integer(j)) return Repeat(interpreter, a, j);
+  if (op == "*" && a.Integer(i) && is_sequence(b)) return Repeat(interpreter, b, i);
+  if (op == "%" && a.String() != nullptr) {
+    std::string text = FormatPercent(*a.String(), b);
+    interpreter.Charge(text.size());
+    return Value(std::move(text));
+  }
+  Unsupported(op, a, b);
+}
+
+bool LessOrEqual(const Value& a, const Value& b) {
+  double x = 0;
+  double y = 0;
+  if (a.Number(x) && b.Number(y)) return Equal(a, b) || Less(a, b);
+  return !Less(b, a);
+}
+
+bool Contains(const Value& container, const Value& item) {
+  if (container.IsUndefined()) return false;
+  if (const std::string* s = container.String()) {
+    if (const auto* u = item.As<Undefined>()) Raise(u->what);
+    if (item.String() == nullptr) {
+      Raise("'in <string>' requires string as left operand, not " + TypeName(item));
+    }
+    return s->find(*item.String()) != std::string::npos;
+  }
+  if (const Dict* d = container.AsDict()) return d->Find(item) != nullptr;
+  if (const List* l = container.AsList()) {
+    for (const Value& v : l->items) {
+      if (Equal(v, item)) return true;
+    }
+    return false;
+  }
+  Raise("argument of type '" + TypeName(container) + "' is not iterable");
+}
+
+Value ElementAt(const Value& sequence, int64_t index) {
+  const int64_t length = Length(sequence);
+  if (index < 0) index += length;
+  if (index < 0 || index >= length) {
+    return Value::MakeUndefined(TypeName(sequence) + " object has no element " +
+                                std::to_string(index));
+  }
+  const auto at = static_cast<size_t>(index);
+  if (const List* l = sequence.AsList()) return l->items[at];
+  const std::string& text = *sequence.String();
+  if (static_cast<size_t>(length) == text.size()) return Value(std::string(1, text[at]));
+  return Value(std::string(Characters(text)[at]));
+}
+
+Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, const Value& step) {
+  if (const auto* u = sequence.As<Undefined>()) Raise(u->what);
+  if (sequence.AsList() == nullptr && sequence.String() == nullptr) {
+    return Value::MakeUndefined("'" + TypeName(sequence) + "' object cannot be sliced");
+  }
+  const auto bound = [](const Value& v, int64_t otherwise) {
+    int64_t i = otherwise;
+    if (!v.IsNone() && !v.Integer(i)) Raise("slice indices must be integers or None");
+    return i;
+  };
+  const int64_t by = bound(step, 1);
+  if (by == 0) Raise("slice step cannot be zero");
+  const std::vector<Value> items = Elements(sequence);
+  const auto length = static_cast<int64_t>(items.size());
+  const int64_t low = by > 0 ? 0 : -1;
+  const int64_t high = by > 0 ? length : length - 1;
+  const auto clip = [&](const Value& v, int64_t otherwise) {
+    if (v.IsNone()) return otherwise;
+    int64_t i = bound(v, 0);
+    if (i < 0) i = i < -length ? -1 - length : i;
+    if (i < 0) i += length;
+    return std::clamp(i, low, high);
+  };
+  const int64_t first = clip(begin, by > 0 ? low : high);
+  const int64_t last = clip(end, by > 0 ? high : low);
+  std::vector<Value> out;
+  for (int64_t i = first; by > 0 ? i < last : i > last;) {
+    out.push_back(items[static_cast<size_t>(i)]);
+    if (__builtin_add_overflow(i, by, &i)) break;
+  }
+  if (sequence.AsList() != nullptr)
+    return Value::MakeList(std::move(out), sequence.AsList()->tuple);
+  std::string text;
+  for (const Value& c : out) text += *c.String();
+  return Value(std::move(text));
+}
+
+namespace {
+
+// One conversion of a % format: %[(name)][flags][width][.precision]letter.
+struct Conversion {
+  std::string name;
+  std::string flags;
+  int width = 0;
+  int precision = -1;
+  char letter = 's';
+};
+
+Conversion ReadConversion(std::string_view format, size_t& at) {
+  Conversion c;
+  if (at < format.size() && format[at] == '(') {
+    const size_t end = format.find(')', at);
+    if (end == std::string_view::npos) Raise("incomplete format key");
+    c.name = format.substr(at + 1, end - at - 1);
+    at = end + 1;
+  }
+  while (at < format.size() &&
+         std::string_view("-+ 0#").find(format[at]) != std::string_view::npos) {
+    c.flags += format[at++];
+  }
+  const auto number = [&] {
+    int n = 0;
+    for (; at < format.size() && std::isdigit(static_cast<unsigned char>(format[at])) != 0; ++at) {
+      n = n * 10 + (format[at] - '0');
+      if (n > 1000) Raise("a format's width is too large");
+    }
+    return n;
+  };
+  c.width = number();
+  if (at < format.size() && format[at] == '.') {
+    ++at;
+    c.precision = number();
+  }
+  if (at >= format.size()) Raise("incomplete format");
+  c.letter = format[at++];
+  return c;
+}
+
+std::string Convert(const Conversion& c, const Value& v) {
+  char buffer[1500];
+  std::string spec = "%" + c.flags;
+  double d = 0;
+  int64_t i = 0;
+  switch (c.letter) {
+    case 's':
+    case 'r': {
+      std::string text = c.letter == 's' ? ToString(v) : Repr(v);
+      if (c.precision >= 0) {
+        std::string cut;
+        int left = c.precision;
+        for (std::string_view ch : Characters(text)) {
+          if (left-- <= 0) break;
+          cut += ch;
+        }
+        text = cut;
+      }
+      const auto pad = static_cast<size_t>(std::max<int64_t>(0, c.width - CountCharacters(text)));
+      return c.flags.find('-') != std::string::npos ? text + std::string(pad, ' ')
+                                                    : std::string(pad, ' ') + text;
+    }
+    case 'd':
+    case 'i':
+    case 'x':
+    case 'X':
+    case 'o':
+      if (!v.Integer(i)) {
+        if (!v.Number(d) || c.letter == 'x' || c.letter == 'X' || c.letter == 'o' ||
+            !(std::abs(d) < 9e18)) {
+          Raise(std::string("%") + c.letter + " format: a number is required, not " + TypeName(v));
+        }
+        i = static_cast<int64_t>(d);
+      }
+      spec += std::to_string(c.width) +
+              (c.precision >= 0 ? "." + std::to_string(c.precision) : "") + "ll";
+      spec += c.letter == 'i' ? 'd' : c.letter;
+      if (c.width == 0)
+        spec = "%" + c.flags + (c.precision >= 0 ? "." + std::to_string(c.precision) : "") + "ll" +
+               spec.back();
+      std::snprintf(buffer, sizeof buffer, spec.c_str(), static_cast<long long>(i));
+      return buffer;
+    case 'f':
+    case 'F':
+    case 'e':
+    case 'E':
+    case 'g':
+    case 'G':
+      if (!v.Number(d)) Raise("must be real number, not " + TypeName(v));
+      if (c.width > 0) spec += std::to_string(c.width);
+      if (c.precision >= 0) spec += "." + std::to_string(std::min(c.precision, 300));
+      spec += c.letter;
+      std::snprintf(buffer, sizeof buffer, spec.c_str(), d);
+      return buffer;
+    default:
+      Raise(std::string("unsupported format character '") + c.letter + "'");
+  }
+}
+
+}  // namespace
+
+std::string FormatPercent(std::string_view format, const Value& values) {
+  std::vector<Value> items = {values};
+  if (const List* l = values.AsList(); l != nullptr && l->tuple) items = l->items;
+  size_t used = 0;
+  std::string out;
+  for (size_t at = 0; at < format.size();) {
+    if (format[at] != '%') {
+      out += format[at++];
+      continue;
+    }
+    ++at;
+    if (at < format.size() && format[at] == '%') {
+      out += format[at++];
+      continue;
+    }
+    const Conversion c = ReadConversion(format, at);
+    if (!c.name.empty()) {
+      const Value* v = values.AsDict() == nullptr ? nullptr : values.AsDict()->FindName(c.name);
+      if (v == nullptr) Raise("format: no value for '" + c.name + "'");
+      out += Convert(c, *v);
+      used = items.size();
+    } else {
+      if (used >= items.size()) Raise("not enough arguments for format string");
+      out += Convert(c, items[used++]);
+    }
+  }
+  if (used < items.size() && values.AsDict() == nullptr) {
+    Raise("not all arguments converted during string formatting");
+  }
+  return out;
+}
+
+}  // namespace awq::jinja

@@ -1,0 +1,13 @@
+// Parser: tokens to a syntax tree, by Jinja's grammar.
+#pragma once
+
+#include <string_view>
+
+#include "awq/text/jinja/ast.h"
+
+namespace awq::jinja {
+
+// The statements of a template in valid UTF-8. Nesting is bounded. Throws SyntaxError.
+Body Parse(std::string_view source);
+
+}  // namespace awq::jinja

@@ -1,0 +1,249 @@
+#include "awq/text/jinja/value.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "awq/text/jinja/unicode.h"
+#include "awq/text/utf8.h"
+
+namespace awq::jinja {
+namespace {
+
+constexpr int kMaxDepth = 100;
+
+int CheckedDepth(int depth) {
+  if (depth > kMaxDepth) Raise("values are nested too deeply");
+  return depth;
+}
+
+}  // namespace
+
+void Raise(std::string message) { throw EvalError{std::move(message)}; }
+
+Value::Value(std::shared_ptr<const List> l) : data_(std::move(l)) {}
+Value::Value(std::shared_ptr<const Dict> d) : data_(std::move(d)) {}
+
+Value Value::MakeList(std::vector<Value> items, bool tuple) {
+  auto list = std::make_shared<List>();
+  for (const Value& v : items) list->depth = std::max(list->depth, CheckedDepth(v.Depth() + 1));
+  list->items = std::move(items);
+  list->tuple = tuple;
+  return Value(std::shared_ptr<const List>(std::move(list)));
+}
+
+Value Value::FromJson(const RawJson& json) {
+  switch (json.type()) {
+    case RawJson::value_t::null:
+      return None{};
+    case RawJson::value_t::boolean:
+      return json.get<bool>();
+    case RawJson::value_t::number_integer:
+      return json.get<int64_t>();
+    case RawJson::value_t::number_unsigned:
+      if (json.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) return json.get<double>();
+      return json.get<int64_t>();
+    case RawJson::value_t::number_float:
+      return json.get<double>();
+    case RawJson::value_t::string:
+      return ReplaceInvalidUtf8(json.get_ref<const std::string&>());
+    case RawJson::value_t::array: {
+      std::vector<Value> items;
+      for (const RawJson& e : json) items.push_back(FromJson(e));
+      return MakeList(std::move(items));
+    }
+    case RawJson::value_t::object: {
+      auto dict = std::make_shared<Dict>();
+      for (const auto& [key, value] : json.items()) dict->Set(Value(key), FromJson(value));
+      return Value(std::shared_ptr<const Dict>(std::move(dict)));
+    }
+    default:
+      Raise("a value of the context is no JSON");
+  }
+}
+
+const List* Value::AsList() const {
+  const auto* p = As<std::shared_ptr<const List>>();
+  return p == nullptr ? nullptr : p->get();
+}
+const Dict* Value::AsDict() const {
+  const auto* p = As<std::shared_ptr<const Dict>>();
+  return p == nullptr ? nullptr : p->get();
+}
+Object* Value::AsObject() const {
+  const auto* p = As<std::shared_ptr<Object>>();
+  return p == nullptr ? nullptr : p->get();
+}
+const Callable* Value::AsCallable() const {
+  const auto* p = As<std::shared_ptr<const Callable>>();
+  return p == nullptr ? nullptr : p->get();
+}
+
+bool Value::Integer(int64_t& out) const {
+  if (const auto* i = As<int64_t>())
+    out = *i;
+  else if (const auto* b = As<bool>())
+    out = *b ? 1 : 0;
+  else
+    return false;
+  return true;
+}
+
+bool Value::Number(double& out) const {
+  int64_t i = 0;
+  if (const auto* d = As<double>())
+    out = *d;
+  else if (Integer(i))
+    out = static_cast<double>(i);
+  else
+    return false;
+  return true;
+}
+
+int Value::Depth() const {
+  if (const List* l = AsList()) return l->depth;
+  if (const Dict* d = AsDict()) return d->depth;
+  if (const Callable* c = AsCallable()) return c->depth;
+  if (const Object* o = AsObject()) Raise(o->kind + " objects cannot be kept inside other values");
+  return 0;
+}
+
+const Value* Dict::Find(const Value& key) const {
+  for (const auto& [k, v] : items) {
+    if (Equal(k, key)) return &v;
+  }
+  return nullptr;
+}
+
+const Value* Dict::FindName(std::string_view key) const {
+  for (const auto& [k, v] : items) {
+    if (k.String() != nullptr && *k.String() == key) return &v;
+  }
+  return nullptr;
+}
+
+void Dict::Set(Value key, Value value) {
+  if (key.AsDict() != nullptr || (key.AsList() != nullptr && !key.AsList()->tuple)) {
+    Raise("unhashable type: '" + TypeName(key) + "'");
+  }
+  depth = std::max(depth, CheckedDepth(std::max(value.Depth(), key.Depth()) + 1));
+  if (const Value* old = Find(key)) {
+    const_cast<Value&>(*old) = std::move(value);
+  } else {
+    items.emplace_back(std::move(key), std::move(value));
+  }
+}
+
+const Value* Object::Find(std::string_view name) const {
+  for (const auto& [k, v] : attributes) {
+    if (k == name) return &v;
+  }
+  return nullptr;
+}
+
+void Object::Set(std::string_view name, Value value) {
+  value.Depth();  // refuses objects
+  for (auto& [k, v] : attributes) {
+    if (k == name) {
+      v = std::move(value);
+      return;
+    }
+  }
+  attributes.emplace_back(std::string(name), std::move(value));
+}
+
+bool Truthy(const Value& v) {
+  double number = 0;
+  if (v.IsUndefined() || v.IsNone()) return false;
+  if (v.Number(number)) return number != 0;
+  if (const std::string* s = v.String()) return !s->empty();
+  if (const List* l = v.AsList()) return !l->items.empty();
+  if (const Dict* d = v.AsDict()) return !d->items.empty();
+  return true;
+}
+
+bool Equal(const Value& a, const Value& b) {
+  int64_t i = 0;
+  int64_t j = 0;
+  if (a.Integer(i) && b.Integer(j)) return i == j;
+  double x = 0;
+  double y = 0;
+  if (a.Number(x) && b.Number(y)) return x == y;
+  if (a.String() != nullptr && b.String() != nullptr) return *a.String() == *b.String();
+  if (a.IsNone() || b.IsNone()) return a.IsNone() && b.IsNone();
+  if (a.IsUndefined() || b.IsUndefined()) return a.IsUndefined() && b.IsUndefined();
+  if (const List* l = a.AsList(), *m = b.AsList(); l != nullptr && m != nullptr) {
+    return l->tuple == m->tuple &&
+           std::equal(l->items.begin(), l->items.end(), m->items.begin(), m->items.end(), Equal);
+  }
+  if (const Dict* d = a.AsDict(), *e = b.AsDict(); d != nullptr && e != nullptr) {
+    if (d->items.size() != e->items.size()) return false;
+    for (const auto& [key, value] : d->items) {
+      const Value* other = e->Find(key);
+      if (other == nullptr || !Equal(value, *other)) return false;
+    }
+    return true;
+  }
+  if (a.AsObject() != nullptr) return a.AsObject() == b.AsObject();
+  if (a.AsCallable() != nullptr) return a.AsCallable() == b.AsCallable();
+  return false;
+}
+
+bool Less(const Value& a, const Value& b) {
+  int64_t i = 0;
+  int64_t j = 0;
+  if (a.Integer(i) && b.Integer(j)) return i < j;
+  double x = 0;
+  double y = 0;
+  if (a.Number(x) && b.Number(y)) return x < y;
+  if (a.String() != nullptr && b.String() != nullptr) return *a.String() < *b.String();
+  if (const List* l = a.AsList(), *m = b.AsList();
+      l != nullptr && m != nullptr && l->tuple == m->tuple) {
+    for (size_t k = 0; k < std::min(l->items.size(), m->items.size()); ++k) {
+      if (!Equal(l->items[k], m->items[k])) return Less(l->items[k], m->items[k]);
+    }
+    return l->items.size() < m->items.size();
+  }
+  for (const Value* v : {&a, &b}) {
+    if (const auto* u = v->As<Undefined>()) Raise(u->what);
+  }
+  Raise("'<' not supported between instances of '" + TypeName(a) + "' and '" + TypeName(b) + "'");
+}
+
+std::string TypeName(const Value& v) {
+  if (v.IsUndefined()) return "Undefined";
+  if (v.IsNone()) return "NoneType";
+  if (v.As<bool>() != nullptr) return "bool";
+  if (v.As<int64_t>() != nullptr) return "int";
+  if (v.As<double>() != nullptr) return "float";
+  if (v.String() != nullptr) return "str";
+  if (const List* l = v.AsList()) return l->tuple ? "tuple" : "list";
+  if (v.AsDict() != nullptr) return "dict";
+  if (const Object* o = v.AsObject()) return o->kind;
+  return "function";
+}
+
+std::vector<Value> Elements(const Value& v) {
+  if (v.IsUndefined()) return {};
+  if (const List* l = v.AsList()) return l->items;
+  std::vector<Value> out;
+  if (const Dict* d = v.AsDict()) {
+    for (const auto& item : d->items) out.push_back(item.first);
+    return out;
+  }
+  if (const std::string* s = v.String()) {
+    for (std::string_view c : Characters(*s)) out.emplace_back(std::string(c));
+    return out;
+  }
+  Raise("'" + TypeName(v) + "' object is not iterable");
+}
+
+int64_t Length(const Value& v) {
+  if (v.IsUndefined()) return 0;
+  if (const List* l = v.AsList()) return static_cast<int64_t>(l->items.size());
+  if (const Dict* d = v.AsDict()) return static_cast<int64_t>(d->items.size());
+  if (const std::string* s = v.String()) return CountCharacters(*s);
+  Raise("object of type '" + TypeName(v) + "' has no len()");
+}
+
+}  // namespace awq::jinja

@@ -1,0 +1,136 @@
+// Value: what a template computes with; Python's values as far as chat templates see them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "awq/base/json.h"
+
+namespace awq::jinja {
+
+class Value;
+struct List;
+struct Dict;
+struct Object;
+struct Callable;
+
+struct Undefined {
+  std::string what;  // for messages: "'x' is undefined"
+};
+struct None {};
+
+// Cheap to copy: containers are shared. Lists and dictionaries do not change once built.
+class Value {
+ public:
+  Value() : data_(Undefined{}) {}
+  Value(None) : data_(None{}) {}                                     // NOLINT: literals convert
+  Value(bool b) : data_(b) {}                                        // NOLINT
+  Value(int64_t i) : data_(i) {}                                     // NOLINT
+  Value(double d) : data_(d) {}                                      // NOLINT
+  Value(std::string s) : data_(std::move(s)) {}                      // NOLINT
+  Value(const char* s) : data_(std::string(s)) {}                    // NOLINT
+  Value(std::shared_ptr<const List> l);                              // NOLINT
+  Value(std::shared_ptr<const Dict> d);                              // NOLINT
+  Value(std::shared_ptr<Object> o) : data_(std::move(o)) {}          // NOLINT
+  Value(std::shared_ptr<const Callable> c) : data_(std::move(c)) {}  // NOLINT
+  static Value MakeUndefined(std::string what) {
+    Value v;
+    v.data_ = Undefined{std::move(what)};
+    return v;
+  }
+  static Value MakeList(std::vector<Value> items, bool tuple = false);
+  static Value FromJson(const RawJson& json);
+
+  template <typename T>
+  const T* As() const {
+    return std::get_if<T>(&data_);
+  }
+  bool IsUndefined() const { return As<Undefined>() != nullptr; }
+  bool IsNone() const { return As<None>() != nullptr; }
+  const std::string* String() const { return As<std::string>(); }
+  const List* AsList() const;
+  const Dict* AsDict() const;
+  Object* AsObject() const;
+  const Callable* AsCallable() const;
+  // A number as a double; bool counts as 0 or 1. False when it is none.
+  bool Number(double& out) const;
+  bool Integer(int64_t& out) const;  // int or bool
+  // How deeply containers are nested in it.
+  int Depth() const;
+
+ private:
+  std::variant<Undefined, None, bool, int64_t, double, std::string, std::shared_ptr<const List>,
+               std::shared_ptr<const Dict>, std::shared_ptr<Object>,
+               std::shared_ptr<const Callable>>
+      data_;
+};
+
+struct List {
+  std::vector<Value> items;
+  bool tuple = false;
+  int depth = 1;
+};
+
+struct Dict {
+  std::vector<std::pair<Value, Value>> items;  // in order of insertion
+  int depth = 1;
+
+  const Value* Find(const Value& key) const;
+  const Value* FindName(std::string_view key) const;
+  // Replaces or appends. Throws when values nest too deeply.
+  void Set(Value key, Value value);
+};
+
+// Something with attributes that change: `loop`, namespace(), cycler(). Cannot be kept inside other
+// values, so that values form no cycles.
+struct Object {
+  std::string kind;
+  bool settable = false;
+  std::vector<std::pair<std::string, Value>> attributes;
+
+  const Value* Find(std::string_view name) const;
+  void Set(std::string_view name, Value value);
+};
+
+struct Arguments {
+  std::vector<Value> positional;
+  std::vector<std::pair<std::string, Value>> named;
+};
+class Interpreter;
+
+struct Callable {
+  std::string name;
+  std::function<Value(Interpreter&, Arguments&)> call;
+  int depth = 1;
+};
+
+// A template's run-time error; the interpreter adds the position. Text for the user.
+struct EvalError {
+  std::string message;
+};
+[[noreturn]] void Raise(std::string message);
+
+bool Truthy(const Value& v);
+bool Equal(const Value& a, const Value& b);
+// Python's order; throws for values without one.
+bool Less(const Value& a, const Value& b);
+// Name of the type in Python.
+std::string TypeName(const Value& v);
+// str() and repr().
+std::string ToString(const Value& v);
+std::string Repr(const Value& v);
+std::string ToJson(const Value& v, int indent, bool ascii, bool sorted, std::string_view item,
+                   std::string_view colon);
+std::string FormatDouble(double d);
+// The elements that a for loop sees: items, keys, characters. Throws when there are none to see.
+std::vector<Value> Elements(const Value& v);
+// Throws when it has no length.
+int64_t Length(const Value& v);
+
+}  // namespace awq::jinja
