@@ -6,8 +6,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 packages=(build-essential cmake ninja-build ccache pkg-config
-  libhwy-dev libdnnl-dev libopenblas-dev libcli11-dev nlohmann-json3-dev libsimdjson-dev
-  libpcre2-dev libutf8proc-dev libssl-dev zlib1g-dev)
+  libhwy-dev libcli11-dev nlohmann-json3-dev libsimdjson-dev
+  libpcre2-dev libutf8proc-dev libssl-dev)
 for option in "$@"; do
   case $option in
     --tests) packages+=(libgtest-dev) ;;

@@ -7,10 +7,13 @@ namespace awq::cuda {
 
 // Two ways for each activation type; c[j] are per lane for outputs 2r (even) and 2r + 1 (odd).
 //
-// Raw: the fragment is an affine function of the code with offset kOffset; what the offset and the zero
-// point add is taken off per group as factor · Σx, and Σx comes from an mma with a fragment of kUnit.
-//   f16:  a code in the low bits of a half is the subnormal code·2^-24, exact in the tensor core; the odd
-//         output's code stands one nibble higher: 16·code·2^-24. kUnit = 2^-24, results times 2^24 or 2^20.
+// Raw: the fragment is an affine function of the code with offset kOffset; what the offset and the
+// zero point add is taken off per group as factor · Σx, and Σx comes from an mma with a fragment of
+// kUnit.
+//   f16:  a code in the low bits of a half is the subnormal code·2^-24, exact in the tensor core;
+//   the odd
+//         output's code stands one nibble higher: 16·code·2^-24. kUnit = 2^-24, results times 2^24
+//         or 2^20.
 //   bf16: 0x4300 | code = 128 + code; kUnit = 1.
 // Exact: code - zero as an exact float, one more instruction a register.
 template <typename T>

@@ -1,4 +1,5 @@
-// The instructions that C++ has no words for: mma, bulk copies, barriers, clusters, dependent launch.
+// The instructions that C++ has no words for: mma, bulk copies, barriers, clusters, dependent
+// launch.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -29,7 +30,8 @@ __device__ inline uint32_t AndOr(uint32_t q, uint32_t mask, uint32_t bits) {
 template <typename T>
 __device__ inline void Mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 template <>
-__device__ inline void Mma<__half>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+__device__ inline void Mma<__half>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                   uint32_t b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
       "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
@@ -83,7 +85,8 @@ __device__ inline uint64_t EvictFirstPolicy() {
 __device__ inline void BulkCopy(uint32_t to, const void* from, uint32_t bytes, uint32_t bar) {
 #if AWQ_SM90
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(to),
       "l"(from), "r"(bytes), "r"(bar)
       : "memory");
 #endif
@@ -92,7 +95,8 @@ __device__ inline void BulkCopyStream(uint32_t to, const void* from, uint32_t by
                                       uint64_t policy) {
 #if AWQ_SM90
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, "
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], "
+      "[%1], %2, "
       "[%3], %4;" ::"r"(to),
       "l"(from), "r"(bytes), "r"(bar), "l"(policy)
       : "memory");
@@ -128,13 +132,15 @@ __device__ inline void ClusterWait() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 #endif
 }
-// Stores 16 bytes into the shared memory of block `rank` of this cluster, at this block's address `at`,
-// and counts them on that block's barrier, at this block's address `bar`.
+// Stores 16 bytes into the shared memory of block `rank` of this cluster, at this block's address
+// `at`, and counts them on that block's barrier, at this block's address `bar`.
 __device__ inline void ClusterStore(uint32_t at, uint32_t bar, uint32_t rank, const float (&v)[4]) {
 #if AWQ_SM90
   asm volatile(
-      "{\n.reg .b32 a, b;\nmapa.shared::cluster.u32 a, %0, %2;\nmapa.shared::cluster.u32 b, %1, %2;\n"
-      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [a], {%3,%4,%5,%6}, [b];\n}" ::"r"(at),
+      "{\n.reg .b32 a, b;\nmapa.shared::cluster.u32 a, %0, %2;\nmapa.shared::cluster.u32 b, %1, "
+      "%2;\n"
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [a], {%3,%4,%5,%6}, [b];\n}" ::
+          "r"(at),
       "r"(bar), "r"(rank), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
       : "memory");
 #endif
@@ -143,7 +149,8 @@ __device__ inline void ClusterStore(uint32_t at, uint32_t bar, uint32_t rank, co
 __device__ inline bool ElectOne() {
   uint32_t chosen = 0;
 #if AWQ_SM90
-  asm volatile("{\n.reg .pred p;\nelect.sync _|p, 0xffffffff;\nselp.u32 %0, 1, 0, p;\n}" : "=r"(chosen));
+  asm volatile("{\n.reg .pred p;\nelect.sync _|p, 0xffffffff;\nselp.u32 %0, 1, 0, p;\n}"
+               : "=r"(chosen));
 #endif
   return chosen != 0;
 }

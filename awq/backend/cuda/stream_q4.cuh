@@ -7,13 +7,13 @@
 
 namespace awq::cuda {
 
-// One warp's own pipeline of weight stages; a stage is `chunk` blocks along K of each of MT row tiles.
-// Nobody else touches it, so a stage is refilled after a __syncwarp.
+// One warp's own pipeline of weight stages; a stage is `chunk` blocks along K of each of MT row
+// tiles. Nobody else touches it, so a stage is refilled after a __syncwarp.
 template <int MT, int WR, int WK>
 class WeightRing {
  public:
-  __device__ WeightRing(const StreamArgs& args, uint8_t* smem, int warp, int first_tile, int first_block,
-                        int num_blocks)
+  __device__ WeightRing(const StreamArgs& args, uint8_t* smem, int warp, int first_tile,
+                        int first_block, int num_blocks)
       : a_(args),
         ring_(SharedAddress(smem) + args.ring_offset + warp * args.stages * args.stage_bytes),
         bars_(SharedAddress(smem) + 8 * warp * args.stages),
@@ -38,7 +38,8 @@ class WeightRing {
         BarrierExpect(bars_ + 8 * slot, MT * bytes);
 #pragma unroll
         for (int i = 0; i < MT; ++i) {
-          BulkCopyStream(to + i * a_.chunk * a_.block_bytes, From(i), bytes, bars_ + 8 * slot, policy_);
+          BulkCopyStream(to + i * a_.chunk * a_.block_bytes, From(i), bytes, bars_ + 8 * slot,
+                         policy_);
         }
       }
 #else
@@ -86,8 +87,9 @@ class WeightRing {
   uint64_t policy_;
 };
 
-// total += scale · (codes - zeros) · x over one block of MT row tiles x 128 inputs. `block` and `x` are
-// this lane's: x points at its row and its first run of inputs, further tiles of rows are x_step apart.
+// total += scale · (codes - zeros) · x over one block of MT row tiles x 128 inputs. `block` and `x`
+// are this lane's: x points at its row and its first run of inputs, further tiles of rows are
+// x_step apart.
 template <typename T, int NT, int MT, int kQuarters>
 __device__ inline void MultiplyBlock(const StreamArgs& a, const uint8_t* block, int tile_bytes,
                                      const uint8_t* x, int x_step, int lane,
@@ -177,8 +179,8 @@ __device__ inline void MultiplyBlock(const StreamArgs& a, const uint8_t* block, 
 
 // c0 and c2 of the C fragment are (row 2q, output 2r) and (row 2q, 2r + 1): one lane's neighbours.
 template <typename T>
-__device__ inline void StoreOutputs(const StreamArgs& a, int m0, int m, int m_count, int n, float4 v,
-                                    float even, float odd) {
+__device__ inline void StoreOutputs(const StreamArgs& a, int m0, int m, int m_count, int n,
+                                    float4 v, float even, float odd) {
   if (n >= a.n) return;
   const bool both = n + 1 < a.n;
   const float bias0 = a.bias != nullptr ? a.bias[n] : 0.0f;
@@ -244,7 +246,8 @@ class Panels {
       if (threadIdx.x == 0) BarrierExpect(bar, inputs * 2 * m_count_);
       __syncwarp();
       for (int m = threadIdx.x; m < m_count_; m += 32) {
-        BulkCopy(SharedAddress(to) + m * a_.x_row_bytes, from + m * a_.x_stride * 2, inputs * 2, bar);
+        BulkCopy(SharedAddress(to) + m * a_.x_row_bytes, from + m * a_.x_stride * 2, inputs * 2,
+                 bar);
       }
     }
 #else
@@ -273,10 +276,11 @@ class Panels {
   int count_, loads_;
 };
 
-// Partial sums of a tile meet in the block of the cluster that owns the row tile (row tile % cluster):
-// every warp sends its own, counted on the owner's barrier, and the owner adds them in a fixed order.
-// Two buffers take turns; before a warp sends to a buffer again it has seen the other one filled by all
-// warps of the cluster, each of which had by then read the first. With one buffer the cluster meets.
+// Partial sums of a tile meet in the block of the cluster that owns the row tile (row tile %
+// cluster): every warp sends its own, counted on the owner's barrier, and the owner adds them in a
+// fixed order. Two buffers take turns; before a warp sends to a buffer again it has seen the other
+// one filled by all warps of the cluster, each of which had by then read the first. With one buffer
+// the cluster meets.
 template <typename T, int NT, int MT, int WR, int WK>
 class Reduction {
  public:
@@ -324,8 +328,8 @@ class Reduction {
         v.x += w.x, v.y += w.y, v.z += w.z, v.w += w.w;
       }
       const int row_tile = tile * WR * MT + item / NT * a_.cluster + rank_;
-      StoreOutputs<T>(a_, m0, item % NT * 8 + lane % 4 * 2, m_count, row_tile * kTileN + lane / 4 * 2, v,
-                      even, odd);
+      StoreOutputs<T>(a_, m0, item % NT * 8 + lane % 4 * 2, m_count,
+                      row_tile * kTileN + lane / 4 * 2, v, even, odd);
     }
   }
 
@@ -341,18 +345,22 @@ class Reduction {
   int owned_, mine_;  // row tiles of a tile a block owns: room for, and this one
 };
 
-// y[M, N] = x[M, K] · Wᵀ + bias       x, y f16 or bf16 (y also f32); W 4-bit in layout.h; f32 accumulate
+// y[M, N] = x[M, K] · Wᵀ + bias       x, y f16 or bf16 (y also f32); W 4-bit in layout.h; f32
+// accumulate
 //
 // grid    (C · clusters, M tiles of 8·NT)   cluster of C blocks: block c takes the c-th part of K
 // block   WR x WK warps: warp (wr, wk) holds MT row tiles of 16 outputs, every WK-th chunk of K
 // tile    WR·MT·16 outputs; a cluster walks tiles cluster, cluster + clusters, …
 // smem    barriers | partial sums | x panels | weight rings of all warps
-// lane    l = 4r + q: outputs 2r, 2r + 1 (A fragment rows r, r + 8), rows 2q, 2q + 1 of x (columns of C)
-// steps   weights fly into each warp's ring by bulk copies (sm_90) or cp.async, as deep as memory allows,
-//         before the previous kernel has ended; codes become fragments by masks (codes_q4.cuh); mma; a
-//         group's sum times its scale goes to `total` in f32: codes, zeros, scales lose nothing;
-//         partial sums meet in shared memory: no workspace, no second launch, a fixed order of summation
-// bound   HBM: N·K/2 · (1 + (2 or 3)·16·G/1024) bytes for small M; instructions issued (~100 a block of
+// lane    l = 4r + q: outputs 2r, 2r + 1 (A fragment rows r, r + 8), rows 2q, 2q + 1 of x (columns
+// of C) steps   weights fly into each warp's ring by bulk copies (sm_90) or cp.async, as deep as
+// memory allows,
+//         before the previous kernel has ended; codes become fragments by masks (codes_q4.cuh);
+//         mma; a group's sum times its scale goes to `total` in f32: codes, zeros, scales lose
+//         nothing; partial sums meet in shared memory: no workspace, no second launch, a fixed
+//         order of summation
+// bound   HBM: N·K/2 · (1 + (2 or 3)·16·G/1024) bytes for small M; instructions issued (~100 a
+// block of
 //         16 x 128 at M <= 8) next; tensor cores (mma.sync) from M ~ 48
 // checked by awq_cuda_bench verify, against float64
 template <typename T, int NT, int MT, int WR, int WK, int kQuarters>
@@ -411,7 +419,8 @@ __global__ void __launch_bounds__(32 * WR * WK, kBlocksPerSm<NT, WR * WK>)
         const int blocks = min(a.chunk, num_blocks - at);
 #pragma unroll 1
         for (int u = 0; u < blocks; ++u) {
-          MultiplyBlock<T, NT, MT, kQuarters>(a, block, a.chunk * a.block_bytes, x, x_step, lane, total);
+          MultiplyBlock<T, NT, MT, kQuarters>(a, block, a.chunk * a.block_bytes, x, x_step, lane,
+                                              total);
           block += a.block_bytes;
           x += kBlockK * 2;
         }

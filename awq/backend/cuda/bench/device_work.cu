@@ -87,14 +87,14 @@ void FillNormal(bool bf16, int64_t count, uint32_t seed, void* out) {
 }
 
 void LinearOracle(const OracleArgs& args) {
-  OracleKernel<<<dim3(static_cast<unsigned>((args.n + 7) / 8), static_cast<unsigned>(args.m)), 256>>>(
-      args);
+  OracleKernel<<<dim3(static_cast<unsigned>((args.n + 7) / 8), static_cast<unsigned>(args.m)),
+                 256>>>(args);
   AWQ_CUDA(cudaGetLastError());
 }
 
 void ReadAll(const uint8_t* from, int64_t bytes, int blocks, uint32_t* sink, cudaStream_t stream) {
-  ReadKernel<<<static_cast<unsigned>(blocks), 512, 0, stream>>>(reinterpret_cast<const uint4*>(from),
-                                                                bytes / 16, sink);
+  ReadKernel<<<static_cast<unsigned>(blocks), 512, 0, stream>>>(
+      reinterpret_cast<const uint4*>(from), bytes / 16, sink);
   AWQ_CUDA(cudaGetLastError());
 }
 
