@@ -3,7 +3,7 @@
 #include <array>
 
 #include "awq/backend/cuda/cuda_check.h"
-#include "awq/backend/cuda/stream_configs.h"
+#include "awq/backend/cuda/direct_q4.h"
 
 namespace awq::cuda {
 namespace {
@@ -16,46 +16,40 @@ bool Readable(const LinearQ4& p) {
          p.m >= 1 && (p.out == DType::kF32 || p.out == p.act);
 }
 
-template <StreamConfig (*kConfig)(), int kCluster>
+template <DirectConfig (*kConfig)()>
 bool Supports(const LinearQ4& p, const DeviceLimits& device) {
-  StreamPlan plan;
-  return device.arch >= 80 && Readable(p) &&
-         PlanStream(kConfig(), p, device, {.cluster = kCluster}, &plan);
+  return device.arch >= 80 && Readable(p);
 }
 
-template <StreamConfig (*kConfig)(), int kCluster>
-double Estimate(const LinearQ4& p, const DeviceLimits& device) {
-  StreamPlan plan;
-  PlanStream(kConfig(), p, device, {.cluster = kCluster}, &plan);
-  return plan.estimate_us;
+// Passes over the weights, and what a pass costs beside reading them: the first row that fits all of x in
+// one pass is the best.
+template <DirectConfig (*kConfig)()>
+double Estimate(const LinearQ4& p, const DeviceLimits&) {
+  const int cols = kConfig().cols;
+  const int64_t passes = (p.m + 8 * cols - 1) / (8 * cols);
+  return static_cast<double>(passes) * (1.0 + 0.2 * cols);
 }
 
-template <StreamConfig (*kConfig)(), int kCluster>
+template <DirectConfig (*kConfig)()>
 void Launch(const LinearQ4& p, const DeviceLimits& device, const LaunchContext& context) {
-  LaunchStream(kConfig(), p, device, {.cluster = kCluster}, context);
+  LaunchDirect(kConfig(), p, device, context);
 }
 
-template <StreamConfig (*kConfig)(), int kCluster>
-constexpr GemmRow Stream(std::string_view name) {
-  return {name,
-          "q4_tile16",
-          Supports<kConfig, kCluster>,
-          Estimate<kConfig, kCluster>,
-          NoWorkspace,
-          Launch<kConfig, kCluster>};
+template <DirectConfig (*kConfig)()>
+constexpr GemmRow Direct(std::string_view name) {
+  return {name,        "q4_tile16",    Supports<kConfig>, Estimate<kConfig>,
+          NoWorkspace, Launch<kConfig>};
 }
 
-// name: rows of x in a tile x outputs in a tile, blocks in a cluster.
+// Rows of equal estimates: the first is taken.
 constexpr std::array kRows = {
-    Stream<Gemv16, 1>("stream8x16"),          Stream<Gemv32, 1>("stream8x32"),
-    Stream<Gemv32, 2>("stream8x32_c2"),       Stream<Gemv64, 2>("stream8x64_c2"),
-    Stream<Gemm16x32, 1>("stream16x32"),      Stream<Gemm16x32, 2>("stream16x32_c2"),
-    Stream<Gemm16x64, 1>("stream16x64"),      Stream<Gemm16x64, 2>("stream16x64_c2"),
-    Stream<Gemm16x64, 4>("stream16x64_c4"),   Stream<Gemm32x64, 1>("stream32x64"),
-    Stream<Gemm32x64, 2>("stream32x64_c2"),   Stream<Gemm32x128, 4>("stream32x128_c4"),
-    Stream<Gemm64x64, 1>("stream64x64"),      Stream<Gemm64x64, 2>("stream64x64_c2"),
-    Stream<Gemm64x128, 2>("stream64x128_c2"), Stream<Gemm64x128, 4>("stream64x128_c4"),
-    Stream<Gemm64x256, 2>("stream64x256_c2"), Stream<Gemm64x256, 4>("stream64x256_c4"),
+    Direct<Direct1x1x8x4>("direct1x1x8x4"),   Direct<Direct1x1x4x4>("direct1x1x4x4"),
+    Direct<Direct1x1x8x2>("direct1x1x8x2"),   Direct<Direct1x1x16x2>("direct1x1x16x2"),
+    Direct<Direct1x1x16x4>("direct1x1x16x4"), Direct<Direct1x2x8x2>("direct1x2x8x2"),
+    Direct<Direct2x1x8x2>("direct2x1x8x2"),   Direct<Direct2x1x8x4>("direct2x1x8x4"),
+    Direct<Direct2x2x8x2>("direct2x2x8x2"),   Direct<Direct2x1x16x2>("direct2x1x16x2"),
+    Direct<Direct4x1x8x2>("direct4x1x8x2"),   Direct<Direct4x2x8x2>("direct4x2x8x2"),
+    Direct<Direct4x2x4x2>("direct4x2x4x2"),   Direct<Direct8x2x4x1>("direct8x2x4x1"),
 };
 
 }  // namespace
@@ -87,23 +81,6 @@ DeviceLimits ReadDeviceLimits(int device) {
   AWQ_CUDA(cudaDeviceGetAttribute(&out.shared_per_block, cudaDevAttrMaxSharedMemoryPerBlockOptin,
                                   device));
   out.arch = 10 * major + minor;
-  if (out.arch < 90) return out;
-  const void* kernel = Gemm16x64().kernels[2].f16;
-  const int shared = out.shared_per_block;  // one block an SM
-  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
-  for (const int size : {2, 4, 8}) {
-    cudaLaunchConfig_t launch = {};
-    launch.gridDim = dim3(static_cast<unsigned>(size * out.sms));
-    launch.blockDim = dim3(256);
-    launch.dynamicSmemBytes = static_cast<size_t>(shared);
-    cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim.x = static_cast<unsigned>(size);
-    attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
-    launch.attrs = &attribute;
-    launch.numAttrs = 1;
-    AWQ_CUDA(cudaOccupancyMaxActiveClusters(&out.clusters_of[size], kernel, &launch));
-  }
   return out;
 }
 

@@ -17,7 +17,6 @@ struct DeviceLimits {
   int arch = 0;  // 80, 86, 89, 90, …
   int sms = 0;
   int shared_per_block = 0;  // bytes a block may opt in to
-  int clusters_of[9] = {};  // clusters of 2, 4, 8 blocks that run at once, one block an SM; 0: none
 };
 DeviceLimits ReadDeviceLimits(int device);
 

@@ -67,15 +67,14 @@ int Run(int argc, char** argv) {
   cudaDeviceProp properties;
   AWQ_CUDA(cudaGetDeviceProperties(&properties, 0));
   const DeviceLimits device = ReadDeviceLimits(0);
-  std::printf("%s, sm_%d, %d SMs, L2 %d MB, clusters of 2/4/8 at once: %d/%d/%d\n", properties.name,
-              device.arch, device.sms, properties.l2CacheSize >> 20, device.clusters_of[2],
-              device.clusters_of[4], device.clusters_of[8]);
+  std::printf("%s, sm_%d, %d SMs, L2 %d MB\n", properties.name, device.arch, device.sms,
+              properties.l2CacheSize >> 20);
   if (mode == "verify") return VerifyAll(device, Flag(argc, argv, "--small")) == 0 ? 0 : 1;
   const Ceilings ceilings = MeasureCeilings();
   std::printf("read %.2f TB/s, cuBLAS fp16 %.0f TFLOP/s\n", ceilings.read_tbps,
               ceilings.fp16_tflops);
   if (mode == "sweep") {
-    SweepStream(device, ceilings, kLayers, {1, 4, 8, 16, 32, 64, 128});
+    SweepTable(device, ceilings, kLayers, {1, 8, 16, 32, 64, 128});
     return 0;
   }
   const auto measurements = TimeLinears(device, ceilings, kLayers, {1, 2, 4, 8, 16, 32, 64, 128},

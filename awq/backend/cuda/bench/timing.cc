@@ -5,7 +5,6 @@
 
 #include "awq/backend/cuda/bench/cublas_linear.h"
 #include "awq/backend/cuda/bench/device_work.h"
-#include "awq/backend/cuda/stream_configs.h"
 
 namespace awq::cuda {
 namespace {
@@ -164,65 +163,28 @@ std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings&
   return out;
 }
 
-void SweepStream(const DeviceLimits& device, const Ceilings& ceilings,
-                 const std::vector<LayerShape>& shapes, const std::vector<int64_t>& ms) {
-  struct Candidate {
-    const char* name;
-    StreamConfig config;
-    StreamTuning tuning;
-  };
-  const int half = device.shared_per_block / 2 - 1024;
-  const int whole = device.shared_per_block;
-  std::vector<Candidate> candidates;
-  const auto add = [&](const char* name, const StreamConfig& config, std::vector<int> clusters) {
-    for (const int cluster : clusters) {
-      for (const int budget : {half, whole}) {
-        for (const int chunk : {1, 2, 4}) {
-          if (!config.shared && budget == half) continue;
-          candidates.push_back(
-              {name, config, {.cluster = cluster, .chunk = chunk, .smem_budget = budget}});
-        }
-      }
-    }
-  };
-  add("8x16", Gemv16(), {1});
-  add("8x32", Gemv32(), {1, 2});
-  add("8x64", Gemv64(), {1, 2, 4});
-  add("16x32", Gemm16x32(), {1, 2});
-  add("16x64", Gemm16x64(), {1, 2, 4});
-  add("16x64wide", Gemm16x64Wide(), {1, 2, 4});
-  add("32x64", Gemm32x64(), {1, 2, 4});
-  add("32x128", Gemm32x128(), {1, 2, 4});
-  add("64x64", Gemm64x64(), {1, 2, 4});
-  add("64x128", Gemm64x128(), {1, 2, 4});
-  add("64x256", Gemm64x256(), {1, 2, 4});
+void SweepTable(const DeviceLimits& device, const Ceilings& ceilings,
+                const std::vector<LayerShape>& shapes, const std::vector<int64_t>& ms) {
   const int64_t most_m = *std::max_element(ms.begin(), ms.end());
-  std::printf(
-      "\nsweep: layer M config cluster smem(1: half) chunk panel stages grid | overlap us alone us "
-      "| estimate floor\n");
+  std::printf("\nlayer         M  kernel            floor us  overlap us  alone us  %% read\n");
   for (const LayerShape& s : shapes) {
     const Layer layer(s, most_m, false);
     for (const int64_t m : ms) {
-      for (const Candidate& c : candidates) {
-        const int tiles = static_cast<int>((m + 8 * c.config.nt - 1) / (8 * c.config.nt));
-        if (m * 4 < 8 * c.config.nt && c.config.nt > 2) continue;
-        if (tiles > 2) continue;
-        StreamPlan plan;
-        if (!PlanStream(c.config, layer.Problem(m, 0), device, c.tuning, &plan)) continue;
+      for (const GemmRow& row : GemmTable()) {
+        if (!row.supports(layer.Problem(m, 0), device)) continue;
         Timing times[2];
         for (const bool overlap : {false, true}) {
           times[overlap] = TimeGraph(layer.copies, 5, [&](cudaStream_t stream) {
             for (int i = 0; i < layer.copies; ++i) {
-              LaunchStream(c.config, layer.Problem(m, i), device, c.tuning,
-                           {.stream = stream, .overlap = overlap});
+              row.launch(layer.Problem(m, i), device, {.stream = stream, .overlap = overlap});
             }
           });
         }
-        std::printf("%-8s %3ld %-10s c%d %d u%d p%-3d s%-2d g%-3d | %7.2f %7.2f | %6.2f %6.2f\n",
-                    s.name.c_str(), static_cast<long>(m), c.name, c.tuning.cluster,
-                    c.tuning.smem_budget == half, plan.args.chunk, plan.args.panel,
-                    plan.args.stages, plan.args.tile_step, times[1].median_us, times[0].median_us,
-                    plan.estimate_us, layer.LimitUs(m, ceilings));
+        const double limit = layer.LimitUs(m, ceilings);
+        std::printf("%-10s %4ld  %-16.*s %9.2f   %9.2f %9.2f    %4.0f\n", s.name.c_str(),
+                    static_cast<long>(m), static_cast<int>(row.name.size()), row.name.data(), limit,
+                    times[1].median_us, times[0].median_us,
+                    100 * layer.Bytes(m) / times[1].median_us * 1e-6 / ceilings.read_tbps);
       }
       std::fflush(stdout);
     }

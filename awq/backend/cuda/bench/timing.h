@@ -37,8 +37,8 @@ struct Measurement {
 std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings& ceilings,
                                      const std::vector<LayerShape>& shapes,
                                      const std::vector<int64_t>& ms, bool bf16);
-// Every configuration of the streaming kernel and its tunings, for the rules of gemm_table.cc.
-void SweepStream(const DeviceLimits& device, const Ceilings& ceilings,
-                 const std::vector<LayerShape>& shapes, const std::vector<int64_t>& ms);
+// Every row of the table, for the rule that chooses among them.
+void SweepTable(const DeviceLimits& device, const Ceilings& ceilings,
+                const std::vector<LayerShape>& shapes, const std::vector<int64_t>& ms);
 
 }  // namespace awq::cuda

@@ -1,0 +1,197 @@
+// The W4 linear for few rows of x: weights go from memory straight to registers and tensor cores.
+//
+// A warp reads whole blocks of 16 outputs x 128 inputs (layout.h), two 16-byte loads a lane, kDepth blocks
+// ahead; the warps of a thread block share the inputs of kTiles row tiles and add their sums at the end.
+// There is no shared memory and no barrier before that: what bounds the kernel is the bytes in flight,
+// and the instructions that turn codes into mma operands (about 1.2 a weight).
+#pragma once
+
+#include "awq/backend/cuda/direct_q4.h"
+#include "awq/backend/cuda/ptx.cuh"
+
+namespace awq::cuda {
+
+template <typename T>
+struct CodePairs;
+
+// Codes less zeros as exact 16-bit floats: a code put into the mantissa of 1024 (f16) or 128 (bf16).
+template <>
+struct CodePairs<__half> {
+  uint32_t low, high;  // zeros of the even and the odd output, biased as the codes are
+
+  __device__ void SetZeros(uint32_t even, uint32_t odd) {
+    low = (0x6400u | even) * 0x10001u;
+    high = (0xd400u + 16 * odd) * 0x10001u;  // -(64 + zero)
+  }
+  __device__ void Expand(uint32_t w, uint32_t (&a)[4]) const {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const uint32_t even = AndOr(w, 0x000f000fu, 0x64006400u);  // 1024 + code
+      const uint32_t odd = AndOr(w, 0x00f000f0u, 0x64006400u);   // 1024 + 16 · code
+      asm("sub.f16x2 %0, %1, %2;" : "=r"(a[2 * i]) : "r"(even), "r"(low));
+      asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(a[2 * i + 1]) : "r"(odd), "r"(0x2c002c00u), "r"(high));
+      w >>= 8;
+    }
+  }
+};
+
+template <>
+struct CodePairs<__nv_bfloat16> {
+  uint32_t low, high;
+
+  __device__ void SetZeros(uint32_t even, uint32_t odd) {
+    low = (0xc300u | even) * 0x10001u;  // -(128 + zero)
+    high = (0xc300u | odd) * 0x10001u;
+  }
+  __device__ void Expand(uint32_t w, uint32_t (&a)[4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const uint32_t code = AndOr(w, 0x000f000fu, 0x43004300u);  // 128 + code
+      asm("fma.rn.bf16x2 %0, %1, %2, %3;"
+          : "=r"(a[i])
+          : "r"(code), "r"(0x3f803f80u), "r"(i % 2 == 0 ? low : high));
+      w >>= 4;
+    }
+  }
+};
+
+__device__ inline uint4 LoadStream(const uint8_t* p) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(p));
+  return v;
+}
+
+// kGroups: groups in 128 inputs; kCols: tiles of 8 rows of x; kTiles: row tiles of 16 outputs.
+template <typename T, int kGroups, int kCols, int kTiles, int kWarps, int kDepth>
+__global__ void __launch_bounds__(32 * kWarps) DirectQ4(const DirectArgs a) {
+  __shared__ float sums[kWarps][kTiles * kCols * 4][32];
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int r = lane / 4;
+  const int q = lane % 4;
+  const int tile = static_cast<int>(blockIdx.x) * kTiles;
+  const int first_row = static_cast<int>(blockIdx.y) * 8 * kCols;
+  const int count = (a.blocks_per_row - warp + kWarps - 1) / kWarps;
+
+  struct Stage {
+    uint4 codes[kTiles][2];
+    uint32_t scales[kTiles][kGroups];
+    uint32_t zeros[kTiles][kGroups];
+  } stages[kDepth];
+
+  const auto load = [&](Stage& s, int i) {
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+      const int row_tile = min(tile + t, a.row_tiles - 1);
+      const int64_t block = int64_t{row_tile} * a.blocks_per_row + warp + i * kWarps;
+      const uint8_t* p = a.blocks + block * a.block_bytes;
+      s.codes[t][0] = LoadStream(p + 16 * lane);
+      s.codes[t][1] = LoadStream(p + 512 + 16 * lane);
+#pragma unroll
+      for (int g = 0; g < kGroups; ++g) {
+        const uint8_t* meta = p + kCodeBytes + g * a.meta_bytes;
+        s.scales[t][g] = __ldg(reinterpret_cast<const uint32_t*>(meta) + r);
+        s.zeros[t][g] = a.has_zeros ? __ldg(reinterpret_cast<const uint16_t*>(meta + 32) + r) : 0x0808u;
+      }
+    }
+  };
+
+  AllowNextKernel();
+#pragma unroll
+  for (int d = 0; d < kDepth; ++d) {
+    if (d < count) load(stages[d], d);
+  }
+  WaitForPreviousKernel();  // x is the previous kernel's
+
+  float total[kTiles][kCols][4] = {};
+  const T* x = static_cast<const T*>(a.x);
+  const auto compute = [&](const Stage& s, int i) {
+    const int column = (warp + i * kWarps) * kBlockK + 8 * q;
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      float sum[kTiles][kCols][4] = {};
+      CodePairs<T> pairs[kTiles];
+#pragma unroll
+      for (int t = 0; t < kTiles; ++t) pairs[t].SetZeros(s.zeros[t][g] & 0xff, s.zeros[t][g] >> 8);
+#pragma unroll
+      for (int u = 0; u < 4 / kGroups; ++u) {  // 32 inputs each
+        const int part = g * (4 / kGroups) + u;
+        const int half = part / 2;
+        const int p = part % 2;
+        uint4 xs[kCols];
+#pragma unroll
+        for (int c = 0; c < kCols; ++c) {
+          const int row = first_row + 8 * c + r;
+          const int at = column + 32 * part;
+          xs[c] = make_uint4(0, 0, 0, 0);
+          if (row < a.m && at < a.k) {
+            xs[c] = *reinterpret_cast<const uint4*>(x + row * a.x_stride + at);
+          }
+        }
+#pragma unroll
+        for (int t = 0; t < kTiles; ++t) {
+          const uint4& codes = s.codes[t][half];
+          uint32_t w[4];
+          pairs[t].Expand(p == 0 ? codes.x : codes.z, w);
+#pragma unroll
+          for (int c = 0; c < kCols; ++c) Mma<T>(sum[t][c], w, xs[c].x, xs[c].y);
+          pairs[t].Expand(p == 0 ? codes.y : codes.w, w);
+#pragma unroll
+          for (int c = 0; c < kCols; ++c) Mma<T>(sum[t][c], w, xs[c].z, xs[c].w);
+        }
+      }
+#pragma unroll
+      for (int t = 0; t < kTiles; ++t) {
+        const float2 scale = __half22float2(reinterpret_cast<const __half2&>(s.scales[t][g]));
+#pragma unroll
+        for (int c = 0; c < kCols; ++c) {
+          total[t][c][0] += scale.x * sum[t][c][0];
+          total[t][c][1] += scale.x * sum[t][c][1];
+          total[t][c][2] += scale.y * sum[t][c][2];
+          total[t][c][3] += scale.y * sum[t][c][3];
+        }
+      }
+    }
+  };
+  for (int i = 0; i < count; i += kDepth) {
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d) {
+      if (i + d >= count) break;
+      compute(stages[d], i + d);
+      if (i + d + kDepth < count) load(stages[d], i + d + kDepth);
+    }
+  }
+
+#pragma unroll
+  for (int t = 0; t < kTiles; ++t) {
+#pragma unroll
+    for (int c = 0; c < kCols; ++c) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) sums[warp][(t * kCols + c) * 4 + j][lane] = total[t][c][j];
+    }
+  }
+  __syncthreads();
+  for (int e = static_cast<int>(threadIdx.x); e < kTiles * kCols * 128; e += 32 * kWarps) {
+    const int from = e % 32;
+    const int j = e / 32 % 4;
+    const int c = e / 128 % kCols;
+    const int t = e / (128 * kCols);
+    const int m = first_row + 8 * c + 2 * (from % 4) + j % 2;
+    const int n = (tile + t) * kTileN + from / 4 * 2 + j / 2;
+    if (m >= a.m || n >= a.n) continue;
+    float y = 0;
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) y += sums[w][e / 32][from];
+    y = y * a.scale + (a.bias == nullptr ? 0.0f : a.bias[n]);
+    const int64_t at = m * a.y_stride + n;
+    if (a.y_f32) {
+      static_cast<float*>(a.y)[at] = y;
+    } else {
+      static_cast<T*>(a.y)[at] = static_cast<T>(y);
+    }
+  }
+}
+
+}  // namespace awq::cuda
