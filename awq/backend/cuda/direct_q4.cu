@@ -5,42 +5,35 @@
 
 namespace awq::cuda {
 
-#define AWQ_DIRECT_KERNEL(type, groups, cols, tiles, warps, depth) \
-  reinterpret_cast<const void*>(&DirectQ4<type, groups, cols, tiles, warps, depth>)
-#define AWQ_DIRECT(cols, tiles, warps, depth)                              \
-  DirectConfig Direct##cols##x##tiles##x##warps##x##depth() {              \
-    return {cols,                                                          \
-            tiles,                                                         \
-            warps,                                                         \
-            {AWQ_DIRECT_KERNEL(__half, 4, cols, tiles, warps, depth),      \
-             AWQ_DIRECT_KERNEL(__half, 2, cols, tiles, warps, depth),      \
-             AWQ_DIRECT_KERNEL(__half, 1, cols, tiles, warps, depth)},     \
-            {AWQ_DIRECT_KERNEL(__nv_bfloat16, 4, cols, tiles, warps, depth), \
-             AWQ_DIRECT_KERNEL(__nv_bfloat16, 2, cols, tiles, warps, depth), \
-             AWQ_DIRECT_KERNEL(__nv_bfloat16, 1, cols, tiles, warps, depth)}}; \
+#define AWQ_DIRECT_GROUP(type, groups, ...)                                       \
+  {                                                                               \
+    reinterpret_cast<const void*>(&DirectQ4<type, groups, false, __VA_ARGS__>),   \
+        reinterpret_cast<const void*>(&DirectQ4<type, groups, true, __VA_ARGS__>) \
+  }
+#define AWQ_DIRECT_TYPE(type, ...)                                                  \
+  {                                                                                 \
+    AWQ_DIRECT_GROUP(type, 4, __VA_ARGS__), AWQ_DIRECT_GROUP(type, 2, __VA_ARGS__), \
+        AWQ_DIRECT_GROUP(type, 1, __VA_ARGS__)                                      \
+  }
+#define AWQ_DIRECT(cols, tiles, warps, depth, blocks)                                       \
+  DirectConfig Direct##cols##x##tiles##x##warps##x##depth##x##blocks() {                    \
+    return {cols, tiles, warps, AWQ_DIRECT_TYPE(__half, cols, tiles, warps, depth, blocks), \
+            AWQ_DIRECT_TYPE(__nv_bfloat16, cols, tiles, warps, depth, blocks)};             \
   }
 
-AWQ_DIRECT(1, 1, 4, 4)
-AWQ_DIRECT(1, 1, 8, 4)
-AWQ_DIRECT(1, 1, 8, 2)
-AWQ_DIRECT(1, 1, 16, 2)
-AWQ_DIRECT(1, 1, 16, 4)
-AWQ_DIRECT(1, 2, 8, 2)
-AWQ_DIRECT(2, 1, 8, 2)
-AWQ_DIRECT(2, 1, 8, 4)
-AWQ_DIRECT(2, 2, 8, 2)
-AWQ_DIRECT(2, 1, 16, 2)
-AWQ_DIRECT(4, 1, 8, 2)
-AWQ_DIRECT(4, 2, 8, 2)
-AWQ_DIRECT(4, 2, 4, 2)
-AWQ_DIRECT(8, 2, 4, 1)
+AWQ_DIRECT(1, 1, 16, 1, 2)
+AWQ_DIRECT(1, 1, 8, 1, 3)
+AWQ_DIRECT(1, 1, 8, 1, 4)
+AWQ_DIRECT(2, 1, 16, 1, 2)
+AWQ_DIRECT(2, 2, 8, 2, 2)
+AWQ_DIRECT(2, 2, 4, 2, 4)
+AWQ_DIRECT(4, 2, 4, 1, 4)
+AWQ_DIRECT(4, 2, 4, 2, 3)
+AWQ_DIRECT(8, 2, 4, 1, 2)
 
 void LaunchDirect(const DirectConfig& config, const LinearQ4& p, const DeviceLimits& device,
                   const LaunchContext& context) {
   DirectArgs args = {.blocks = p.blocks,
-                     .block_bytes = p.shape.BlockBytes(),
-                     .meta_bytes = p.shape.MetaBytes(),
-                     .has_zeros = p.shape.has_zeros,
                      .scale = p.scale,
                      .row_tiles = static_cast<int>(p.shape.RowTiles()),
                      .blocks_per_row = static_cast<int>(p.shape.BlocksPerRow()),
@@ -55,7 +48,8 @@ void LaunchDirect(const DirectConfig& config, const LinearQ4& p, const DeviceLim
                      .k = static_cast<int>(p.shape.k)};
   const int groups = p.shape.GroupsPerBlock();
   const int which = groups == 4 ? 0 : groups == 2 ? 1 : 2;
-  const void* kernel = p.act == DType::kF16 ? config.f16[which] : config.bf16[which];
+  const void* kernel =
+      (p.act == DType::kF16 ? config.f16 : config.bf16)[which][p.shape.has_zeros ? 1 : 0];
   cudaLaunchConfig_t launch = {};
   launch.gridDim = dim3(static_cast<unsigned>((args.row_tiles + config.tiles - 1) / config.tiles),
                         static_cast<unsigned>((args.m + 8 * config.cols - 1) / (8 * config.cols)));

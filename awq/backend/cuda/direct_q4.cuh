@@ -1,9 +1,9 @@
 // The W4 linear for few rows of x: weights go from memory straight to registers and tensor cores.
 //
-// A warp reads whole blocks of 16 outputs x 128 inputs (layout.h), two 16-byte loads a lane, kDepth blocks
-// ahead; the warps of a thread block share the inputs of kTiles row tiles and add their sums at the end.
-// There is no shared memory and no barrier before that: what bounds the kernel is the bytes in flight,
-// and the instructions that turn codes into mma operands (about 1.2 a weight).
+// A warp reads whole blocks of 16 outputs x 128 inputs (layout.h), two 16-byte loads a lane, kDepth
+// blocks ahead; the warps of a thread block share the inputs of kTiles row tiles and add their sums
+// at the end. There is no shared memory and no barrier before that: what bounds the kernel is the
+// bytes in flight, and the instructions that turn codes into mma operands (about 1.2 a weight).
 #pragma once
 
 #include "awq/backend/cuda/direct_q4.h"
@@ -14,7 +14,8 @@ namespace awq::cuda {
 template <typename T>
 struct CodePairs;
 
-// Codes less zeros as exact 16-bit floats: a code put into the mantissa of 1024 (f16) or 128 (bf16).
+// Codes less zeros as exact 16-bit floats: a code put into the mantissa of 1024 (f16) or 128
+// (bf16).
 template <>
 struct CodePairs<__half> {
   uint32_t low, high;  // zeros of the even and the odd output, biased as the codes are
@@ -29,7 +30,9 @@ struct CodePairs<__half> {
       const uint32_t even = AndOr(w, 0x000f000fu, 0x64006400u);  // 1024 + code
       const uint32_t odd = AndOr(w, 0x00f000f0u, 0x64006400u);   // 1024 + 16 · code
       asm("sub.f16x2 %0, %1, %2;" : "=r"(a[2 * i]) : "r"(even), "r"(low));
-      asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(a[2 * i + 1]) : "r"(odd), "r"(0x2c002c00u), "r"(high));
+      asm("fma.rn.f16x2 %0, %1, %2, %3;"
+          : "=r"(a[2 * i + 1])
+          : "r"(odd), "r"(0x2c002c00u), "r"(high));
       w >>= 8;
     }
   }
@@ -63,9 +66,16 @@ __device__ inline uint4 LoadStream(const uint8_t* p) {
   return v;
 }
 
-// kGroups: groups in 128 inputs; kCols: tiles of 8 rows of x; kTiles: row tiles of 16 outputs.
-template <typename T, int kGroups, int kCols, int kTiles, int kWarps, int kDepth>
-__global__ void __launch_bounds__(32 * kWarps) DirectQ4(const DirectArgs a) {
+template <typename U>
+__device__ inline uint32_t LoadOnce(const uint8_t* p) {
+  return __ldg(reinterpret_cast<const U*>(p));
+}
+
+// kGroups: groups in 128 inputs; kZeros: whether they have zero points, or 8; kCols: tiles of 8
+// rows of x; kTiles: row tiles of 16 outputs.
+template <typename T, int kGroups, bool kZeros, int kCols, int kTiles, int kWarps, int kDepth,
+          int kBlocks>
+__global__ void __launch_bounds__(32 * kWarps, kBlocks) DirectQ4(const DirectArgs a) {
   __shared__ float sums[kWarps][kTiles * kCols * 4][32];
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -81,34 +91,59 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ4(const DirectArgs a) {
     uint32_t zeros[kTiles][kGroups];
   } stages[kDepth];
 
-  const auto load = [&](Stage& s, int i) {
+  // Of the next block to load; r and lane are in it, so that a load is one instruction.
+  constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
+  constexpr int kBlockBytes = kCodeBytes + kGroups * kMeta;
+  const uint8_t* next[kTiles];
+#pragma unroll
+  for (int t = 0; t < kTiles; ++t) {
+    const int row_tile = min(tile + t, a.row_tiles - 1);
+    next[t] = a.blocks + (int64_t{row_tile} * a.blocks_per_row + warp) * kBlockBytes;
+  }
+  const auto load = [&](Stage& s) {
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) {
-      const int row_tile = min(tile + t, a.row_tiles - 1);
-      const int64_t block = int64_t{row_tile} * a.blocks_per_row + warp + i * kWarps;
-      const uint8_t* p = a.blocks + block * a.block_bytes;
-      s.codes[t][0] = LoadStream(p + 16 * lane);
-      s.codes[t][1] = LoadStream(p + 512 + 16 * lane);
+      s.codes[t][0] = LoadStream(next[t] + 16 * lane);
+      s.codes[t][1] = LoadStream(next[t] + 512 + 16 * lane);
 #pragma unroll
       for (int g = 0; g < kGroups; ++g) {
-        const uint8_t* meta = p + kCodeBytes + g * a.meta_bytes;
-        s.scales[t][g] = __ldg(reinterpret_cast<const uint32_t*>(meta) + r);
-        s.zeros[t][g] = a.has_zeros ? __ldg(reinterpret_cast<const uint16_t*>(meta + 32) + r) : 0x0808u;
+        const uint8_t* meta = next[t] + kCodeBytes + g * kMeta;
+        s.scales[t][g] = LoadOnce<uint32_t>(meta + 4 * r);
+        s.zeros[t][g] = kZeros ? LoadOnce<uint16_t>(meta + 32 + 2 * r) : 0x0808u;
       }
+      next[t] += kWarps * kBlockBytes;
     }
   };
 
   AllowNextKernel();
 #pragma unroll
   for (int d = 0; d < kDepth; ++d) {
-    if (d < count) load(stages[d], d);
+    if (d < count) load(stages[d]);
   }
   WaitForPreviousKernel();  // x is the previous kernel's
 
   float total[kTiles][kCols][4] = {};
-  const T* x = static_cast<const T*>(a.x);
-  const auto compute = [&](const Stage& s, int i) {
-    const int column = (warp + i * kWarps) * kBlockK + 8 * q;
+  // This lane's inputs of the next block, in each tile of 8 rows; rows past the last repeat it.
+  const T* x[kCols];
+#pragma unroll
+  for (int c = 0; c < kCols; ++c) {
+    const int row = min(first_row + 8 * c + r, a.m - 1);
+    x[c] = static_cast<const T*>(a.x) + row * a.x_stride + warp * kBlockK + 8 * q;
+  }
+  int left = a.k - warp * kBlockK - 8 * q;  // inputs from there on
+  const auto compute = [&](const Stage& s) {
+    uint4 xs[kCols][4];
+#pragma unroll
+    for (int part = 0; part < 4; ++part) {
+#pragma unroll
+      for (int c = 0; c < kCols; ++c) {
+        xs[c][part] = make_uint4(0, 0, 0, 0);
+        if (32 * part < left) xs[c][part] = *reinterpret_cast<const uint4*>(x[c] + 32 * part);
+      }
+    }
+#pragma unroll
+    for (int c = 0; c < kCols; ++c) x[c] += kWarps * kBlockK;
+    left -= kWarps * kBlockK;
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       float sum[kTiles][kCols][4] = {};
@@ -120,26 +155,16 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ4(const DirectArgs a) {
         const int part = g * (4 / kGroups) + u;
         const int half = part / 2;
         const int p = part % 2;
-        uint4 xs[kCols];
-#pragma unroll
-        for (int c = 0; c < kCols; ++c) {
-          const int row = first_row + 8 * c + r;
-          const int at = column + 32 * part;
-          xs[c] = make_uint4(0, 0, 0, 0);
-          if (row < a.m && at < a.k) {
-            xs[c] = *reinterpret_cast<const uint4*>(x + row * a.x_stride + at);
-          }
-        }
 #pragma unroll
         for (int t = 0; t < kTiles; ++t) {
           const uint4& codes = s.codes[t][half];
           uint32_t w[4];
           pairs[t].Expand(p == 0 ? codes.x : codes.z, w);
 #pragma unroll
-          for (int c = 0; c < kCols; ++c) Mma<T>(sum[t][c], w, xs[c].x, xs[c].y);
+          for (int c = 0; c < kCols; ++c) Mma<T>(sum[t][c], w, xs[c][part].x, xs[c][part].y);
           pairs[t].Expand(p == 0 ? codes.y : codes.w, w);
 #pragma unroll
-          for (int c = 0; c < kCols; ++c) Mma<T>(sum[t][c], w, xs[c].z, xs[c].w);
+          for (int c = 0; c < kCols; ++c) Mma<T>(sum[t][c], w, xs[c][part].z, xs[c][part].w);
         }
       }
 #pragma unroll
@@ -159,8 +184,8 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ4(const DirectArgs a) {
 #pragma unroll
     for (int d = 0; d < kDepth; ++d) {
       if (i + d >= count) break;
-      compute(stages[d], i + d);
-      if (i + d + kDepth < count) load(stages[d], i + d + kDepth);
+      compute(stages[d]);
+      if (i + d + kDepth < count) load(stages[d]);
     }
   }
 

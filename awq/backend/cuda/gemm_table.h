@@ -47,7 +47,7 @@ struct GemmRow {
   std::string_view layout;
   // Whether it can, on this device.
   bool (*supports)(const LinearQ4& problem, const DeviceLimits& device);
-  // Microseconds it is expected to take; for supported problems.
+  // What orders the rows for a supported problem: the lowest is taken.
   double (*estimate)(const LinearQ4& problem, const DeviceLimits& device);
   // Bytes of device memory it needs beside its arguments.
   int64_t (*workspace)(const LinearQ4& problem, const DeviceLimits& device);
