@@ -33,3 +33,13 @@ function(awq_tests)
   gtest_discover_tests(awq_${A_NAME}_test DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}"
     TIMEOUT 600)
 endfunction()
+
+# awq_fuzz_target(text tokenizer): the program awq_tokenizer_fuzz from tokenizer_fuzz.cc, with libFuzzer.
+function(awq_fuzz_target LIBRARY NAME)
+  if(NOT AWQ_FUZZ)
+    return()
+  endif()
+  add_executable(awq_${NAME}_fuzz ${NAME}_fuzz.cc)
+  target_link_libraries(awq_${NAME}_fuzz PRIVATE awq_${LIBRARY})
+  target_link_options(awq_${NAME}_fuzz PRIVATE -fsanitize=fuzzer)
+endfunction()
