@@ -1,5 +1,6 @@
 // tokenizer.json: reads the components of a Hugging Face tokenizer and puts them together.
 #include <simdjson.h>
+#include <optional>
 
 #include <set>
 #include <string>
@@ -49,10 +50,10 @@ class Reader {
     Fail(ErrorCode::kCorrupt, origin_, ": ", args...);
   }
 
-  // A null element when absent.
-  static element Member(const object& o, std::string_view key) {
+  // Nothing when absent or null.
+  static std::optional<element> Member(const object& o, std::string_view key) {
     element e;
-    if (o[key].get(e) != simdjson::SUCCESS) return {};
+    if (o[key].get(e) != simdjson::SUCCESS || IsNull(e)) return std::nullopt;
     return e;
   }
   static bool IsNull(const element& e) {
@@ -91,10 +92,11 @@ class Reader {
   }
   // Calls each(object) for a component, or for the members of a Sequence of them.
   template <typename Each>
-  void ForEach(const element& component, std::string_view list, const Each& each, int depth = 0) {
-    if (IsNull(component)) return;
+  void ForEach(const std::optional<element>& component, std::string_view list, const Each& each,
+               int depth = 0) {
+    if (!component) return;
     object o;
-    if (component.get(o) != simdjson::SUCCESS || depth > 8) Corrupt("expected a component object");
+    if (component->get(o) != simdjson::SUCCESS || depth > 8) Corrupt("expected a component object");
     if (Text(o, "type", "") != "Sequence") {
       each(o);
       return;
@@ -104,7 +106,7 @@ class Reader {
     for (const element& member : members) ForEach(member, list, each, depth + 1);
   }
 
-  void ReadNormalizer(const element& e) {
+  void ReadNormalizer(const std::optional<element>& e) {
     ForEach(e, "normalizers", [&](const object& o) {
       const std::string type = Text(o, "type", "");
       const NormalForm form = type == "NFC"    ? NormalForm::kNfc
@@ -118,7 +120,7 @@ class Reader {
     });
   }
 
-  void ReadPreTokenizer(const element& e) {
+  void ReadPreTokenizer(const std::optional<element>& e) {
     ForEach(e, "pretokenizers", [&](const object& o) {
       const std::string type = Text(o, "type", "");
       if (byte_level_)
@@ -163,7 +165,7 @@ class Reader {
     }
   }
 
-  void ReadDecoder(const element& e) {
+  void ReadDecoder(const std::optional<element>& e) {
     bool byte_level = false;
     ForEach(e, "decoders", [&](const object& o) {
       const std::string type = Text(o, "type", "");
@@ -230,10 +232,10 @@ class Reader {
     }
   }
 
-  void ReadAddedTokens(const element& e) {
-    if (IsNull(e)) return;
+  void ReadAddedTokens(const std::optional<element>& e) {
+    if (!e) return;
     array tokens;
-    if (e.get(tokens) != simdjson::SUCCESS) Corrupt("expected an array \"added_tokens\"");
+    if (e->get(tokens) != simdjson::SUCCESS) Corrupt("expected an array \"added_tokens\"");
     for (const element& item : tokens) {
       object o;
       if (item.get(o) != simdjson::SUCCESS) Corrupt("expected an object in \"added_tokens\"");
@@ -252,7 +254,7 @@ class Reader {
     }
   }
 
-  void ReadPostProcessor(const element& e) {
+  void ReadPostProcessor(const std::optional<element>& e) {
     ForEach(e, "processors", [&](const object& o) {
       const std::string type = Text(o, "type", "");
       if (type == "ByteLevel") return;  // changes offsets alone
@@ -285,7 +287,9 @@ class Reader {
     array single;
     if (o["single"].get(single) != simdjson::SUCCESS)
       Corrupt("TemplateProcessing without \"single\"");
-    const element special = Member(o, "special_tokens");
+    object special;
+    if (o["special_tokens"].get(special) != simdjson::SUCCESS)
+      Corrupt("TemplateProcessing without \"special_tokens\"");
     std::vector<TokenId> before;
     std::vector<TokenId> after;
     bool seen = false;
@@ -307,12 +311,11 @@ class Reader {
     Surround(before, after);
   }
 
-  void AppendSpecial(const element& special, const std::string& name,
+  void AppendSpecial(const object& special, const std::string& name,
                      std::vector<TokenId>& out) const {
-    object tokens;
     object token;
     array ids;
-    if (special.get(tokens) != simdjson::SUCCESS || tokens[name].get(token) != simdjson::SUCCESS ||
+    if (special[name].get(token) != simdjson::SUCCESS ||
         token["ids"].get(ids) != simdjson::SUCCESS) {
       Corrupt("TemplateProcessing: no ids for special token \"", name, "\"");
     }

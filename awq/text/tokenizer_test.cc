@@ -88,6 +88,20 @@ TEST(Tokenizer, InvalidUtf8IsReplaced) {
   EXPECT_EQ(stream.Finish(), "\xEF\xBF\xBD");
 }
 
+TEST(Tokenizer, OptionalPartsMayBeAbsent) {
+  RawJson file = RawJson::parse(ReadFile(kFolder / "gpt2" / "tokenizer.json"));
+  for (const char* part : {"normalizer", "added_tokens", "post_processor"}) {
+    file.erase(part);
+  }
+  const auto tokenizer = Tokenizer::FromJson(file.dump(), "tokenizer.json");
+  EXPECT_EQ(tokenizer->Decode(tokenizer->Encode("plain text", true), false), "plain text");
+  for (const char* part : {"pre_tokenizer", "decoder"}) {
+    RawJson less = file;
+    less.erase(part);
+    EXPECT_THROW(Tokenizer::FromJson(less.dump(), "tokenizer.json"), Error) << part;
+  }
+}
+
 // Each change of a good file is refused with the code and a message that names the component.
 TEST(Tokenizer, RefusesWhatItCannotDo) {
   struct Bad {
