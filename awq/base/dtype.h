@@ -69,4 +69,11 @@ inline uint16_t FloatToF16(float value) {
 
 inline float RoundToF16(float value) { return F16ToFloat(FloatToF16(value)); }
 
+// The value as `type` holds it: F16, BF16, or unchanged.
+inline float RoundTo(DType type, float value) {
+  if (type == DType::kF16) return RoundToF16(value);
+  if (type == DType::kBF16) return Bf16ToFloat(FloatToBf16(value));
+  return value;
+}
+
 }  // namespace awq

@@ -170,7 +170,10 @@ void AddWhat(CLI::App& verb, QuantizeFlags& f) {
 
 void AddHow(CLI::App& verb, QuantizeFlags& f) {
   QuantizeOptions& o = f.options;
-  verb.add_option("--method", o.method, "awq (arXiv:2306.00978), or rtn: rounding, no calibration")
+  verb.add_option(
+          "--method", o.method,
+          "joint: AWQ's scales, then rounding by second moments behind the quantized prefix;\n"
+          "gptq (arXiv:2210.17323); awq (arXiv:2306.00978); rtn: rounding, no calibration")
       ->capture_default_str()
       ->group("Method");
   verb.add_option("--calib", o.calib,

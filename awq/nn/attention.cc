@@ -49,6 +49,14 @@ void Attention::Rotate(ExecContext& ctx, const Batch& batch, const TensorView& q
 void Attention::Forward(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
                         const TensorView& x, const TensorView& y) const {
   const Workspace::Scope scope(ctx.scratch);
+  const TensorView mixed = ctx.scratch.Take(ctx.act, {x.dim(0), spec_.heads * spec_.head_size});
+  Mix(ctx, batch, cache, x, mixed);
+  weights_.o.Forward(ctx, mixed, y);
+}
+
+void Attention::Mix(ExecContext& ctx, const Batch& batch, const PagedKv& cache, const TensorView& x,
+                    const TensorView& mixed) const {
+  const Workspace::Scope scope(ctx.scratch);
   const int64_t t = x.dim(0);
   const int64_t d = spec_.head_size;
   const TensorView q = ctx.scratch.Take(ctx.act, {t, spec_.heads * d});
@@ -72,10 +80,8 @@ void Attention::Forward(ExecContext& ctx, const Batch& batch, const PagedKv& cac
   Rotate(ctx, batch, q3, k3);
   ctx.backend.KvWrite(batch, k3, v3, cache);
 
-  const TensorView mixed = ctx.scratch.Take(ctx.act, {t, spec_.heads, d});
   const AttentionArgs args{.scale = static_cast<float>(spec_.scale), .window = spec_.window};
-  ctx.backend.Attention(args, batch, q3, cache, mixed);
-  weights_.o.Forward(ctx, mixed.Reshape({t, spec_.heads * d}), y);
+  ctx.backend.Attention(args, batch, q3, cache, mixed.Reshape({t, spec_.heads, d}));
 }
 
 }  // namespace awq

@@ -20,6 +20,9 @@ class Attention {
   // y [T, D] = attention of x [T, D]; writes the batch's keys and values to the cache first.
   void Forward(ExecContext& ctx, const Batch& batch, const PagedKv& cache, const TensorView& x,
                const TensorView& y) const;
+  // All of it but the output projection: mixed [T, H·d].
+  void Mix(ExecContext& ctx, const Batch& batch, const PagedKv& cache, const TensorView& x,
+           const TensorView& mixed) const;
 
  private:
   void Rotate(ExecContext& ctx, const Batch& batch, const TensorView& q, const TensorView& k) const;

@@ -21,12 +21,17 @@ Activation ToOp(FfnActivation activation) {
 
 void Mlp::Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const {
   const Workspace::Scope scope(ctx.scratch);
+  const TensorView hidden = ctx.scratch.Take(ctx.act, {x.dim(0), spec_.size});
+  Hidden(ctx, x, hidden);
+  weights_.down.Forward(ctx, hidden, y);
+}
+
+void Mlp::Hidden(ExecContext& ctx, const TensorView& x, const TensorView& hidden) const {
+  const Workspace::Scope scope(ctx.scratch);
   const TensorView gate = ctx.scratch.Take(ctx.act, {x.dim(0), spec_.size});
-  const TensorView up = ctx.scratch.Take(ctx.act, {x.dim(0), spec_.size});
   weights_.gate.Forward(ctx, x, gate);
-  weights_.up.Forward(ctx, x, up);
-  ctx.backend.Activate(ToOp(spec_.activation), gate, up, up);
-  weights_.down.Forward(ctx, up, y);
+  weights_.up.Forward(ctx, x, hidden);
+  ctx.backend.Activate(ToOp(spec_.activation), gate, hidden, hidden);
 }
 
 }  // namespace awq

@@ -16,6 +16,8 @@ class Mlp {
   Mlp(const MlpSpec& spec, MlpWeights weights) : spec_(spec), weights_(std::move(weights)) {}
   // y [T, D] of x [T, D].
   void Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const;
+  // All of it but the down projection: hidden [T, F].
+  void Hidden(ExecContext& ctx, const TensorView& x, const TensorView& hidden) const;
 
  private:
   MlpSpec spec_;

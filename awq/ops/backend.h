@@ -73,11 +73,18 @@ class Backend {
   // ---- calibration, F32
   // gram[K, K] += xᵀ·x over the rows of x[T, K] (F32 or act); the whole symmetric matrix is kept.
   virtual void Gram(const TensorView& x, const TensorView& gram) = 0;
+  // gram[K, K] += xᵀ·y over the rows of x and y [T, K] (F32 or act).
+  virtual void CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) = 0;
   // sums[K] += Σ_t |x[t, k]|; F32.
   virtual void AbsSum(const TensorView& x, const TensorView& sums) = 0;
   // c[M, N] = a[M, K] · op(b); op(b) is bᵀ of b[N, K] when transpose_b, else b[K, N].
   virtual void MatMul(const TensorView& a, const TensorView& b, bool transpose_b,
                       const TensorView& c) = 0;
+  // a[K, K], symmetric, becomes its lower Cholesky factor in place; above the diagonal it is
+  // undefined. Returns -1, or the first column whose pivot is not positive (all is undefined then).
+  virtual int64_t Cholesky(const TensorView& a) = 0;
+  // b[N, K] := b · op(l)⁻¹ in place; op(l) is lᵀ when transpose; l [K, K] lower triangular.
+  virtual void SolveTriangular(const TensorView& l, bool transpose, const TensorView& b) = 0;
 };
 
 }  // namespace awq

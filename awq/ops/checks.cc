@@ -123,6 +123,29 @@ RowDims CheckGram(const TensorView& x, const TensorView& gram) {
   return {x.dim(0), x.dim(1)};
 }
 
+RowDims CheckCrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) {
+  CheckAnyMatrix("crossgram", "x", x);
+  CheckMatrix("crossgram", "y", y, x.dim(0), x.dim(1));
+  CheckMatrix("crossgram", "gram", gram, x.dim(1), x.dim(1));
+  CheckF32("crossgram", "gram", gram);
+  return {x.dim(0), x.dim(1)};
+}
+
+int64_t CheckCholesky(const TensorView& a) {
+  CheckAnyMatrix("cholesky", "a", a);
+  CheckMatrix("cholesky", "a", a, a.dim(0), a.dim(0));
+  CheckF32("cholesky", "a", a);
+  return a.dim(0);
+}
+
+RowDims CheckSolveTriangular(const TensorView& l, const TensorView& b) {
+  CheckAnyMatrix("solve", "b", b);
+  CheckMatrix("solve", "l", l, b.dim(1), b.dim(1));
+  CheckF32("solve", "l", l);
+  CheckF32("solve", "b", b);
+  return {b.dim(0), b.dim(1)};
+}
+
 RowDims CheckAbsSum(const TensorView& x, const TensorView& sums) {
   CheckAnyMatrix("abssum", "x", x);
   CheckVector("abssum", "sums", sums, DType::kF32, x.dim(1));

@@ -26,6 +26,9 @@ RowDims CheckActivate(const TensorView& gate, const TensorView& up, const Tensor
 RowDims CheckEmbed(const TensorView& tokens, const TensorView& table, const TensorView& y);
 RowDims CheckGatherRows(const TensorView& from, const TensorView& rows, const TensorView& to);
 RowDims CheckGram(const TensorView& x, const TensorView& gram);
+RowDims CheckCrossGram(const TensorView& x, const TensorView& y, const TensorView& gram);
+int64_t CheckCholesky(const TensorView& a);                              // K
+RowDims CheckSolveTriangular(const TensorView& l, const TensorView& b);  // rows, columns of b
 RowDims CheckAbsSum(const TensorView& x, const TensorView& sums);
 LinearDims CheckMatMul(const TensorView& a, const TensorView& b, bool transpose_b,
                        const TensorView& c);

@@ -15,12 +15,6 @@ inline float RoundEven(float x) { return (x + kRounder) - kRounder; }
 // Ranges below this are taken as this; AutoAWQ's floor. All-zero groups stay exactly zero.
 constexpr float kMinRange = 1e-5f;
 
-float RoundTo(DType type, float value) {
-  if (type == DType::kF16) return RoundToF16(value);
-  if (type == DType::kBF16) return Bf16ToFloat(FloatToBf16(value));
-  return value;
-}
-
 // AutoAWQ's formulas with its f16 intermediates.
 Grid FitGridInF16(const GridRule& rule, float lo, float hi) {
   Grid grid;
@@ -76,15 +70,7 @@ Grid FitGrid(const GridRule& rule, float lo, float hi) {
 }
 
 void RoundToGrid(const Grid& grid, const float* from, float* to, int64_t n) {
-  const float lowest = -grid.zero;
-  const float highest = grid.max_code - grid.zero;
-  for (int64_t i = 0; i < n; ++i) {
-    // Divided, not multiplied by the inverse: the end of a symmetric range always lies half way
-    // between two codes. Clamped before rounding, which gives the same code and keeps the rounder
-    // in its range.
-    const float x = std::min(std::max(from[i] / grid.scale, lowest), highest);
-    to[i] = RoundEven(x) * grid.scale;
-  }
+  for (int64_t i = 0; i < n; ++i) to[i] = NearestStep(grid, from[i]) * grid.scale;
 }
 
 int CodeOf(const GridRule& rule, const Grid& grid, float value) {

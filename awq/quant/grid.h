@@ -1,6 +1,7 @@
 // Grid: the scale and zero point of one group of weights, and rounding onto them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -29,6 +30,16 @@ struct Grid {
   float zero = 0;
   float max_code = 15;
 };
+
+// The step, code - zero, of the grid point nearest to `value`; rounds halves to even. Adding and
+// subtracting 1.5 · 2^23 rounds |x| < 2^22 in two vectorisable instructions on every CPU. Divided,
+// not multiplied by the inverse: the end of a symmetric range always lies half way between two
+// codes. Clamped before rounding, which gives the same code and keeps the rounder in its range.
+inline float NearestStep(const Grid& grid, float value) {
+  constexpr float kRounder = 12582912.0f;
+  const float x = std::min(std::max(value / grid.scale, -grid.zero), grid.max_code - grid.zero);
+  return (x + kRounder) - kRounder;
+}
 
 // The grid of a group with values in [lo, hi].
 Grid FitGrid(const GridRule& rule, float lo, float hi);

@@ -7,8 +7,6 @@
 namespace awq {
 namespace {
 
-constexpr int64_t kPieceTokens = 2048;
-
 int64_t PagesOf(std::span<const TokenBlock> blocks) {
   int64_t pages = 0;
   for (const TokenBlock& b : blocks) pages += PagesFor(static_cast<int64_t>(b.size()));
@@ -28,15 +26,23 @@ double SquaredDistance(const TensorView& a, const TensorView& b) {
 
 }  // namespace
 
-LayerRunner::LayerRunner(Backend& backend, const ModelSpec& model, int64_t layer,
-                         ActivationStore& store)
-    : backend_(backend), model_(model), layer_(layer), store_(store), scratch_(backend) {
+std::unique_ptr<KvPages> MakePiecePages(Backend& backend, const ModelSpec& model, int64_t layer,
+                                        const ActivationStore& store) {
   int64_t pages = 1;
   for (const auto& piece : store.Pieces(kPieceTokens)) {
     pages = std::max(pages, PagesOf(store.Blocks(piece)));
   }
-  pages_ = std::make_unique<KvPages>(backend, model, layer, 1, pages, DType::kF32);
+  return std::make_unique<KvPages>(backend, model, layer, 1, pages, DType::kF32);
 }
+
+LayerRunner::LayerRunner(Backend& backend, const ModelSpec& model, int64_t layer,
+                         ActivationStore& store)
+    : backend_(backend),
+      model_(model),
+      layer_(layer),
+      store_(store),
+      scratch_(backend),
+      pages_(MakePiecePages(backend, model, layer, store)) {}
 
 void LayerRunner::Run(const LayerParams& params, Tap* tap, bool keep,
                       const std::function<void()>& poll) {

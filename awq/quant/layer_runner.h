@@ -15,6 +15,12 @@ namespace awq {
 // The part of a layer whose output AutoAWQ compares.
 enum class LayerPart { kAttention, kMlp };
 
+// Calibration runs in pieces of about so many tokens.
+inline constexpr int64_t kPieceTokens = 2048;
+// Pages for the largest piece of the store.
+std::unique_ptr<KvPages> MakePiecePages(Backend& backend, const ModelSpec& model, int64_t layer,
+                                        const ActivationStore& store);
+
 class LayerRunner {
  public:
   // `store` holds the layer's inputs.

@@ -5,8 +5,11 @@
 namespace awq {
 
 const std::vector<QuantMethodEntry>& QuantMethods() {
-  static const std::vector<QuantMethodEntry> list = {
-      {"rtn", MakeRtnMethod}, {"awq", MakeAwqMethod}, {"autoawq", MakeAutoAwqMethod}};
+  static const std::vector<QuantMethodEntry> list = {{"rtn", MakeRtnMethod},
+                                                     {"awq", MakeAwqMethod},
+                                                     {"gptq", MakeGptqMethod},
+                                                     {"joint", MakeJointMethod},
+                                                     {"autoawq", MakeAutoAwqMethod}};
   return list;
 }
 

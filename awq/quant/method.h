@@ -10,6 +10,7 @@
 
 #include "awq/base/threads.h"
 #include "awq/quant/grid.h"
+#include "awq/quant/layer_pair.h"
 #include "awq/quant/layer_runner.h"
 #include "awq/quant/moments.h"
 #include "awq/quant/scale_edges.h"
@@ -33,6 +34,8 @@ struct LayerJob {
   std::map<Role, SiteMoments> moments;
   // Replays parts of the layer on its calibration inputs; null without calibration.
   LayerRunner* runner = nullptr;
+  // Runs the layer on both streams for methods that follow the quantized prefix, which advance it.
+  LayerPair* pair = nullptr;
   // The type each norm is stored in: a scale is adjusted so that the rounded norm times it is
   // exact.
   DType vector_type = DType::kF32;
@@ -54,6 +57,9 @@ class QuantMethod {
   virtual bool NeedsCalibration() const = 0;
   // Whether Run() replays parts of the layer on its inputs, which are then kept until it is done.
   virtual bool ReplaysInputs() const { return false; }
+  // Whether Run() works on job.pair, behind the layers it has already quantized, instead of on
+  // job.moments.
+  virtual bool FollowsPrefix() const { return false; }
   // Above 0: moments hold a second Gram matrix of every n-th of `tokens` tokens, n the answer.
   virtual int64_t SampleStride(int64_t /*tokens*/) const { return 0; }
   // Quantizes every linear of the f32 layer. May rescale the layer's norms and biases in place.

@@ -16,8 +16,9 @@ Role SiteOf(Role role);
 
 // Of x [T, K] at one site.
 struct SiteMoments {
-  Tensor gram;                  // F32 [K, K]: Σ_t x xᵀ
-  Tensor sampled_gram;          // the same of every stride-th token; empty without a stride
+  Tensor gram;          // F32 [K, K]: Σ_t x xᵀ
+  Tensor sampled_gram;  // the same of every stride-th token; empty without a stride
+  Tensor drift;         // F32 [K, K]: Σ_t (x* - x) xᵀ, x* the full-precision input; or empty
   std::vector<float> mean_abs;  // [K]: mean over tokens of |x|
   int64_t tokens = 0;
 };

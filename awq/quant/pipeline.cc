@@ -62,11 +62,17 @@ void EmbedBlocks(const PipelineJob& job, ActivationStore& store) {
   }
 }
 
+// Of activations kept within a layer, beside the stores.
+constexpr int64_t kKeepBytes = int64_t{2} << 30;
+
 class Pipeline {
  public:
   explicit Pipeline(const PipelineJob& job) : job_(job) {
     if (job.method.NeedsCalibration()) {
       store_ = std::make_unique<ActivationStore>(job.blocks, job.source.spec().hidden);
+    }
+    if (job.method.FollowsPrefix()) {
+      prefix_ = std::make_unique<ActivationStore>(job.blocks, job.source.spec().hidden);
     }
   }
 
@@ -79,6 +85,7 @@ class Pipeline {
       }
     }
     if (store_) EmbedBlocks(job_, *store_);
+    if (prefix_) EmbedBlocks(job_, *prefix_);
     for (int64_t i = 0; i < model.num_layers(); ++i) {
       job_.layer_begins(i);
       QuantizeLayer(i);
@@ -94,18 +101,17 @@ class Pipeline {
  private:
   void QuantizeLayer(int64_t layer) {
     LayerParams params = LoadLayer(job_.source, layer);
-    LayerJob work{job_.backend,
-                  job_.pool,
-                  job_.source.spec(),
-                  layer,
-                  job_.options,
-                  {},
-                  nullptr,
-                  job_.source.checkpoint().model_type(),
+    LayerJob work{job_.backend, job_.pool,    job_.source.spec(),
+                  layer,        job_.options, {},
+                  nullptr,      nullptr,      job_.source.checkpoint().model_type(),
                   job_.poll};
     std::unique_ptr<LayerRunner> runner;
     std::map<Role, QuantizedLinear> done;
-    if (store_) {
+    if (prefix_) {
+      LayerPair pair(job_.backend, job_.source.spec(), layer, *store_, *prefix_, kKeepBytes);
+      work.pair = &pair;
+      done = RunMethod(work, params);
+    } else if (store_) {
       runner = std::make_unique<LayerRunner>(job_.backend, job_.source.spec(), layer, *store_);
       work.runner = runner.get();
       MomentsTap tap(job_.backend, job_.method.SampleStride(store_->num_tokens()));
@@ -167,8 +173,9 @@ class Pipeline {
   }
 
   const PipelineJob& job_;
-  std::unique_ptr<ActivationStore> store_;
-  std::set<std::string> written_;  // names of the source that are done
+  std::unique_ptr<ActivationStore> store_;   // the full-precision model's residual stream
+  std::unique_ptr<ActivationStore> prefix_;  // the quantized one's, for methods that follow it
+  std::set<std::string> written_;            // names of the source that are done
 };
 
 }  // namespace

@@ -1,6 +1,18 @@
 #include "awq/quant/scale_edges.h"
 
+#include <cmath>
+
 namespace awq {
+namespace {
+
+void DivideRows(const TensorView& w, std::span<const float> s) {
+  const int64_t k = w.dim(1);
+  for (int64_t i = 0; i < w.NumElements(); ++i) {
+    StoreFloat(w, i, LoadFloat(w, i) / s[static_cast<size_t>(i / k)]);
+  }
+}
+
+}  // namespace
 
 std::vector<ScaleEdge> DeriveScaleEdges(const ModelSpec& model, int64_t layer) {
   const LayerSpec& spec = model.layers[static_cast<size_t>(layer)];
@@ -21,6 +33,17 @@ const TensorView& DenseWeight(const LayerParams& layer, Role role) {
   return std::get<Tensor>(layer.linears.at(role).weight).view();
 }
 
+void AdjustToStored(const ScaleEdge& edge, const LayerParams& layer, DType type,
+                    std::span<float> s) {
+  const auto norm = layer.vectors.find(edge.producer);
+  if (norm == layer.vectors.end()) return;
+  for (size_t c = 0; c < s.size(); ++c) {
+    const float w = norm->second.As<const float>()[c];
+    const float stored = RoundTo(type, w / s[c]);
+    s[c] = stored != 0 && w != 0 && std::isfinite(stored) ? w / stored : 1.0f;
+  }
+}
+
 void ApplyScale(const ScaleEdge& edge, std::span<const float> s, LayerParams& layer) {
   AWQ_CHECK(static_cast<int64_t>(s.size()) == edge.channels, kInternal, "a scale of ", s.size(),
             " for ", edge.channels, " channels");
@@ -29,15 +52,11 @@ void ApplyScale(const ScaleEdge& edge, std::span<const float> s, LayerParams& la
     float* w = vector->second.As<float>();
     for (size_t c = 0; c < s.size(); ++c) w[c] /= s[c];
   } else {
-    const TensorView& w = DenseWeight(layer, edge.producer);
-    const int64_t k = w.dim(1);
-    for (int64_t r = 0; r < edge.channels; ++r) {
-      float* row = w.As<float>() + r * k;
-      for (int64_t c = 0; c < k; ++c) row[c] /= s[static_cast<size_t>(r)];
-    }
-    const Tensor& bias = layer.linears.at(edge.producer).bias;
-    if (!bias.empty()) {
-      for (size_t c = 0; c < s.size(); ++c) bias.As<float>()[c] /= s[c];
+    LinearWeight& producer = layer.linears.at(edge.producer);
+    const auto* quantized = std::get_if<QuantizedWeight>(&producer.weight);
+    DivideRows(quantized ? quantized->scales.view() : std::get<Tensor>(producer.weight).view(), s);
+    if (!producer.bias.empty()) {
+      for (size_t c = 0; c < s.size(); ++c) producer.bias.As<float>()[c] /= s[c];
     }
   }
   for (Role role : edge.consumers) {

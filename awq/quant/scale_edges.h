@@ -32,7 +32,13 @@ struct ScaleEdge {
 
 std::vector<ScaleEdge> DeriveScaleEdges(const ModelSpec& model, int64_t layer);
 
-// Applies s [channels] > 0 to an f32 layer: producer divided (bias too), consumers multiplied.
+// Changes s a little so that a producing norm over s is exactly a value of `type`, in which it will
+// be stored: its rounding then costs nothing. Other producers are left alone.
+void AdjustToStored(const ScaleEdge& edge, const LayerParams& layer, DType type,
+                    std::span<float> s);
+
+// Applies s [channels] > 0 to an f32 layer: producer divided (bias too), consumers multiplied. A
+// producer that is quantized already has its scales divided.
 void ApplyScale(const ScaleEdge& edge, std::span<const float> s, LayerParams& layer);
 
 // The f32 weight [N, K] of a dense layer.

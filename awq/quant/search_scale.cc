@@ -75,6 +75,15 @@ std::vector<float> ExpandScale(const ScaleEdge& edge, std::span<const float> s, 
   return out;
 }
 
+void RescaleMoments(const ScaleEdge& edge, std::span<const float> s, SiteMoments& moments) {
+  std::vector<float> inverse = ExpandScale(edge, s, static_cast<int64_t>(moments.mean_abs.size()));
+  for (float& v : inverse) v = 1.0f / v;
+  for (size_t i = 0; i < inverse.size(); ++i) moments.mean_abs[i] *= inverse[i];
+  for (Tensor* gram : {&moments.gram, &moments.sampled_gram, &moments.drift}) {
+    if (!gram->empty()) *gram = ScaleGram(gram->view(), inverse);
+  }
+}
+
 ScaleChoice SearchScale(Backend& backend, ThreadPool& pool, const GridRule& rule,
                         const ScaleSearchOptions& options, const ScaleEdge& edge,
                         const LayerParams& layer, const SiteMoments& moments) {

@@ -37,6 +37,9 @@ std::vector<float> CandidateScale(const ScaleStats& stats, double ratio, bool du
 // s per input column of the consumers.
 std::vector<float> ExpandScale(const ScaleEdge& edge, std::span<const float> s, int64_t columns);
 
+// Makes them the moments of the consumers' input after the scale has been applied.
+void RescaleMoments(const ScaleEdge& edge, std::span<const float> s, SiteMoments& moments);
+
 struct ScaleSearchOptions {
   bool duo = true;  // try duo scales beside plain ones
 };

@@ -90,6 +90,12 @@ void CpuBackend::Gram(const TensorView& x, const TensorView& gram) {
   cpu::Gram(machine, x, gram);
 }
 
+void CpuBackend::CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) {
+  CheckCrossGram(x, y, gram);
+  Machine machine{pool_, scratch_};
+  cpu::CrossGram(machine, x, y, gram);
+}
+
 void CpuBackend::AbsSum(const TensorView& x, const TensorView& sums) {
   CheckAbsSum(x, sums);
   Machine machine{pool_, scratch_};
@@ -101,6 +107,18 @@ void CpuBackend::MatMul(const TensorView& a, const TensorView& b, bool transpose
   CheckMatMul(a, b, transpose_b, c);
   Machine machine{pool_, scratch_};
   cpu::MatMul(machine, a, b, transpose_b, c);
+}
+
+int64_t CpuBackend::Cholesky(const TensorView& a) {
+  CheckCholesky(a);
+  Machine machine{pool_, scratch_};
+  return cpu::Cholesky(machine, a);
+}
+
+void CpuBackend::SolveTriangular(const TensorView& l, bool transpose, const TensorView& b) {
+  CheckSolveTriangular(l, b);
+  Machine machine{pool_, scratch_};
+  cpu::SolveTriangular(machine, l, transpose, b);
 }
 
 }  // namespace awq::cpu

@@ -33,9 +33,12 @@ class CpuBackend : public RefBackend {
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override;
 
   void Gram(const TensorView& x, const TensorView& gram) override;
+  void CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) override;
   void AbsSum(const TensorView& x, const TensorView& sums) override;
   void MatMul(const TensorView& a, const TensorView& b, bool transpose_b,
               const TensorView& c) override;
+  int64_t Cholesky(const TensorView& a) override;
+  void SolveTriangular(const TensorView& l, bool transpose, const TensorView& b) override;
 
  private:
   ThreadPool pool_;

@@ -31,9 +31,12 @@ void KvWrite(Machine& machine, const Batch& batch, const TensorView& k, const Te
 void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch, const TensorView& q,
                const PagedKv& cache, const TensorView& y);
 void Gram(Machine& machine, const TensorView& x, const TensorView& gram);
+void CrossGram(Machine& machine, const TensorView& x, const TensorView& y, const TensorView& gram);
 void AbsSum(Machine& machine, const TensorView& x, const TensorView& sums);
 void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
             const TensorView& c);
+int64_t Cholesky(Machine& machine, const TensorView& a);
+void SolveTriangular(Machine& machine, const TensorView& l, bool transpose, const TensorView& b);
 
 // The instruction set in use, e.g. "AVX3_DL".
 const char* TargetName();

@@ -87,18 +87,21 @@ void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool tra
   }
 }
 
-void Gram(Machine& machine, const TensorView& x, const TensorView& gram) {
+namespace {
+
+// gram += xᵀ·y; for x = y only the tiles on and above the diagonal.
+void AddProducts(Machine& machine, const TensorView& x, const TensorView& y, bool symmetric,
+                 const TensorView& gram) {
   const int64_t k = x.dim(1);
   for (int64_t t0 = 0; t0 < x.dim(0); t0 += kInnerChunk) {
     const int64_t depth = std::min(kInnerChunk, x.dim(0) - t0);
     float* packed = machine.scratch.Get<float>(0, PackedRows(k) * depth);
     PackColumns(machine.pool, x, t0, depth, packed);
     ForItems(machine.pool, k, k, [&](int64_t row, int64_t rows, int64_t column) HWY_ATTR {
-      // Tiles wholly below the diagonal are mirrored afterwards.
-      if (column + kTileColumns <= row) return;
+      if (symmetric && column + kTileColumns <= row) return;
       HWY_ALIGN float sums[kItemRows * kTileColumns];
       const auto fill = [&](int64_t k0, int64_t length, float* tile)
-                            HWY_ATTR { FillRows(x, column, t0 + k0, length, tile); };
+                            HWY_ATTR { FillRows(y, column, t0 + k0, length, tile); };
       ItemF32(packed, depth, row, rows, fill, sums);
       const int64_t count = std::min<int64_t>(kTileColumns, k - column);
       for (int64_t r = 0; r < rows; ++r) {
@@ -107,6 +110,17 @@ void Gram(Machine& machine, const TensorView& x, const TensorView& gram) {
       }
     });
   }
+}
+
+}  // namespace
+
+void CrossGram(Machine& machine, const TensorView& x, const TensorView& y, const TensorView& gram) {
+  AddProducts(machine, x, y, false, gram);
+}
+
+void Gram(Machine& machine, const TensorView& x, const TensorView& gram) {
+  AddProducts(machine, x, x, true, gram);
+  const int64_t k = x.dim(1);
   float* g = gram.As<float>();
   const int64_t stride = gram.strides[0];
   machine.pool.For(k, 16, [&](int64_t begin, int64_t end) {
@@ -139,6 +153,7 @@ HWY_AFTER_NAMESPACE();
 namespace awq::cpu {
 HWY_EXPORT(MatMul);
 HWY_EXPORT(Gram);
+HWY_EXPORT(CrossGram);
 HWY_EXPORT(AbsSum);
 void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
             const TensorView& c) {
@@ -146,6 +161,9 @@ void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool tra
 }
 void Gram(Machine& machine, const TensorView& x, const TensorView& gram) {
   HWY_DYNAMIC_DISPATCH(Gram)(machine, x, gram);
+}
+void CrossGram(Machine& machine, const TensorView& x, const TensorView& y, const TensorView& gram) {
+  HWY_DYNAMIC_DISPATCH(CrossGram)(machine, x, y, gram);
 }
 void AbsSum(Machine& machine, const TensorView& x, const TensorView& sums) {
   HWY_DYNAMIC_DISPATCH(AbsSum)(machine, x, sums);

@@ -278,6 +278,23 @@ void RefBackend::Gram(const TensorView& x, const TensorView& gram) {
   }
 }
 
+void RefBackend::CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) {
+  const RowDims d = CheckCrossGram(x, y, gram);
+  const std::vector<float> left = LoadMatrix(x);
+  const std::vector<float> right = LoadMatrix(y);
+  for (int64_t i = 0; i < d.columns; ++i) {
+    for (int64_t j = 0; j < d.columns; ++j) {
+      double sum = 0;
+      for (int64_t t = 0; t < d.rows; ++t) {
+        const int64_t row = t * d.columns;
+        sum += static_cast<double>(left[static_cast<size_t>(row + i)]) *
+               static_cast<double>(right[static_cast<size_t>(row + j)]);
+      }
+      gram.As<float>()[At(gram, i) + j] += static_cast<float>(sum);
+    }
+  }
+}
+
 void RefBackend::AbsSum(const TensorView& x, const TensorView& sums) {
   const RowDims d = CheckAbsSum(x, sums);
   for (int64_t k = 0; k < d.columns; ++k) {
@@ -299,6 +316,47 @@ void RefBackend::MatMul(const TensorView& a, const TensorView& b, bool transpose
       }
       c.As<float>()[At(c, m) + n] = static_cast<float>(sum);
     }
+  }
+}
+
+int64_t RefBackend::Cholesky(const TensorView& a) {
+  const int64_t k = CheckCholesky(a);
+  std::vector<double> l(static_cast<size_t>(k * k));
+  for (int64_t j = 0; j < k; ++j) {
+    for (int64_t i = j; i < k; ++i) {
+      double sum = a.As<const float>()[At(a, i) + j];
+      for (int64_t m = 0; m < j; ++m) {
+        sum -= l[static_cast<size_t>(i * k + m)] * l[static_cast<size_t>(j * k + m)];
+      }
+      if (i == j && !(sum > 0)) return j;
+      l[static_cast<size_t>(i * k + j)] =
+          i == j ? std::sqrt(sum) : sum / l[static_cast<size_t>(j * k + j)];
+    }
+  }
+  for (int64_t i = 0; i < k; ++i) {
+    for (int64_t j = 0; j <= i; ++j) {
+      a.As<float>()[At(a, i) + j] = static_cast<float>(l[static_cast<size_t>(i * k + j)]);
+    }
+  }
+  return -1;
+}
+
+void RefBackend::SolveTriangular(const TensorView& l, bool transpose, const TensorView& b) {
+  const RowDims d = CheckSolveTriangular(l, b);
+  const auto factor = [&](int64_t i, int64_t j) -> double { return l.As<float>()[At(l, i) + j]; };
+  std::vector<double> x(static_cast<size_t>(d.columns));
+  for (int64_t r = 0; r < d.rows; ++r) {
+    float* row = b.As<float>() + At(b, r);
+    // x · lᵀ = b runs forwards through the columns, x · l = b backwards.
+    for (int64_t step = 0; step < d.columns; ++step) {
+      const int64_t c = transpose ? step : d.columns - 1 - step;
+      double sum = row[c];
+      for (int64_t j = transpose ? 0 : c + 1; j < (transpose ? c : d.columns); ++j) {
+        sum -= x[static_cast<size_t>(j)] * (transpose ? factor(c, j) : factor(j, c));
+      }
+      x[static_cast<size_t>(c)] = sum / factor(c, c);
+    }
+    for (int64_t c = 0; c < d.columns; ++c) row[c] = static_cast<float>(x[static_cast<size_t>(c)]);
   }
 }
 

@@ -35,9 +35,12 @@ class RefBackend : public Backend {
   void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) override;
 
   void Gram(const TensorView& x, const TensorView& gram) override;
+  void CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) override;
   void AbsSum(const TensorView& x, const TensorView& sums) override;
   void MatMul(const TensorView& a, const TensorView& b, bool transpose_b,
               const TensorView& c) override;
+  int64_t Cholesky(const TensorView& a) override;
+  void SolveTriangular(const TensorView& l, bool transpose, const TensorView& b) override;
 };
 
 }  // namespace awq

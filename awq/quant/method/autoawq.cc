@@ -75,10 +75,7 @@ class AutoAwqMethod : public QuantMethod {
     for (const auto& [edge, s] : scales) {
       ApplyScale(edge, s, layer);
       SiteMoments& m = job.moments.at(SiteOf(edge.consumers.front()));
-      std::vector<float> inverse = ExpandScale(edge, s, static_cast<int64_t>(m.mean_abs.size()));
-      for (float& v : inverse) v = 1.0f / v;
-      m.gram = ScaleGram(m.gram.view(), inverse);
-      m.sampled_gram = ScaleGram(m.sampled_gram.view(), inverse);
+      RescaleMoments(edge, s, m);
     }
     for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
       job.poll();

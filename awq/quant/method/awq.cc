@@ -10,21 +10,6 @@
 namespace awq {
 namespace {
 
-float RoundTo(DType type, float value) {
-  if (type == DType::kF16) return RoundToF16(value);
-  if (type == DType::kBF16) return Bf16ToFloat(FloatToBf16(value));
-  return value;
-}
-
-// The scale that makes norm / s exactly what will be stored, so that its rounding costs nothing.
-void AdjustToStoredNorm(const Tensor& norm, DType type, std::vector<float>& s) {
-  for (size_t c = 0; c < s.size(); ++c) {
-    const float w = norm.As<const float>()[c];
-    const float stored = RoundTo(type, w / s[c]);
-    s[c] = stored != 0 && w != 0 && std::isfinite(stored) ? w / stored : 1.0f;
-  }
-}
-
 class AwqMethod : public QuantMethod {
  public:
   bool NeedsCalibration() const override { return true; }
@@ -58,16 +43,10 @@ class AwqMethod : public QuantMethod {
       if (!choice.identity) choices.emplace_back(edge, std::move(choice));
     }
     for (auto& [edge, choice] : choices) {
-      const auto norm = layer.vectors.find(edge.producer);
-      if (norm != layer.vectors.end()) {
-        AdjustToStoredNorm(norm->second, job.vector_type, choice.scale);
-      }
+      AdjustToStored(edge, layer, job.vector_type, choice.scale);
       ApplyScale(edge, choice.scale, layer);
       SiteMoments& moments = job.moments.at(SiteOf(edge.consumers.front()));
-      std::vector<float> inverse =
-          ExpandScale(edge, choice.scale, static_cast<int64_t>(moments.mean_abs.size()));
-      for (float& v : inverse) v = 1.0f / v;
-      moments.gram = ScaleGram(moments.gram.view(), inverse);
+      RescaleMoments(edge, choice.scale, moments);
     }
   }
 

@@ -10,6 +10,8 @@ namespace awq {
 std::unique_ptr<QuantMethod> MakeRtnMethod();
 std::unique_ptr<QuantMethod> MakeAwqMethod();
 std::unique_ptr<QuantMethod> MakeAutoAwqMethod();
+std::unique_ptr<QuantMethod> MakeGptqMethod();
+std::unique_ptr<QuantMethod> MakeJointMethod();
 
 // Relative output error of a quantized linear: of w as it stands (already rescaled and clipped)
 // against `target` in the same coordinates, weighted by gram; weight-only when gram is empty.

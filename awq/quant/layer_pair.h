@@ -1,0 +1,57 @@
+// LayerPair: one decoder layer run twice over the calibration blocks: with the original weights on
+// what the full-precision model computes, and with the weights as far as they are quantized on what
+// the quantized layers before it really produce.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "awq/quant/layer_runner.h"
+#include "awq/quant/moments.h"
+
+namespace awq {
+
+class LayerPair {
+ public:
+  // The stores hold the layer's inputs: of the full-precision model and of the quantized one. Up to
+  // `keep_bytes` of what o and down read are kept between Observe and Advance; the rest is computed
+  // again.
+  LayerPair(Backend& backend, const ModelSpec& model, int64_t layer, ActivationStore& full,
+            ActivationStore& quantized, int64_t keep_bytes);
+
+  // The moments, drift included, of what the linears of `site` (q, o, gate, down) read in the
+  // quantized model. q and o before, gate and down after the attention has been advanced.
+  SiteMoments Observe(Role site, const LayerParams& original, const LayerParams& current,
+                      const std::function<void()>& poll);
+  // A scale has been applied to the producer of the site observed last: what the quantized model
+  // feeds it is divided by s [K].
+  void Rescale(std::span<const float> s);
+  // Adds the output of the attention (site o) or of the MLP (site down), observed last, to both
+  // stores.
+  void Advance(Role site, const LayerParams& original, const LayerParams& current,
+               const std::function<void()>& poll);
+
+ private:
+  struct Kept {
+    Tensor full, quantized;
+  };
+  // What the site reads in one stream [rows, K].
+  void SiteInput(Role site, ExecContext& ctx, const DecoderLayer& layer, const Batch& batch,
+                 const TensorView& residual, const TensorView& x) const;
+  int64_t SiteSize(Role site) const;
+
+  Backend& backend_;
+  const ModelSpec& model_;
+  int64_t layer_;
+  ActivationStore& full_;
+  ActivationStore& quantized_;
+  int64_t keep_bytes_;
+  Workspace scratch_;
+  std::unique_ptr<KvPages> pages_;
+  std::vector<Kept> kept_;  // of the first pieces
+};
+
+}  // namespace awq
