@@ -117,7 +117,7 @@ void Checkpoint::OpenSharded() {
   for (const auto& [name, shard] : ReadShardIndex(index)) {
     auto it = opened.find(shard);
     if (it == opened.end()) {
-      AWQ_CHECK(fs::exists(folder_ / shard), kCorrupt, index.string(), ": names ", shard, " (for ",
+      AWQ_CHECK(fs::exists(folder_ / shard), kNotFound, index.string(), ": names ", shard, " (for ",
                 name, "), which is missing; fetch it");
       files_.push_back(SafetensorsFile::Open(folder_ / shard));
       it = opened.emplace(shard, files_.size() - 1).first;
