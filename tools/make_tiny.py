@@ -20,7 +20,7 @@ import oracle_env  # noqa: F401 (first)
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
+from transformers import HeliumConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VOCAB = 128
@@ -115,7 +115,8 @@ def cases():
         "rope_llama3": scaled(
             {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}, rope_theta=500000.0
         ),
-        # Mistral, Qwen
+        # Helium, Mistral, Qwen
+        "helium": Case(HeliumConfig(**common(), head_dim=16, rope_theta=1e5), {"rope_theta": 1e4}),
         "mistral_full": Case(MistralConfig(**common(), sliding_window=None, head_dim=32)),
         "mistral_window": Case(
             MistralConfig(**common(num_hidden_layers=3), sliding_window=8), {"sliding_window": 9}, LONG

@@ -7,6 +7,7 @@ namespace awq {
 
 const std::vector<Architecture>& Architectures() {
   static const std::vector<Architecture> list = {
+      {"helium", HeliumSpec, LlamaNames},
       {"llama", LlamaSpec, LlamaNames},
       {"mistral", MistralSpec, LlamaNames},
       {"qwen2", Qwen2Spec, LlamaNames},

@@ -94,6 +94,21 @@ TEST(Arch, BadConfigurationsAreNamed) {
   EXPECT_NE(ErrorOf(c, ErrorCode::kCorrupt).find("expected 8 factors"), std::string::npos);
 }
 
+// Transformers' defaults where a file does not state it.
+TEST(Spec, HeadSizeWhenAbsent) {
+  RawJson c = Llama();
+  c.erase("head_dim");
+  const int64_t heads = c["num_attention_heads"];
+  const int64_t hidden = c["hidden_size"];
+  for (const auto& [type, size] : {std::pair<const char*, int64_t>{"llama", hidden / heads},
+                                   {"qwen2", hidden / heads},
+                                   {"qwen3", 128},
+                                   {"helium", 128}}) {
+    c["model_type"] = type;
+    EXPECT_EQ(Read(c).spec.layers[0].attention.head_size, size) << type;
+  }
+}
+
 TEST(Rope, NewerFilesSayRopeParameters) {
   RawJson c = Llama();
   c["rope_parameters"] = {{"rope_type", "linear"}, {"factor", 4.0}, {"rope_theta", 500000.0}};

@@ -8,9 +8,13 @@
 namespace awq {
 
 ModelSpec LlamaSpec(const Json& config);
+// For relatives whose head_dim is default_head_size when absent, not hidden_size over heads.
+ModelSpec LlamaSpec(const Json& config, int64_t default_head_size);
 NameMap LlamaNames(const Json& config);
+ModelSpec HeliumSpec(const Json& config);
 ModelSpec MistralSpec(const Json& config);
 ModelSpec Qwen2Spec(const Json& config);
+ModelSpec Qwen2Spec(const Json& config, int64_t default_head_size);
 ModelSpec Qwen3Spec(const Json& config);
 NameMap Qwen3Names(const Json& config);
 

@@ -24,7 +24,9 @@ FfnActivation ReadActivation(const Json& config) {
        "\"; supported: silu, gelu, gelu_new, gelu_pytorch_tanh, relu");
 }
 
-ModelSpec LlamaSpec(const Json& config) {
+ModelSpec LlamaSpec(const Json& config) { return LlamaSpec(config, 0); }
+
+ModelSpec LlamaSpec(const Json& config, int64_t default_head_size) {
   ModelSpec m;
   m.hidden = PositiveInt(config, "hidden_size");
   m.vocab = PositiveInt(config, "vocab_size");
@@ -41,6 +43,8 @@ ModelSpec LlamaSpec(const Json& config) {
             " attention heads cannot share ", a.kv_heads, " key/value heads evenly");
   if (config.Has("head_dim")) {
     a.head_size = PositiveInt(config, "head_dim");
+  } else if (default_head_size > 0) {
+    a.head_size = default_head_size;
   } else {
     AWQ_CHECK(m.hidden % a.heads == 0, kCorrupt, config.Where(), ": hidden_size ", m.hidden,
               " is not a multiple of num_attention_heads ", a.heads);

@@ -7,8 +7,10 @@
 
 namespace awq {
 
-ModelSpec Qwen2Spec(const Json& config) {
-  ModelSpec m = LlamaSpec(config);
+ModelSpec Qwen2Spec(const Json& config) { return Qwen2Spec(config, 0); }
+
+ModelSpec Qwen2Spec(const Json& config, int64_t default_head_size) {
+  ModelSpec m = LlamaSpec(config, default_head_size);
   const bool windowed = config.Bool("use_sliding_window", false) && config.Has("sliding_window");
   const int64_t window = windowed ? PositiveInt(config, "sliding_window") : 0;
   const int64_t first = config.Int("max_window_layers", 28);

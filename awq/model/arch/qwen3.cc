@@ -4,7 +4,8 @@
 namespace awq {
 
 ModelSpec Qwen3Spec(const Json& config) {
-  ModelSpec m = Qwen2Spec(config);  // windows are stated as there
+  constexpr int64_t kDefaultHeadSize = 128;
+  ModelSpec m = Qwen2Spec(config, kDefaultHeadSize);  // windows are stated as there
   const bool bias = config.Bool("attention_bias", false);
   for (LayerSpec& layer : m.layers) {
     layer.attention.qkv_bias = layer.attention.o_bias = bias;

@@ -1,0 +1,16 @@
+// Helium: the Llama block with neighbouring elements of a head rotated together.
+#include "awq/model/arch/architectures.h"
+
+namespace awq {
+
+ModelSpec HeliumSpec(const Json& config) {
+  constexpr int64_t kDefaultHeadSize = 128;
+  ModelSpec m = LlamaSpec(config, kDefaultHeadSize);
+  for (LayerSpec& layer : m.layers) {
+    layer.attention.rope.interleaved = true;
+    layer.attention.o_bias = false;
+  }
+  return m;
+}
+
+}  // namespace awq
