@@ -101,7 +101,7 @@ TEST_F(CheckpointTest, ShardsThatDisagreeWithTheIndex) {
   EXPECT_EQ(checkpoint->Get("c").dtype(), DType::kI32);
   EXPECT_EQ(checkpoint->files().size(), 2u);
   index({{"a", "s1.safetensors"}, {"x", "s3.safetensors"}});
-  ExpectRefused(ErrorCode::kCorrupt, {"index.json", "s3.safetensors", "(for x)"});
+  ExpectRefused(ErrorCode::kNotFound, {"index.json", "s3.safetensors", "(for x)"});
   index({{"a", "s1.safetensors"}, {"c", "s1.safetensors"}});
   ExpectRefused(ErrorCode::kCorrupt, {"index.json", "s1.safetensors", "holds c"});
   for (const char* outside : {"../s1.safetensors", "/etc/passwd", "..", ""}) {

@@ -141,7 +141,7 @@ TEST(Cli, BadInput) {
   const fs::path unknown = folder.Copy(kTiny, "unknown");
   testing::Replace(unknown / "config.json", "\"model_type\": \"llama\"",
                    "\"model_type\": \"mamba\"");
-  Fails({"inspect", unknown}, 5, "\"mamba\" is not supported; supported: llama");
+  Fails({"inspect", unknown}, 5, "\"mamba\" is not supported; supported: helium, llama");
 
   const fs::path truncated = folder.Copy(kTiny, "truncated");
   fs::resize_file(truncated / "model.safetensors",
@@ -158,7 +158,7 @@ TEST(Cli, BadInput) {
 
   const fs::path shard = folder.Copy(AWQ_TESTDATA "/tiny/llama_sharded", "shard");
   fs::remove(shard / "model-00002-of-00002.safetensors");
-  Fails({"inspect", shard}, 4, "model-00002-of-00002.safetensors");
+  Fails({"inspect", shard}, 3, "model-00002-of-00002.safetensors");
 }
 
 TEST(Cli, RunStreamsText) {

@@ -7,10 +7,8 @@ namespace awq {
 
 const std::vector<Architecture>& Architectures() {
   static const std::vector<Architecture> list = {
-      {"helium", HeliumSpec, LlamaNames},
-      {"llama", LlamaSpec, LlamaNames},
-      {"mistral", MistralSpec, LlamaNames},
-      {"qwen2", Qwen2Spec, LlamaNames},
+      {"helium", HeliumSpec, LlamaNames},   {"llama", LlamaSpec, LlamaNames},
+      {"mistral", MistralSpec, LlamaNames}, {"qwen2", Qwen2Spec, LlamaNames},
       {"qwen3", Qwen3Spec, Qwen3Names},
   };
   return list;
