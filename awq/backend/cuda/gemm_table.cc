@@ -4,6 +4,7 @@
 
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/direct_q4.h"
+#include "awq/backend/cuda/wide_q4.h"
 
 namespace awq::cuda {
 namespace {
@@ -49,15 +50,56 @@ void Launch(const LinearQ4& p, const DeviceLimits& device, const LaunchContext& 
 
 template <MakeConfig kConfig>
 GemmRow Direct(std::string_view name) {
-  return {name, "q4_tile16", Supports, Estimate<kConfig>, NoWorkspace, Launch<kConfig>};
+  return {name, "q4_tile16", Supports, Estimate<kConfig>, NoWorkspace, false, Launch<kConfig>};
+}
+
+using MakeWide = WideConfig (*)();
+
+// As many rows of x a tile as there are, up to 128.
+MakeWide BestWide(int64_t m) { return m <= 32 ? Wide32 : m <= 64 ? Wide64 : Wide128; }
+
+bool SupportsWide(const LinearQ4& p, const DeviceLimits& device) {
+  // Rows of x are a grid's y when they are arranged.
+  return device.arch == 90 && Readable(p) && p.m > 8 && p.m <= 65408;
+}
+
+// Before the direct kernels from 33 rows on, for large weights from 17 on (docs/kernels.md).
+template <MakeWide kConfig>
+double EstimateWide(const LinearQ4& p, const DeviceLimits&) {
+  constexpr int64_t kLargeWeight = int64_t{1} << 25;
+  const int64_t least = p.shape.n * p.shape.k >= kLargeWeight ? 17 : 33;
+  return p.m >= least && BestWide(p.m) == kConfig ? -1.0 : 2.0;
+}
+
+template <MakeWide kConfig>
+int64_t WorkspaceWide(const LinearQ4& p, const DeviceLimits& device) {
+  return WideWorkspace(kConfig(), p, device);
+}
+
+template <MakeWide kConfig>
+void LaunchWide(const LinearQ4& p, const DeviceLimits& device, const LaunchContext& context) {
+  LaunchWide(kConfig(), p, device, context);
+}
+
+template <MakeWide kConfig>
+GemmRow Wide(std::string_view name) {
+  return {name, "q4_tile16",        SupportsWide, EstimateWide<kConfig>, WorkspaceWide<kConfig>,
+          true, LaunchWide<kConfig>};
 }
 
 const std::array kRows = {
-    Direct<Direct1x1x16x1x2>("direct1x1x16x1x2"), Direct<Direct1x1x8x1x3>("direct1x1x8x1x3"),
-    Direct<Direct1x1x8x1x4>("direct1x1x8x1x4"),   Direct<Direct2x1x16x1x2>("direct2x1x16x1x2"),
-    Direct<Direct2x2x8x2x2>("direct2x2x8x2x2"),   Direct<Direct2x2x4x2x4>("direct2x2x4x2x4"),
-    Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),   Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
+    Direct<Direct1x1x16x1x2>("direct1x1x16x1x2"),
+    Direct<Direct1x1x8x1x3>("direct1x1x8x1x3"),
+    Direct<Direct1x1x8x1x4>("direct1x1x8x1x4"),
+    Direct<Direct2x1x16x1x2>("direct2x1x16x1x2"),
+    Direct<Direct2x2x8x2x2>("direct2x2x8x2x2"),
+    Direct<Direct2x2x4x2x4>("direct2x2x4x2x4"),
+    Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),
+    Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
     Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),
+    Wide<Wide32>("wide32"),
+    Wide<Wide64>("wide64"),
+    Wide<Wide128>("wide128"),
 };
 
 }  // namespace

@@ -40,6 +40,9 @@ struct LaunchContext {
   // Programmatic dependent launch: the kernel starts while the previous one of the stream still
   // runs, fetches weights, and waits before it reads x or writes y.
   bool overlap = false;
+  // At least row.workspace() bytes, zeroed before their first use and never touched by others;
+  // kernels of one stream may share it. Null if none is needed.
+  void* workspace = nullptr;
 };
 
 struct GemmRow {
@@ -51,6 +54,8 @@ struct GemmRow {
   double (*estimate)(const LinearQ4& problem, const DeviceLimits& device);
   // Bytes of device memory it needs beside its arguments.
   int64_t (*workspace)(const LinearQ4& problem, const DeviceLimits& device);
+  // Whether weights are rounded to the type of x before they are multiplied.
+  bool rounds_weights;
   // Throws kDevice. Asynchronous.
   void (*launch)(const LinearQ4& problem, const DeviceLimits& device, const LaunchContext& context);
 };

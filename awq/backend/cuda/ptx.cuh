@@ -65,6 +65,11 @@ __device__ inline void BarrierExpect(uint32_t bar, uint32_t bytes) {
                : "memory");
 #endif
 }
+__device__ inline void BarrierArrive(uint32_t bar) {
+#if AWQ_SM90
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(bar) : "memory");
+#endif
+}
 __device__ inline void BarrierWait(uint32_t bar, uint32_t parity) {
 #if AWQ_SM90
   asm volatile(
@@ -100,6 +105,17 @@ __device__ inline void BulkCopyStream(uint32_t to, const void* from, uint32_t by
       "[%3], %4;" ::"r"(to),
       "l"(from), "r"(bytes), "r"(bar), "l"(policy)
       : "memory");
+#endif
+}
+
+__device__ inline void StoreShared(uint32_t to, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+  asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(to), "r"(a), "r"(b), "r"(c), "r"(d)
+               : "memory");
+}
+// Makes this thread's stores to shared memory visible to wgmma and the copy engine.
+__device__ inline void AsyncProxyFence() {
+#if AWQ_SM90
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 #endif
 }
 

@@ -74,11 +74,12 @@ int Run(int argc, char** argv) {
   std::printf("read %.2f TB/s, cuBLAS fp16 %.0f TFLOP/s\n", ceilings.read_tbps,
               ceilings.fp16_tflops);
   if (mode == "sweep") {
-    SweepTable(device, ceilings, kLayers, {1, 16, 32, 64});
+    SweepTable(device, ceilings, kLayers, {16, 32, 64, 128, 256});
     return 0;
   }
-  const auto measurements = TimeLinears(device, ceilings, kLayers, {1, 2, 4, 8, 16, 32, 64, 128},
-                                        Flag(argc, argv, "--bf16"));
+  const auto measurements =
+      TimeLinears(device, ceilings, kLayers, {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096},
+                  Flag(argc, argv, "--bf16"));
   const std::string path = Option(argc, argv, "--json");
   if (!path.empty()) {
     WriteJson(path, properties.name, Option(argc, argv, "--date"), ceilings, measurements);

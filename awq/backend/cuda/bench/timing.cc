@@ -55,6 +55,14 @@ struct Layer {
   DeviceArray<uint16_t> x, y;
 };
 
+// What the row needs, zeroed.
+DeviceArray<uint8_t> Workspace(const GemmRow& row, const LinearQ4& p, const DeviceLimits& device) {
+  const int64_t bytes = std::max<int64_t>(1, row.workspace(p, device));
+  auto out = AllocDevice<uint8_t>(bytes);
+  AWQ_CUDA(cudaMemset(out.get(), 0, static_cast<size_t>(bytes)));
+  return out;
+}
+
 // The best of the library's candidates.
 class Baseline {
  public:
@@ -129,11 +137,13 @@ std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings&
     for (const int64_t m : ms) {
       const LinearQ4 first = layer.Problem(m, 0);
       const GemmRow& row = ChooseGemm(first, device);
+      const auto workspace = Workspace(row, first, device);
       Timing times[2];
       for (const bool overlap : {false, true}) {
         times[overlap] = TimeGraph(layer.copies, kReplays, [&](cudaStream_t stream) {
           for (int i = 0; i < layer.copies; ++i) {
-            row.launch(layer.Problem(m, i), device, {.stream = stream, .overlap = overlap});
+            row.launch(layer.Problem(m, i), device,
+                       {.stream = stream, .overlap = overlap, .workspace = workspace.get()});
           }
         });
       }
@@ -172,11 +182,13 @@ void SweepTable(const DeviceLimits& device, const Ceilings& ceilings,
     for (const int64_t m : ms) {
       for (const GemmRow& row : GemmTable()) {
         if (!row.supports(layer.Problem(m, 0), device)) continue;
+        const auto workspace = Workspace(row, layer.Problem(m, 0), device);
         Timing times[2];
         for (const bool overlap : {false, true}) {
           times[overlap] = TimeGraph(layer.copies, 5, [&](cudaStream_t stream) {
             for (int i = 0; i < layer.copies; ++i) {
-              row.launch(layer.Problem(m, i), device, {.stream = stream, .overlap = overlap});
+              row.launch(layer.Problem(m, i), device,
+                         {.stream = stream, .overlap = overlap, .workspace = workspace.get()});
             }
           });
         }
