@@ -12,8 +12,9 @@ namespace awq {
 struct QuantizeOptions {
   std::filesystem::path model;  // a Hugging Face folder
   std::filesystem::path
-      output;                  // appears only when complete; must not exist, or be an empty folder
-  std::string method = "awq";  // "joint", "gptq", "awq" (arXiv:2306.00978), "rtn" (no calibration)
+      output;  // appears only when complete; must not exist, or be an empty folder
+  std::string method =
+      "joint";  // "joint", "gptq", "awq" (arXiv:2306.00978), "rtn" (no calibration)
   std::string format = "awq_gemm";  // or "compressed-tensors"
   int bits = 4;
   int64_t group = 128;              // 32, 64, 128; -1: one group a row (compressed-tensors alone)

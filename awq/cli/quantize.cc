@@ -18,6 +18,7 @@ namespace {
 struct QuantizeFlags {
   QuantizeOptions options;
   bool zero_point = true;
+  bool method_given = false;
   bool no_clip = false;
   bool no_duo_scaling = false;
   std::string shard_size = "5GB";
@@ -111,6 +112,7 @@ void PrintSummary(const QuantizeFlags& flags, const QuantizeReport& r) {
 
 int RunQuantize(QuantizeFlags flags) {
   QuantizeOptions& o = flags.options;
+  if (o.autoawq_parity && !flags.method_given) o.method = "awq";
   o.symmetric = !flags.zero_point;
   o.clip = !flags.no_clip;
   o.duo_scaling = !flags.no_duo_scaling;
@@ -170,11 +172,15 @@ void AddWhat(CLI::App& verb, QuantizeFlags& f) {
 
 void AddHow(CLI::App& verb, QuantizeFlags& f) {
   QuantizeOptions& o = f.options;
-  verb.add_option(
-          "--method", o.method,
+  const auto method = [&f](const std::string& name) {
+    f.options.method = name;
+    f.method_given = true;
+  };
+  verb.add_option_function<std::string>(
+          "--method", method,
           "joint: AWQ's scales, then rounding by second moments behind the quantized prefix;\n"
           "gptq (arXiv:2210.17323); awq (arXiv:2306.00978); rtn: rounding, no calibration")
-      ->capture_default_str()
+      ->default_str(o.method)
       ->group("Method");
   verb.add_option("--calib", o.calib,
                   "builtin, or a file: plain text, or JSONL with \"text\" or \"tokens\"")
