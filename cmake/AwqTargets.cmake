@@ -9,7 +9,9 @@ target_compile_options(awq_options INTERFACE
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-restrict>)
 target_include_directories(awq_options INTERFACE ${CMAKE_SOURCE_DIR})
 if(AWQ_SANITIZE)
-  target_compile_options(awq_options INTERFACE -fsanitize=${AWQ_SANITIZE} -fno-omit-frame-pointer)
+  target_compile_options(awq_options INTERFACE -fsanitize=${AWQ_SANITIZE} -fno-omit-frame-pointer
+    # GCC 12 then sees uninitialised members in std::regex that are not there (GCC bug 105562).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(awq_options INTERFACE -fsanitize=${AWQ_SANITIZE})
 endif()
 

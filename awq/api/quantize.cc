@@ -60,6 +60,13 @@ std::string DescribeOptions(const QuantizeOptions& o) {
   return json.dump();
 }
 
+// The methods compute on host tensors.
+std::unique_ptr<Backend> MakeHostBackend(const QuantizeOptions& options) {
+  AWQ_CHECK(options.device != "cuda", kUnsupported,
+            "device cuda: quantization runs on the CPU; supported: auto, cpu, ref");
+  return MakeBackend(options.device == "auto" ? "cpu" : options.device, options.threads);
+}
+
 class QuantizeRun {
  public:
   QuantizeRun(const QuantizeOptions& options, const QuantizeCallbacks& callbacks)
@@ -79,7 +86,7 @@ class QuantizeRun {
     OutputFolder output(options_.output);
 
     const std::vector<TokenBlock> blocks = LoadBlocks(*method, source);
-    const auto backend = MakeBackend(options_.device, options_.threads);
+    const auto backend = MakeHostBackend(options_);
     ThreadPool pool(backend->Info().threads);
     const std::string described = DescribeOptions(options_);
     ShardWriter writer(output.path(), options_.shard_bytes,

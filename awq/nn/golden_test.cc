@@ -1,5 +1,5 @@
-// Every tiny checkpoint against the f32 logits of Transformers, on every backend of the host: whole
-// prompts, a batch of unequal prompts, and token by token.
+// Every tiny checkpoint against the f32 logits of Transformers, on every backend of this machine:
+// whole prompts, a batch of unequal prompts, and token by token.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,20 +13,35 @@ namespace awq {
 namespace {
 
 using testing::GoldenPrompt;
-constexpr double kTolerance = 1e-4;
 
 struct Case {
   std::string model;
   std::string backend;
+  DType act = DType::kF32;
+  double tolerance = 1e-4;  // of the largest logit
   friend std::ostream& operator<<(std::ostream& out, const Case& c) {
-    return out << c.model << " on " << c.backend;
+    return out << c.model << " on " << c.backend << " in " << NameOf(c.act);
   }
 };
 
+bool HasCuda() {
+  try {
+    MakeBackend("cuda");
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
+  const bool cuda = HasCuda();
   for (const std::string& name : testing::TinyModelNames()) {
     for (const char* backend : {"ref", "cpu"}) cases.push_back({name, backend});
+    if (!cuda) continue;
+    cases.push_back({name, "cuda"});
+    cases.push_back({name, "cuda", DType::kF16, 2e-2});
+    cases.push_back({name, "cuda", DType::kBF16, 16e-2});
   }
   return cases;
 }
@@ -38,8 +53,8 @@ class Golden : public ::testing::TestWithParam<Case> {
         source_(testing::OpenTiny(GetParam().model)),
         model_(*backend_, source_),
         scratch_(*backend_),
-        ctx_{*backend_, scratch_, DType::kF32, nullptr},
-        pages_(*backend_, model_.spec(), 0, model_.spec().num_layers(), 16, DType::kF32),
+        ctx_{*backend_, scratch_, GetParam().act, nullptr},
+        pages_(*backend_, model_.spec(), 0, model_.spec().num_layers(), 16, GetParam().act),
         prompts_(testing::LoadGoldens(GetParam().model)) {}
 
   std::unique_ptr<Backend> backend_;
@@ -58,7 +73,7 @@ TEST_P(Golden, WholePrompt) {
     const std::vector<int32_t> one[] = {prompt.tokens};
     const Batch batch = BuildFreshBatch(builder, *backend_, one);
     const auto logits = testing::RunBatch(ctx_, model_, batch, pages_);
-    EXPECT_LE(testing::RelativeDifference(logits, prompt.logits), kTolerance);
+    EXPECT_LE(testing::RelativeDifference(logits, prompt.logits), GetParam().tolerance);
   }
 }
 
@@ -72,7 +87,7 @@ TEST_P(Golden, UnequalBatch) {
   BatchBuilder builder;
   const Batch batch = BuildFreshBatch(builder, *backend_, tokens);
   const auto logits = testing::RunBatch(ctx_, model_, batch, pages_);
-  EXPECT_LE(testing::RelativeDifference(logits, expected), kTolerance);
+  EXPECT_LE(testing::RelativeDifference(logits, expected), GetParam().tolerance);
 }
 
 TEST_P(Golden, TokenByToken) {
@@ -89,11 +104,12 @@ TEST_P(Golden, TokenByToken) {
     const auto row = testing::RunBatch(ctx_, model_, builder.Build(*backend_), pages_);
     logits.insert(logits.end(), row.begin(), row.end());
   }
-  EXPECT_LE(testing::RelativeDifference(logits, prompt.logits), kTolerance);
+  EXPECT_LE(testing::RelativeDifference(logits, prompt.logits), GetParam().tolerance);
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Golden, ::testing::ValuesIn(AllCases()), [](const auto& info) {
-  return info.param.model + "_" + info.param.backend;
+  const Case& c = info.param;
+  return Cat(c.model, "_", c.backend, c.act == DType::kF32 ? "" : Cat("_", NameOf(c.act)));
 });
 
 }  // namespace

@@ -106,7 +106,7 @@ const std::array kRows = {
 
 std::span<const GemmRow> GemmTable() { return kRows; }
 
-const GemmRow& ChooseGemm(const LinearQ4& problem, const DeviceLimits& device) {
+const GemmRow* FindGemm(const LinearQ4& problem, const DeviceLimits& device) {
   const GemmRow* best = nullptr;
   double least = 0.0;
   for (const GemmRow& row : kRows) {
@@ -114,7 +114,11 @@ const GemmRow& ChooseGemm(const LinearQ4& problem, const DeviceLimits& device) {
     const double estimate = row.estimate(problem, device);
     if (best == nullptr || estimate < least) best = &row, least = estimate;
   }
-  if (best != nullptr) return *best;
+  return best;
+}
+
+const GemmRow& ChooseGemm(const LinearQ4& problem, const DeviceLimits& device) {
+  if (const GemmRow* row = FindGemm(problem, device)) return *row;
   Fail(ErrorCode::kUnsupported, "linear_q4 on sm_", device.arch, ": no kernel for M=", problem.m,
        " N=", problem.shape.n, " K=", problem.shape.k, " group ", problem.shape.group,
        ", x stride ", problem.x_stride,

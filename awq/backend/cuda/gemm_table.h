@@ -61,7 +61,9 @@ struct GemmRow {
 };
 
 std::span<const GemmRow> GemmTable();
-// The row of the lowest estimate. Throws kUnsupported naming the problem when no row fits.
+// The row of the lowest estimate, or null when no row fits.
+const GemmRow* FindGemm(const LinearQ4& problem, const DeviceLimits& device);
+// The same; throws kUnsupported naming the problem when no row fits.
 const GemmRow& ChooseGemm(const LinearQ4& problem, const DeviceLimits& device);
 
 }  // namespace awq::cuda

@@ -46,6 +46,21 @@ __device__ inline void Mma<__nv_bfloat16>(float (&d)[4], const uint32_t (&a)[4],
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// Four 8 x 8 matrices of 16-bit elements: lane l gives the address of row l % 8 of matrix l / 8 and
+// receives of each matrix two neighbours of row l / 4, or of column l / 4 when transposed.
+__device__ inline void LoadMatrices(uint32_t address, uint32_t (&out)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address)
+               : "memory");
+}
+__device__ inline void LoadMatricesTransposed(uint32_t address, uint32_t (&out)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address)
+               : "memory");
+}
+
 // ---- mbarrier, bulk copy (sm_90)
 __device__ inline void BarrierInit(uint32_t bar, uint32_t count) {
 #if AWQ_SM90
@@ -122,6 +137,11 @@ __device__ inline void AsyncProxyFence() {
 // ---- cp.async (sm_80)
 __device__ inline void AsyncCopy16(uint32_t to, const void* from) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+// Copies `bytes` of 16 and fills the rest with zeros.
+__device__ inline void AsyncCopy16(uint32_t to, const void* from, int bytes) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
+               : "memory");
 }
 __device__ inline void AsyncCommit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kPending>

@@ -1,0 +1,238 @@
+#include "awq/backend/cuda/attention.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "awq/backend/cuda/attention.cuh"
+#include "awq/backend/cuda/cuda_check.h"
+
+namespace awq::cuda {
+namespace {
+
+// One block a (token, head): adds the splits of sequences that took the short arrangement.
+template <typename T>
+__global__ void CombineKernel(const AttentionShape a, int sequences) {
+  const int token = static_cast<int>(blockIdx.x);
+  const int head = static_cast<int>(blockIdx.y);
+  int low = 0;
+  int high = sequences - 1;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (a.seq_start[middle] <= token) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  const int tokens = a.seq_start[low + 1] - a.seq_start[low];
+  const int sharing = a.heads / a.kv_heads;
+  if (tokens * sharing > kShortRows) return;
+  const int row = (token - a.seq_start[low]) * sharing + head % sharing;
+  const int64_t first =
+      ((int64_t{low} * a.kv_heads + head / sharing) * kShortRows + row) * a.splits;
+  float top = -INFINITY;
+  for (int s = 0; s < a.splits; ++s) top = fmaxf(top, a.partial_stats[first + s].x);
+  float weight = 0.0f;
+  for (int s = 0; s < a.splits; ++s) {
+    const float2 st = a.partial_stats[first + s];
+    if (st.x != -INFINITY) weight += exp2f((st.x - top) * a.scale) * st.y;
+  }
+  for (int c = static_cast<int>(threadIdx.x); c < a.d; c += static_cast<int>(blockDim.x)) {
+    float sum = 0.0f;
+    for (int s = 0; s < a.splits; ++s) {
+      const float2 st = a.partial_stats[first + s];
+      if (st.x == -INFINITY) continue;
+      sum += exp2f((st.x - top) * a.scale) * a.partial[(first + s) * a.d + c];
+    }
+    static_cast<T*>(a.y)[token * a.y_stride + head * a.d + c] = FromFloat<T>(sum / weight);
+  }
+}
+
+// Any types, any d up to 1024: one warp a (token, head), one key at a time.
+constexpr int kPlainLanes = 32;
+constexpr int kPlainElements = 32;  // a lane
+template <typename T, typename C>
+__global__ void PlainKernel(const AttentionShape a, int sequences) {
+  const int token = static_cast<int>(blockIdx.x);
+  const int head = static_cast<int>(blockIdx.y);
+  const int lane = static_cast<int>(threadIdx.x);
+  int sequence = 0;
+  while (sequence + 1 < sequences && a.seq_start[sequence + 1] <= token) ++sequence;
+  const int position = a.kv_len[sequence] - (a.seq_start[sequence + 1] - token);
+  const int g = head / (a.heads / a.kv_heads);
+  const T* query = static_cast<const T*>(a.q) + token * a.q_stride + head * a.d;
+  float out[kPlainElements] = {};
+  float top = -INFINITY;
+  float total = 0.0f;
+  for (int key = a.window > 0 ? max(0, position - a.window + 1) : 0; key <= position; ++key) {
+    const int page = a.table[sequence * a.table_stride + key / a.page_size];
+    const int64_t at = ((int64_t{page} * a.kv_heads + g) * a.page_size + key % a.page_size) * a.d;
+    float s = 0.0f;
+    for (int i = lane; i < a.d; i += kPlainLanes) {
+      s += ToFloat(query[i]) * ToFloat(static_cast<const C*>(a.keys)[at + i]);
+    }
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) s += __shfl_xor_sync(~0u, s, step);
+    s *= a.scale;
+    const float higher = fmaxf(top, s);
+    const float shrink = exp2f(top - higher);
+    const float weight = exp2f(s - higher);
+    top = higher;
+    total = total * shrink + weight;
+#pragma unroll
+    for (int i = 0; i < kPlainElements; ++i) {
+      const int c = lane + kPlainLanes * i;
+      if (c >= a.d) break;
+      out[i] = out[i] * shrink + weight * ToFloat(static_cast<const C*>(a.values)[at + c]);
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kPlainElements; ++i) {
+    const int c = lane + kPlainLanes * i;
+    if (c >= a.d) break;
+    static_cast<T*>(a.y)[token * a.y_stride + head * a.d + c] = FromFloat<T>(out[i] / total);
+  }
+}
+
+struct Rows {
+  int64_t shortest = 0;  // sequences of the short arrangement
+  int64_t longest = 0;   // most rows of the others; 0: there are none
+};
+Rows CountRows(const Batch& batch, int64_t heads) {
+  Rows out;
+  for (size_t b = 0; b + 1 < batch.host_seq_start.size(); ++b) {
+    const int64_t rows = (batch.host_seq_start[b + 1] - batch.host_seq_start[b]) * heads;
+    if (rows > kShortRows) {
+      out.longest = std::max(out.longest, rows);
+    } else if (rows > 0) {
+      ++out.shortest;
+    }
+  }
+  return out;
+}
+
+// Into how many parts keys are cut: enough thread blocks for two rounds of a full machine, and at
+// least two tiles each.
+int64_t Splits(const DeviceLimits& device, const Batch& batch, const PagedKv& cache) {
+  const int64_t tiles = (batch.max_kv + kTileKeys - 1) / kTileKeys;
+  const int64_t blocks = batch.num_seqs() * cache.kv_heads();
+  const int64_t wanted = (4 * device.sms + blocks - 1) / blocks;
+  return std::clamp<int64_t>(std::min(wanted, tiles / 2), 1, 64);
+}
+
+bool OnTensorCores(const TensorView& q, const PagedKv& cache) {
+  const int64_t d = q.dim(2);
+  return q.dtype != DType::kF32 && cache.keys.dtype == q.dtype && d % 8 == 0 && d <= 256 &&
+         q.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
+         reinterpret_cast<uintptr_t>(cache.keys.data) % 16 == 0 &&
+         reinterpret_cast<uintptr_t>(cache.values.data) % 16 == 0;
+}
+
+template <typename T, int D>
+void Run(cudaStream_t stream, const AttentionShape& shape, const Batch& batch, const Rows& rows) {
+  constexpr int kShared = AttentionSharedBytes(D);
+  const auto seqs = static_cast<unsigned>(batch.num_seqs());
+  const auto kv_heads = static_cast<unsigned>(shape.kv_heads);
+  if (rows.longest > 0) {
+    AttentionShape whole = shape;
+    whole.splits = 1;
+    void (*kernel)(AttentionShape) = AttentionKernel<T, D, false>;
+    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
+    const dim3 grid(static_cast<unsigned>((rows.longest + 63) / 64), kv_heads, seqs);
+    kernel<<<grid, 32 * kAttentionWarps, kShared, stream>>>(whole);
+  }
+  if (rows.shortest > 0) {
+    constexpr int kSums = kAttentionWarps * 16 * (D * 4 + 8);
+    const int bytes = std::max(kShared, kSums);
+    void (*kernel)(AttentionShape) = AttentionKernel<T, D, true>;
+    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+    const dim3 grid(1, kv_heads, seqs * static_cast<unsigned>(shape.splits));
+    kernel<<<grid, 32 * kAttentionWarps, bytes, stream>>>(shape);
+    if (shape.splits > 1) {
+      CombineKernel<T>
+          <<<dim3(static_cast<unsigned>(batch.num_tokens()), static_cast<unsigned>(shape.heads)),
+             128, 0, stream>>>(shape, static_cast<int>(seqs));
+    }
+  }
+}
+
+template <typename T>
+void RunForSize(cudaStream_t stream, const AttentionShape& shape, const Batch& batch,
+                const Rows& rows) {
+  if (shape.d <= 64) return Run<T, 64>(stream, shape, batch, rows);
+  if (shape.d <= 80) return Run<T, 80>(stream, shape, batch, rows);
+  if (shape.d <= 96) return Run<T, 96>(stream, shape, batch, rows);
+  if (shape.d <= 112) return Run<T, 112>(stream, shape, batch, rows);
+  if (shape.d <= 128) return Run<T, 128>(stream, shape, batch, rows);
+  if (shape.d <= 192) return Run<T, 192>(stream, shape, batch, rows);
+  return Run<T, 256>(stream, shape, batch, rows);
+}
+
+int64_t Partials(const Batch& batch, const PagedKv& cache, int64_t splits) {
+  return batch.num_seqs() * cache.kv_heads() * kShortRows * splits;
+}
+int64_t StatsBytes(int64_t rows) { return (rows * int64_t{sizeof(float2)} + 255) / 256 * 256; }
+
+}  // namespace
+
+int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,
+                           const PagedKv& cache) {
+  const int64_t splits = OnTensorCores(q, cache) ? Splits(device, batch, cache) : 1;
+  const int64_t rows = Partials(batch, cache, splits);
+  return splits == 1 ? 0 : StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
+}
+
+void Attention(cudaStream_t stream, const DeviceLimits& device, const AttentionArgs& args,
+               const Batch& batch, const TensorView& q, const PagedKv& cache, const TensorView& y,
+               void* workspace) {
+  if (q.NumElements() == 0) return;
+  AWQ_CHECK(q.dtype == y.dtype, kInternal, "attention: q is ", NameOf(q.dtype), ", y is ",
+            NameOf(y.dtype));
+  constexpr float kLog2E = 1.4426950408889634f;
+  const bool fast = OnTensorCores(q, cache);
+  const int64_t splits = fast ? Splits(device, batch, cache) : 1;
+  const int64_t partials = Partials(batch, cache, splits);
+  const AttentionShape shape = {
+      .q = q.data,
+      .q_stride = q.strides[0],
+      .keys = cache.keys.data,
+      .values = cache.values.data,
+      .y = y.data,
+      .y_stride = y.strides[0],
+      .seq_start = batch.seq_start.As<const int>(),
+      .kv_len = batch.kv_len.As<const int>(),
+      .table = batch.block_table.As<const int>(),
+      .table_stride = batch.block_table.strides[0],
+      .heads = static_cast<int>(q.dim(1)),
+      .kv_heads = static_cast<int>(cache.kv_heads()),
+      .d = static_cast<int>(q.dim(2)),
+      .page_size = static_cast<int>(cache.page_size()),
+      .window = static_cast<int>(args.window),
+      .splits = static_cast<int>(splits),
+      .scale = args.scale * kLog2E,
+      .partial = reinterpret_cast<float*>(static_cast<uint8_t*>(workspace) + StatsBytes(partials)),
+      .partial_stats = static_cast<float2*>(workspace)};
+  if (fast) {
+    const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads());
+    if (q.dtype == DType::kF16) {
+      RunForSize<__half>(stream, shape, batch, rows);
+    } else {
+      RunForSize<__nv_bfloat16>(stream, shape, batch, rows);
+    }
+  } else {
+    AWQ_CHECK(shape.d <= kPlainLanes * kPlainElements, kUnsupported, "backend cuda: heads of ",
+              shape.d, " elements; supported: up to 1024");
+    const dim3 grid(static_cast<unsigned>(q.dim(0)), static_cast<unsigned>(q.dim(1)));
+    WithType(q.dtype, [&](auto tq) {
+      using T = typename decltype(tq)::type;
+      WithType(cache.keys.dtype, [&](auto tc) {
+        using C = typename decltype(tc)::type;
+        PlainKernel<T, C>
+            <<<grid, kPlainLanes, 0, stream>>>(shape, static_cast<int>(batch.num_seqs()));
+      });
+    });
+  }
+  AWQ_CUDA(cudaGetLastError());
+}
+
+}  // namespace awq::cuda

@@ -1,0 +1,23 @@
+// Causal attention over the paged cache (FlashAttention-2, arXiv:2307.08691; split over keys for
+// few queries: Flash-Decoding).
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "awq/backend/cuda/gemm_table.h"
+#include "awq/ops/args.h"
+
+namespace awq::cuda {
+
+// Bytes of device memory that the call below needs beside its arguments.
+int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,
+                           const PagedKv& cache);
+// As Backend::Attention. F16 and BF16 with heads of up to 256 elements, a multiple of 8, run on
+// tensor cores; everything else on a plain kernel.
+void Attention(cudaStream_t stream, const DeviceLimits& device, const AttentionArgs& args,
+               const Batch& batch, const TensorView& q, const PagedKv& cache, const TensorView& y,
+               void* workspace);
+
+}  // namespace awq::cuda

@@ -1,0 +1,143 @@
+#include "awq/backend/cuda/cuda_backend.h"
+
+#include "awq/backend/cuda/attention.h"
+#include "awq/backend/cuda/blas.h"
+#include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/linear.h"
+#include "awq/backend/cuda/packed.h"
+#include "awq/backend/cuda/rows.h"
+#include "awq/backend/cuda/triangular.h"
+#include "awq/ops/checks.h"
+
+namespace awq::cuda {
+namespace {
+
+class CudaBackend : public Backend {
+ public:
+  CudaBackend(const DeviceLimits& device, std::string name)
+      : name_(std::move(name)),
+        stream_(Stream::Make()),
+        blas_(stream_),
+        linear_(device, stream_, blas_),
+        device_(device),
+        scratch_(stream_, false) {}
+
+  BackendInfo Info() const override {
+    return {.name = "cuda", .device = name_, .threads = 1, .activation = DType::kF16};
+  }
+
+  Tensor Alloc(DType type, const Shape& shape) override { return stream_->Alloc(type, shape); }
+  void Copy(const TensorView& to, const TensorView& from) override {
+    AWQ_CHECK(to.dtype == from.dtype && to.shape == from.shape && to.IsContiguous() &&
+                  from.IsContiguous(),
+              kInternal, "copy: expected equal dense views, found ", NameOf(to.dtype), " ",
+              to.shape, " and ", NameOf(from.dtype), " ", from.shape);
+    if (to.NumBytes() == 0) return;
+    AWQ_CUDA(cudaMemcpyAsync(to.data, from.data, static_cast<size_t>(to.NumBytes()),
+                             cudaMemcpyDefault, get()));
+  }
+  void Sync() override { stream_->Sync(); }
+
+  std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override {
+    return std::make_unique<DenseWeight>(*stream_, w, type);
+  }
+  std::unique_ptr<PackedWeight> PrepareQuantized(const QuantizedWeight& w) override {
+    if (Q4Weight::Supports(w.scheme, w.n(), w.k())) return std::make_unique<Q4Weight>(*stream_, w);
+    return std::make_unique<PlainWeight>(*stream_, w);
+  }
+
+  void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
+              const TensorView& y) override {
+    if (CheckLinear(w, x, bias, y).m > 0) linear_.Run(w, x, bias, y);
+  }
+  void Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
+            const TensorView& bias, const TensorView& y) override {
+    CheckNorm(x, weight, bias, y);
+    cuda::Norm(get(), args, x, weight, bias, y);
+  }
+  void Add(const TensorView& residual, const TensorView& x) override {
+    CheckAdd(residual, x);
+    cuda::Add(get(), residual, x);
+  }
+  void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) override {
+    CheckRope(args, positions, x);
+    cuda::Rope(get(), args, positions, x);
+  }
+  void Activate(Activation kind, const TensorView& gate, const TensorView& up,
+                const TensorView& y) override {
+    CheckActivate(gate, up, y);
+    cuda::Activate(get(), kind, gate, up, y);
+  }
+  void KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
+               const PagedKv& cache) override {
+    CheckKvWrite(batch, k, v, cache);
+    cuda::KvWrite(get(), batch, k, v, cache);
+  }
+  void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
+                 const PagedKv& cache, const TensorView& y) override {
+    CheckAttention(batch, q, cache, y);
+    void* workspace = scratch_.Take(AttentionWorkspace(device_, batch, q, cache));
+    cuda::Attention(get(), device_, args, batch, q, cache, y, workspace);
+  }
+  void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override {
+    CheckEmbed(tokens, table, y);
+    TakeRows(get(), table, tokens, y);
+  }
+  void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) override {
+    CheckGatherRows(from, rows, to);
+    TakeRows(get(), from, rows, to);
+  }
+
+  void Gram(const TensorView& x, const TensorView& gram) override {
+    CheckGram(x, gram);
+    if (x.dim(0) > 0) blas_.Multiply(x, true, x, false, gram, 1.0f, 1.0f);
+  }
+  void CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) override {
+    CheckCrossGram(x, y, gram);
+    AWQ_CHECK(x.dtype == y.dtype, kInternal, "crossgram: x is ", NameOf(x.dtype), ", y is ",
+              NameOf(y.dtype));
+    if (x.dim(0) > 0) blas_.Multiply(x, true, y, false, gram, 1.0f, 1.0f);
+  }
+  void AbsSum(const TensorView& x, const TensorView& sums) override {
+    CheckAbsSum(x, sums);
+    cuda::AbsSum(get(), x, sums);
+  }
+  void MatMul(const TensorView& a, const TensorView& b, bool transpose_b,
+              const TensorView& c) override {
+    CheckMatMul(a, b, transpose_b, c);
+    blas_.Multiply(a, false, b, transpose_b, c);
+  }
+  int64_t Cholesky(const TensorView& a) override {
+    CheckCholesky(a);
+    return cuda::Cholesky(*stream_, blas_, a);
+  }
+  void SolveTriangular(const TensorView& l, bool transpose, const TensorView& b) override {
+    CheckSolveTriangular(l, b);
+    cuda::SolveTriangular(*stream_, blas_, l, transpose, b);
+  }
+
+ private:
+  cudaStream_t get() const { return stream_->get(); }
+
+  std::string name_;
+  std::shared_ptr<Stream> stream_;
+  Blas blas_;
+  LinearRunner linear_;
+  DeviceLimits device_;
+  GrowingBuffer scratch_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> MakeCudaBackend() {
+  int device = 0;
+  AWQ_CUDA(cudaGetDevice(&device));
+  cudaDeviceProp properties;
+  AWQ_CUDA(cudaGetDeviceProperties(&properties, device));
+  const DeviceLimits limits = ReadDeviceLimits(device);
+  AWQ_CHECK(limits.arch >= 75, kUnsupported, "backend cuda: ", properties.name, " is sm_",
+            limits.arch, "; supported: sm_75 and later");
+  return std::make_unique<CudaBackend>(limits, properties.name);
+}
+
+}  // namespace awq::cuda

@@ -1,0 +1,14 @@
+// The CUDA backend: one GPU, one stream, every call asynchronous.
+#pragma once
+
+#include <memory>
+
+#include "awq/ops/backend.h"
+
+namespace awq::cuda {
+
+// On the current device. Throws kDevice when none answers, kUnsupported naming it when it is older
+// than sm_75.
+std::unique_ptr<Backend> MakeCudaBackend();
+
+}  // namespace awq::cuda

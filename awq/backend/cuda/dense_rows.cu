@@ -1,0 +1,105 @@
+#include "awq/backend/cuda/dense_rows.h"
+
+#include <type_traits>
+
+#include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/numeric.cuh"
+#include "awq/backend/cuda/ptx.cuh"
+
+namespace awq::cuda {
+namespace {
+
+constexpr int kWarps = 8;
+constexpr int kDepth = 4;  // loads of 8 weights in flight a lane
+
+template <typename W, typename X, typename Y, int M>
+__global__ void __launch_bounds__(32 * kWarps)
+    DenseRowsKernel(const W* w, int64_t w_stride, const X* x, int64_t x_stride, const float* bias,
+                    Y* y, int64_t y_stride, int n, int k) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int output = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32;
+  AllowNextKernel();
+  WaitForPreviousKernel();
+  if (output >= n) return;
+  const W* row = w + output * w_stride;
+  float sums[M] = {};
+  for (int first = 0; first < k; first += kDepth * 256) {
+    Pack<W, 8> weights[kDepth];
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d) {
+      const int c = first + 256 * d + 8 * lane;
+      if (c < k) weights[d] = *reinterpret_cast<const Pack<W, 8>*>(row + c);
+    }
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d) {
+      const int c = first + 256 * d + 8 * lane;
+      if (c >= k) break;
+#pragma unroll
+      for (int m = 0; m < M; ++m) {
+        float v[8];
+        LoadFloats<X, 8>(x + m * x_stride + c, v);
+#pragma unroll
+        for (int i = 0; i < 8; ++i) sums[m] += v[i] * ToFloat(weights[d].v[i]);
+      }
+    }
+  }
+#pragma unroll
+  for (int m = 0; m < M; ++m) {
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) sums[m] += __shfl_xor_sync(~0u, sums[m], step);
+    if (lane == 0) {
+      y[m * y_stride + output] = FromFloat<Y>(sums[m] + (bias == nullptr ? 0.0f : bias[output]));
+    }
+  }
+}
+
+bool IsReadable(const TensorView& t) {
+  const int64_t unit = BitsOf(t.dtype);  // eight elements, in bytes
+  return t.dim(1) % 8 == 0 && t.strides[0] % 8 == 0 &&
+         reinterpret_cast<uintptr_t>(t.data) % static_cast<uintptr_t>(unit) == 0;
+}
+
+}  // namespace
+
+bool SupportsDenseRows(const TensorView& w, const TensorView& x) {
+  return x.dim(0) <= kMaxDenseRows && IsReadable(w) && IsReadable(x);
+}
+
+void DenseRows(cudaStream_t stream, const TensorView& w, const TensorView& x,
+               const TensorView& bias, const TensorView& y) {
+  const int n = static_cast<int>(w.dim(0));
+  const int k = static_cast<int>(w.dim(1));
+  const auto grid = static_cast<unsigned>((n + kWarps - 1) / kWarps);
+  WithType(w.dtype, [&](auto tw) {
+    using W = typename decltype(tw)::type;
+    WithType(x.dtype, [&](auto tx) {
+      using X = typename decltype(tx)::type;
+      const auto run = [&](auto ty) {
+        using Y = typename decltype(ty)::type;
+        const auto launch = [&](auto rows) {
+          constexpr int kRows = decltype(rows)::value;
+          DenseRowsKernel<W, X, Y, kRows><<<grid, 32 * kWarps, 0, stream>>>(
+              w.As<const W>(), w.strides[0], x.As<const X>(), x.strides[0], bias.As<const float>(),
+              y.As<Y>(), y.strides[0], n, k);
+        };
+        switch (x.dim(0)) {
+          case 1:
+            return launch(std::integral_constant<int, 1>());
+          case 2:
+            return launch(std::integral_constant<int, 2>());
+          case 3:
+            return launch(std::integral_constant<int, 3>());
+          case 4:
+            return launch(std::integral_constant<int, 4>());
+          default:
+            break;
+        }
+      };
+      if (y.dtype == DType::kF32) return run(Type<float>());
+      return run(Type<X>());
+    });
+  });
+  AWQ_CUDA(cudaGetLastError());
+}
+
+}  // namespace awq::cuda

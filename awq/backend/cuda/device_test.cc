@@ -1,0 +1,74 @@
+// The CUDA backend against ref on the conformance cases; skipped where no GPU answers.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "awq/backend/make_backend.h"
+#include "awq/ops/conformance.h"
+
+namespace awq {
+namespace {
+
+std::unique_ptr<Backend> TryCuda() {
+  try {
+    return MakeBackend("cuda");
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::kDevice) throw;
+    return nullptr;
+  }
+}
+
+using Param = std::tuple<DType, std::string>;  // activations, op
+
+class CudaConformance : public testing::TestWithParam<Param> {};
+
+TEST_P(CudaConformance, AnswersAsRef) {
+  const auto& [act, op] = GetParam();
+  const auto cuda = TryCuda();
+  if (cuda == nullptr) GTEST_SKIP() << "no CUDA device";
+  const auto ref = MakeBackend("ref");
+  for (const OpCase& c : ConformanceCases(act)) {
+    if (c.name.substr(0, c.name.find('/')) != op) continue;
+    EXPECT_LE(RunConformance(*cuda, *ref, c), c.tolerance) << c.name;
+  }
+}
+
+std::vector<std::string> Ops() {
+  std::set<std::string> ops;
+  for (const OpCase& c : ConformanceCases(DType::kF32))
+    ops.insert(c.name.substr(0, c.name.find('/')));
+  return {ops.begin(), ops.end()};
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, CudaConformance,
+                         testing::Combine(testing::Values(DType::kF32, DType::kBF16, DType::kF16),
+                                          testing::ValuesIn(Ops())),
+                         [](const testing::TestParamInfo<Param>& info) {
+                           return Cat(NameOf(std::get<0>(info.param)), "_",
+                                      std::get<1>(info.param));
+                         });
+
+TEST(CudaBackendTest, NamesTheDeviceOrSaysThatThereIsNone) {
+  try {
+    const auto cuda = MakeBackend("cuda");
+    EXPECT_EQ(cuda->Info().name, "cuda");
+    EXPECT_FALSE(cuda->Info().device.empty());
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kDevice);
+  }
+}
+
+TEST(CudaBackendTest, RefusesMoreMemoryThanThereIs) {
+  const auto cuda = TryCuda();
+  if (cuda == nullptr) GTEST_SKIP() << "no CUDA device";
+  try {
+    cuda->Alloc(DType::kU8, {int64_t{1} << 45});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kOutOfMemory);
+  }
+  EXPECT_FALSE(cuda->Alloc(DType::kU8, {1 << 20}).empty());  // and goes on
+}
+
+}  // namespace
+}  // namespace awq

@@ -1,0 +1,76 @@
+#include "awq/backend/cuda/linear.h"
+
+#include <algorithm>
+
+#include "awq/backend/cuda/dense_rows.h"
+#include "awq/backend/cuda/dequantize.h"
+#include "awq/backend/cuda/rows.h"
+
+namespace awq::cuda {
+namespace {
+
+// Of weights as floats at a time: they stay in the L2 cache until they are multiplied.
+constexpr int64_t kFloatBytes = int64_t{24} << 20;
+
+void Dequantize(cudaStream_t stream, const DenseWeight& w, int64_t first, const TensorView& to) {
+  Convert(stream, w.view().Rows(first, first + to.dim(0)), to);
+}
+
+}  // namespace
+
+void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorView& bias,
+                       const TensorView& y) {
+  if (const auto* q4 = dynamic_cast<const Q4Weight*>(&w)) {
+    if (!RunQ4(*q4, x, bias, y)) RunAsFloats(*q4, x, bias, y);
+  } else if (const auto* plain = dynamic_cast<const PlainWeight*>(&w)) {
+    RunAsFloats(*plain, x, bias, y);
+  } else {
+    RunDense(dynamic_cast<const DenseWeight&>(w), x, bias, y);
+  }
+}
+
+bool LinearRunner::RunQ4(const Q4Weight& w, const TensorView& x, const TensorView& bias,
+                         const TensorView& y) {
+  if (x.dtype == DType::kF32) return false;
+  const LinearQ4 problem = {.shape = w.shape(),
+                            .blocks = w.blocks(),
+                            .scale = w.scale(),
+                            .m = x.dim(0),
+                            .act = x.dtype,
+                            .out = y.dtype,
+                            .x = x.data,
+                            .x_stride = x.strides[0],
+                            .bias = bias.As<const float>(),
+                            .y = y.data,
+                            .y_stride = y.strides[0]};
+  const GemmRow* row = FindGemm(problem, device_);
+  if (row == nullptr) return false;
+  void* workspace = workspace_.Take(row->workspace(problem, device_));
+  row->launch(problem, device_, {.stream = stream_->get(), .workspace = workspace});
+  return true;
+}
+
+void LinearRunner::RunDense(const DenseWeight& w, const TensorView& x, const TensorView& bias,
+                            const TensorView& y) {
+  if (SupportsDenseRows(w.view(), x)) return DenseRows(stream_->get(), w.view(), x, bias, y);
+  if (w.view().dtype != x.dtype) return RunAsFloats(w, x, bias, y);
+  blas_.Multiply(x, false, w.view(), true, y);
+  if (!bias.empty()) AddBias(stream_->get(), y, bias);
+}
+
+template <typename W>
+void LinearRunner::RunAsFloats(const W& w, const TensorView& x, const TensorView& bias,
+                               const TensorView& y) {
+  const int64_t row_bytes = w.k() * BitsOf(x.dtype) / 8;
+  const int64_t step = std::clamp<int64_t>(kFloatBytes / row_bytes / 64 * 64, 64, w.n());
+  void* memory = floats_.Take(step * row_bytes);
+  for (int64_t first = 0; first < w.n(); first += step) {
+    const int64_t rows = std::min(step, w.n() - first);
+    const TensorView floats(memory, x.dtype, {rows, w.k()}, Device::kCuda);
+    Dequantize(stream_->get(), w, first, floats);
+    blas_.Multiply(x, false, floats, true, y.Columns(first, first + rows));
+  }
+  if (!bias.empty()) AddBias(stream_->get(), y, bias);
+}
+
+}  // namespace awq::cuda

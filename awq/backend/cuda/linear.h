@@ -1,0 +1,39 @@
+// Linears of every kind of weight: the kernel table where it serves, else floats and cuBLASLt.
+#pragma once
+
+#include "awq/backend/cuda/blas.h"
+#include "awq/backend/cuda/gemm_table.h"
+#include "awq/backend/cuda/packed.h"
+#include "awq/backend/cuda/stream.h"
+
+namespace awq::cuda {
+
+class LinearRunner {
+ public:
+  LinearRunner(const DeviceLimits& device, std::shared_ptr<Stream> stream, Blas& blas)
+      : device_(device),
+        stream_(stream),
+        blas_(blas),
+        workspace_(stream, true),
+        floats_(stream, false) {}
+
+  // y[M, N] = x[M, K] · Wᵀ + bias[N]; arguments have passed CheckLinear.
+  void Run(const PackedWeight& w, const TensorView& x, const TensorView& bias, const TensorView& y);
+
+ private:
+  // Whether a kernel of the table took it.
+  bool RunQ4(const Q4Weight& w, const TensorView& x, const TensorView& bias, const TensorView& y);
+  void RunDense(const DenseWeight& w, const TensorView& x, const TensorView& bias,
+                const TensorView& y);
+  // A span of outputs at a time as floats of the type of x.
+  template <typename W>
+  void RunAsFloats(const W& w, const TensorView& x, const TensorView& bias, const TensorView& y);
+
+  DeviceLimits device_;
+  std::shared_ptr<Stream> stream_;
+  Blas& blas_;
+  GrowingBuffer workspace_;
+  GrowingBuffer floats_;
+};
+
+}  // namespace awq::cuda

@@ -1,0 +1,72 @@
+// Conversions between f32 and the types that tensors store, and the choice of a kernel by type.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+#include "awq/base/dtype.h"
+#include "awq/base/error.h"
+
+namespace awq::cuda {
+
+__device__ inline float ToFloat(float v) { return v; }
+__device__ inline float ToFloat(__half v) { return __half2float(v); }
+__device__ inline float ToFloat(__nv_bfloat16 v) { return __bfloat162float(v); }
+
+template <typename T>
+__device__ inline T FromFloat(float v);
+template <>
+__device__ inline float FromFloat<float>(float v) {
+  return v;
+}
+template <>
+__device__ inline __half FromFloat<__half>(float v) {
+  return __float2half_rn(v);
+}
+template <>
+__device__ inline __nv_bfloat16 FromFloat<__nv_bfloat16>(float v) {
+  return __float2bfloat16_rn(v);
+}
+
+// V neighbours at once: one load of 16 bytes for eight 16-bit values.
+template <typename T, int V>
+struct alignas(sizeof(T) * V) Pack {
+  T v[V];
+};
+template <typename T, int V>
+__device__ inline void LoadFloats(const T* from, float (&to)[V]) {
+  const auto pack = *reinterpret_cast<const Pack<T, V>*>(from);
+#pragma unroll
+  for (int i = 0; i < V; ++i) to[i] = ToFloat(pack.v[i]);
+}
+template <typename T, int V>
+__device__ inline void StoreFloats(T* to, const float (&from)[V]) {
+  Pack<T, V> pack;
+#pragma unroll
+  for (int i = 0; i < V; ++i) pack.v[i] = FromFloat<T>(from[i]);
+  *reinterpret_cast<Pack<T, V>*>(to) = pack;
+}
+
+template <typename T>
+struct Type {
+  using type = T;
+};
+// Calls f(Type<T>()) for the T of a float type.
+template <typename F>
+void WithType(DType type, F&& f) {
+  switch (type) {
+    case DType::kF32:
+      return f(Type<float>());
+    case DType::kF16:
+      return f(Type<__half>());
+    case DType::kBF16:
+      return f(Type<__nv_bfloat16>());
+    default:
+      Fail(ErrorCode::kUnsupported, "backend cuda: elements of type ", NameOf(type),
+           "; supported: F32, F16, BF16");
+  }
+}
+
+}  // namespace awq::cuda

@@ -1,0 +1,46 @@
+// The stream of a backend and the device memory that belongs to it.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "awq/base/tensor.h"
+
+namespace awq::cuda {
+
+// A stream; memory is taken and given back in its order. Lives as long as any of its memory.
+class Stream : public std::enable_shared_from_this<Stream> {
+ public:
+  static std::shared_ptr<Stream> Make();
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  cudaStream_t get() const { return stream_; }
+  // Uninitialised, 256-byte aligned; throws kOutOfMemory with the byte count.
+  Tensor Alloc(DType type, const Shape& shape);
+  void Sync() const;
+
+ private:
+  Stream() = default;
+  cudaStream_t stream_ = nullptr;
+};
+
+// One piece of device memory that grows to the largest size asked for.
+class GrowingBuffer {
+ public:
+  // zeroed: the memory is zero when it is new.
+  GrowingBuffer(std::shared_ptr<Stream> stream, bool zeroed)
+      : stream_(std::move(stream)), zeroed_(zeroed) {}
+  // At least `bytes`; valid until the next call with more.
+  void* Take(int64_t bytes);
+
+ private:
+  std::shared_ptr<Stream> stream_;
+  bool zeroed_;
+  Tensor memory_;
+};
+
+}  // namespace awq::cuda
