@@ -54,6 +54,21 @@ TensorView TensorView::Rows(int64_t begin, int64_t end) const {
   return out;
 }
 
+int64_t TensorView::NumRows() const {
+  int64_t rows = 1;
+  for (int i = 0; i + 1 < rank(); ++i) rows *= dim(i);
+  return rows;
+}
+
+int64_t TensorView::RowOffset(int64_t row) const {
+  int64_t offset = 0;
+  for (int i = rank() - 2; i >= 0; --i) {
+    offset += row % dim(i) * strides[i];
+    row /= dim(i);
+  }
+  return offset;
+}
+
 TensorView TensorView::Columns(int64_t begin, int64_t end) const {
   const int last = rank() - 1;
   AWQ_CHECK(last >= 0 && 0 <= begin && begin <= end && end <= dim(last), kInternal, "columns [",

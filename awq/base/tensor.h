@@ -54,6 +54,9 @@ struct TensorView {
   int64_t NumElements() const { return shape.NumElements(); }
   int64_t NumBytes() const { return (NumElements() * BitsOf(dtype) + 7) / 8; }
   bool IsContiguous() const;
+  // Rows: everything but the last dimension, counted through; and the first element of one.
+  int64_t NumRows() const;
+  int64_t RowOffset(int64_t row) const;
   // Elements [begin, end) of the first dimension, sharing the memory.
   TensorView Rows(int64_t begin, int64_t end) const;
   // Columns [begin, end) of the last dimension; whole bytes only.

@@ -11,6 +11,14 @@ TensorView AsView(std::vector<float>& values) {
   return TensorView(values.data(), DType::kF32, {static_cast<int64_t>(values.size())});
 }
 
+// [T, heads · d] as [T, heads, d]; rows may be strided.
+TensorView AsHeads(const TensorView& rows, int64_t d) {
+  TensorView out = rows;
+  out.shape = Shape{rows.dim(0), rows.dim(1) / d, d};
+  out.strides = Shape{rows.strides[0], d, 1};
+  return out;
+}
+
 }  // namespace
 
 Attention::Attention(Backend& backend, const GqaSpec& spec, const NormSpec& norm,
@@ -59,24 +67,18 @@ void Attention::Mix(ExecContext& ctx, const Batch& batch, const PagedKv& cache, 
   const Workspace::Scope scope(ctx.scratch);
   const int64_t t = x.dim(0);
   const int64_t d = spec_.head_size;
-  const TensorView q = ctx.scratch.Take(ctx.act, {t, spec_.heads * d});
-  const TensorView k = ctx.scratch.Take(ctx.act, {t, spec_.kv_heads * d});
-  const TensorView v = ctx.scratch.Take(ctx.act, {t, spec_.kv_heads * d});
-  weights_.q.Forward(ctx, x, q);
-  weights_.k.Forward(ctx, x, k);
-  weights_.v.Forward(ctx, x, v);
+  const TensorView qkv = ctx.scratch.Take(ctx.act, {t, weights_.qkv.n()});
+  weights_.qkv.Forward(ctx, x, qkv);
+  const TensorView q3 = AsHeads(weights_.qkv.Part(qkv, 0), d);
+  const TensorView k3 = AsHeads(weights_.qkv.Part(qkv, 1), d);
+  const TensorView v3 = AsHeads(weights_.qkv.Part(qkv, 2), d);
 
   if (spec_.qk_norm == QkNorm::kPerHead) {
-    const TensorView q_heads = q.Reshape({t * spec_.heads, d});
-    const TensorView k_heads = k.Reshape({t * spec_.kv_heads, d});
     const NormArgs args = ToArgs(norm_);
-    ctx.backend.Norm(args, q_heads, weights_.q_norm.view(), {}, q_heads);
-    ctx.backend.Norm(args, k_heads, weights_.k_norm.view(), {}, k_heads);
+    ctx.backend.Norm(args, q3, weights_.q_norm.view(), {}, q3);
+    ctx.backend.Norm(args, k3, weights_.k_norm.view(), {}, k3);
   }
 
-  const TensorView q3 = q.Reshape({t, spec_.heads, d});
-  const TensorView k3 = k.Reshape({t, spec_.kv_heads, d});
-  const TensorView v3 = v.Reshape({t, spec_.kv_heads, d});
   Rotate(ctx, batch, q3, k3);
   ctx.backend.KvWrite(batch, k3, v3, cache);
 

@@ -3,13 +3,14 @@
 
 #include "awq/model/spec.h"
 #include "awq/nn/context.h"
-#include "awq/nn/linear.h"
+#include "awq/nn/linear_group.h"
 #include "awq/ops/args.h"
 
 namespace awq {
 
 struct AttentionWeights {
-  Linear q, k, v, o;
+  LinearGroup qkv;
+  LinearGroup o;
   Tensor q_norm, k_norm;  // F32 [d] on the device; empty without q/k norms
 };
 

@@ -21,7 +21,7 @@ std::vector<DecoderLayer> MakeLayers(Backend& backend, const ModelSpec& model,
 
 Linear MakeHead(Backend& backend, const WeightSource& source) {
   const Tensor head = source.Head();
-  return Linear(Role::kHead, 0, backend.PrepareDense(head.view(), head.dtype()), {});
+  return Linear(backend.PrepareDense(head.view(), head.dtype()), {});
 }
 
 }  // namespace
@@ -43,7 +43,12 @@ void CausalLm::Forward(ExecContext& ctx, const Batch& batch, std::span<const Pag
   AWQ_CHECK(caches.size() == layers_.size(), kInternal, "a cache for ", caches.size(), " of ",
             layers_.size(), " layers");
   ctx.backend.Embed(batch.tokens, embedding_.view(), hidden);
-  for (size_t i = 0; i < layers_.size(); ++i) layers_[i].Forward(ctx, batch, caches[i], hidden);
+  const Workspace::Scope scope(ctx.scratch);
+  const TensorView x = ctx.scratch.Take(ctx.act, hidden.shape);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    layers_[i].Continue(ctx, batch, caches[i], hidden, x, i > 0);
+  }
+  ctx.backend.Add(hidden, x);
 }
 
 void CausalLm::Logits(ExecContext& ctx, const TensorView& hidden, const TensorView& logits) const {

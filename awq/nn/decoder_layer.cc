@@ -6,30 +6,38 @@ void DecoderLayer::Forward(ExecContext& ctx, const Batch& batch, const PagedKv& 
                            const TensorView& residual) const {
   const Workspace::Scope scope(ctx.scratch);
   const TensorView x = ctx.scratch.Take(ctx.act, residual.shape);
-  attn_norm_.Forward(ctx, residual, x);
+  Continue(ctx, batch, cache, residual, x, false);
+  ctx.backend.Add(residual, x);
+}
+
+void DecoderLayer::Continue(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
+                            const TensorView& residual, const TensorView& x, bool pending) const {
+  if (pending) {
+    attn_norm_.AddForward(ctx, residual, x, x);
+  } else {
+    attn_norm_.Forward(ctx, residual, x);
+  }
   attention_.Forward(ctx, batch, cache, x, x);
-  ctx.backend.Add(residual, x);
-  ffn_norm_.Forward(ctx, residual, x);
+  ffn_norm_.AddForward(ctx, residual, x, x);
   mlp_.Forward(ctx, x, x);
-  ctx.backend.Add(residual, x);
 }
 
 DecoderLayer MakeDecoderLayer(Backend& backend, const ModelSpec& model, int64_t layer,
                               const LayerParams& params) {
   const LayerSpec& spec = model.layers[static_cast<size_t>(layer)];
-  const auto linear = [&](Role role) {
-    return MakeLinear(backend, role, layer, params.linears.at(role));
+  const auto group = [&](const std::vector<Role>& roles) {
+    return LinearGroup(backend, layer, params, roles);
   };
   const auto vector = [&](Role role) {
     const auto it = params.vectors.find(role);
     return it == params.vectors.end() ? Tensor() : ToDevice(backend, it->second.view());
   };
-  AttentionWeights attention{linear(Role::kQ), linear(Role::kK),     linear(Role::kV),
-                             linear(Role::kO), vector(Role::kQNorm), vector(Role::kKNorm)};
+  AttentionWeights attention{group({Role::kQ, Role::kK, Role::kV}), group({Role::kO}),
+                             vector(Role::kQNorm), vector(Role::kKNorm)};
   return DecoderLayer(Norm(spec.norm, vector(Role::kAttnNorm)),
                       Attention(backend, spec.attention, spec.norm, std::move(attention)),
                       Norm(spec.norm, vector(Role::kFfnNorm)),
-                      Mlp(spec.mlp, {linear(Role::kGate), linear(Role::kUp), linear(Role::kDown)}));
+                      Mlp(spec.mlp, {group({Role::kGate, Role::kUp}), group({Role::kDown})}));
 }
 
 }  // namespace awq

@@ -21,6 +21,10 @@ class DecoderLayer {
   // residual [T, D] F32, in place.
   void Forward(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
                const TensorView& residual) const;
+  // The same, but the last sum is left to the next layer: x [T, D] of act is what residual lacks
+  // yet, on entry when `pending`, and on return.
+  void Continue(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
+                const TensorView& residual, const TensorView& x, bool pending) const;
 
   const Norm& attn_norm() const { return attn_norm_; }
   const Attention& attention() const { return attention_; }

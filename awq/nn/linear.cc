@@ -3,7 +3,6 @@
 namespace awq {
 
 void Linear::Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const {
-  if (ctx.tap != nullptr) ctx.tap->OnInput(role_, layer_, x);
   ctx.backend.Linear(*weight_, x, bias_.view(), y);
 }
 
@@ -14,7 +13,7 @@ Tensor ToDevice(Backend& backend, const TensorView& host) {
   return out;
 }
 
-Linear MakeLinear(Backend& backend, Role role, int64_t layer, const LinearWeight& weight) {
+Linear MakeLinear(Backend& backend, const LinearWeight& weight) {
   std::unique_ptr<PackedWeight> packed;
   if (const auto* dense = std::get_if<Tensor>(&weight.weight)) {
     packed = backend.PrepareDense(dense->view(), dense->dtype());
@@ -23,7 +22,7 @@ Linear MakeLinear(Backend& backend, Role role, int64_t layer, const LinearWeight
   }
   Tensor bias;
   if (!weight.bias.empty()) bias = ToDevice(backend, weight.bias.view());
-  return Linear(role, layer, std::move(packed), std::move(bias));
+  return Linear(std::move(packed), std::move(bias));
 }
 
 }  // namespace awq

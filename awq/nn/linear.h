@@ -11,8 +11,8 @@ namespace awq {
 class Linear {
  public:
   // bias: F32 on the device, or empty.
-  Linear(Role role, int64_t layer, std::unique_ptr<PackedWeight> weight, Tensor bias)
-      : role_(role), layer_(layer), weight_(std::move(weight)), bias_(std::move(bias)) {}
+  Linear(std::unique_ptr<PackedWeight> weight, Tensor bias)
+      : weight_(std::move(weight)), bias_(std::move(bias)) {}
 
   // y [T, N] of act or F32, x [T, K] of act.
   void Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const;
@@ -20,14 +20,12 @@ class Linear {
   int64_t NumBytes() const { return weight_->NumBytes(); }
 
  private:
-  Role role_;
-  int64_t layer_;
   std::unique_ptr<PackedWeight> weight_;
   Tensor bias_;
 };
 
 // Dense weights keep the type they are stored in.
-Linear MakeLinear(Backend& backend, Role role, int64_t layer, const LinearWeight& weight);
+Linear MakeLinear(Backend& backend, const LinearWeight& weight);
 // A device copy of host values, F32.
 Tensor ToDevice(Backend& backend, const TensorView& host);
 

@@ -28,10 +28,10 @@ void Mlp::Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) co
 
 void Mlp::Hidden(ExecContext& ctx, const TensorView& x, const TensorView& hidden) const {
   const Workspace::Scope scope(ctx.scratch);
-  const TensorView gate = ctx.scratch.Take(ctx.act, {x.dim(0), spec_.size});
-  weights_.gate.Forward(ctx, x, gate);
-  weights_.up.Forward(ctx, x, hidden);
-  ctx.backend.Activate(ToOp(spec_.activation), gate, hidden, hidden);
+  const TensorView both = ctx.scratch.Take(ctx.act, {x.dim(0), weights_.gate_up.n()});
+  weights_.gate_up.Forward(ctx, x, both);
+  ctx.backend.Activate(ToOp(spec_.activation), weights_.gate_up.Part(both, 0),
+                       weights_.gate_up.Part(both, 1), hidden);
 }
 
 }  // namespace awq

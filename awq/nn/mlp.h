@@ -3,12 +3,13 @@
 
 #include "awq/model/spec.h"
 #include "awq/nn/context.h"
-#include "awq/nn/linear.h"
+#include "awq/nn/linear_group.h"
 
 namespace awq {
 
 struct MlpWeights {
-  Linear gate, up, down;
+  LinearGroup gate_up;
+  LinearGroup down;
 };
 
 class Mlp {

@@ -24,6 +24,11 @@ class Norm {
   void Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const {
     ctx.backend.Norm(args_, x, weight_.view(), {}, y);
   }
+  // residual += x; y = norm of it. x and y may be the same memory.
+  void AddForward(ExecContext& ctx, const TensorView& residual, const TensorView& x,
+                  const TensorView& y) const {
+    ctx.backend.AddNorm(args_, residual, x, weight_.view(), {}, y);
+  }
 
  private:
   NormArgs args_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,6 +19,13 @@ struct BackendInfo {
   std::string device;  // for people: "AVX-512, 2 threads", "NVIDIA H200"
   int threads = 1;     // host threads it computes with
   DType activation;    // the type it computes fastest in without loss that matters
+};
+
+// Calls that can be repeated at once; see Backend::Record.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void Replay() = 0;
 };
 
 // Compute calls take views on this device, allocate nothing that outlives them, and may run
@@ -48,11 +56,18 @@ class Backend {
   virtual void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
                       const TensorView& y) = 0;
   // y[R, C] = norm of each row of x[R, C] · weight[C] (+ bias[C]); x and y: F32 or act, each its
-  // own. weight F32; bias F32 or empty. x and y may be the same memory.
+  // own, of rank 2, or [T, heads, C] of rank 3. weight F32; bias F32 or empty. x and y may be the
+  // same memory.
   virtual void Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
                     const TensorView& bias, const TensorView& y) = 0;
   // residual[T, D] += x[T, D]; residual F32, x act or F32.
   virtual void Add(const TensorView& residual, const TensorView& x) = 0;
+  // Add, then y[T, D] = Norm of the sum; x and y may be the same memory.
+  virtual void AddNorm(const NormArgs& args, const TensorView& residual, const TensorView& x,
+                       const TensorView& weight, const TensorView& bias, const TensorView& y) {
+    Add(residual, x);
+    Norm(args, residual, weight, bias, y);
+  }
   // In place on x[T, heads, d] (dense in the last two dimensions); positions I32 [T].
   virtual void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) = 0;
   // y[T, F] = activation(gate[T, F]) · up[T, F]; without gate (empty view): activation(up).
@@ -69,6 +84,19 @@ class Backend {
   virtual void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) = 0;
   // to[i] = from[rows[i]]; F32 [*, D], rows I32 [R].
   virtual void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) = 0;
+
+  // ids[r] = where logits[r, V] is largest, the lowest place among equals; -1 where a logit is NaN
+  // or +inf or all are -inf. logits F32 [R, V], ids I32 [R].
+  virtual void ArgMax(const TensorView& logits, const TensorView& ids) = 0;
+
+  // ---- recording
+  // Runs `calls`, compute calls of this backend that allocate nothing the second time, and returns
+  // what repeats them on the same memory without the cost of each; null when the device gains
+  // nothing from that.
+  virtual std::unique_ptr<Recording> Record(const std::function<void()>& calls) {
+    calls();
+    return nullptr;
+  }
 
   // ---- calibration, F32
   // gram[K, K] += xᵀ·x over the rows of x[T, K] (F32 or act); the whole symmetric matrix is kept.

@@ -78,11 +78,27 @@ LinearDims CheckLinear(const PackedWeight& w, const TensorView& x, const TensorV
 
 RowDims CheckNorm(const TensorView& x, const TensorView& weight, const TensorView& bias,
                   const TensorView& y) {
-  CheckAnyMatrix("norm", "x", x);
-  CheckMatrix("norm", "y", y, x.dim(0), x.dim(1));
-  CheckVector("norm", "weight", weight, DType::kF32, x.dim(1));
-  if (!bias.empty()) CheckVector("norm", "bias", bias, DType::kF32, x.dim(1));
-  return {x.dim(0), x.dim(1)};
+  const int last = x.rank() - 1;
+  AWQ_CHECK((last == 1 || last == 2) && x.shape == y.shape && IsFloat(x.dtype) &&
+                IsFloat(y.dtype) && x.strides[last] == 1 && y.strides[last] == 1,
+            kInternal, "norm: expected x and y floats [R, C] or [T, heads, C], found ", Describe(x),
+            " and ", Describe(y));
+  CheckVector("norm", "weight", weight, DType::kF32, x.dim(last));
+  if (!bias.empty()) CheckVector("norm", "bias", bias, DType::kF32, x.dim(last));
+  return {x.NumRows(), x.dim(last)};
+}
+
+void CheckAddNorm(const TensorView& residual, const TensorView& x, const TensorView& weight,
+                  const TensorView& bias, const TensorView& y) {
+  CheckAdd(residual, x);
+  CheckNorm(residual, weight, bias, y);
+}
+
+RowDims CheckArgMax(const TensorView& logits, const TensorView& ids) {
+  CheckAnyMatrix("argmax", "logits", logits);
+  CheckF32("argmax", "logits", logits);
+  CheckVector("argmax", "ids", ids, DType::kI32, logits.dim(0));
+  return {logits.dim(0), logits.dim(1)};
 }
 
 RowDims CheckAdd(const TensorView& residual, const TensorView& x) {

@@ -21,6 +21,9 @@ struct RowDims {
 };
 RowDims CheckNorm(const TensorView& x, const TensorView& weight, const TensorView& bias,
                   const TensorView& y);
+void CheckAddNorm(const TensorView& residual, const TensorView& x, const TensorView& weight,
+                  const TensorView& bias, const TensorView& y);
+RowDims CheckArgMax(const TensorView& logits, const TensorView& ids);
 RowDims CheckAdd(const TensorView& residual, const TensorView& x);
 RowDims CheckActivate(const TensorView& gate, const TensorView& up, const TensorView& y);
 RowDims CheckEmbed(const TensorView& tokens, const TensorView& table, const TensorView& y);

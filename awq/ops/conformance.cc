@@ -83,7 +83,8 @@ class Fixture {
       backend_.Sync();
       std::vector<float> out(static_cast<size_t>(host.view().NumElements()));
       for (size_t i = 0; i < out.size(); ++i) {
-        out[i] = LoadFloat(host.view(), static_cast<int64_t>(i));
+        out[i] = t.dtype() == DType::kI32 ? static_cast<float>(host.As<const int32_t>()[i])
+                                          : LoadFloat(host.view(), static_cast<int64_t>(i));
       }
       return out;
     }
@@ -263,6 +264,46 @@ void AddNorms(Table& table) {
       return Setup{[=, &f] { f.backend().Norm(args, x, weight, bias, y); }, {y}};
     });
   }
+}
+
+void AddFusedRows(Table& table) {
+  const DType act = table.act();
+  table.Add("norm/heads_3x5x64_strided", kExact, [=](Fixture& f) {
+    const TensorView whole = f.Floats(act, {3, 8 * 64}, 3.0f, 1.0f);
+    TensorView heads(whole.As<char>(), act, {3, 5, 64}, whole.device);
+    heads.strides[0] = 8 * 64;
+    const TensorView weight = f.Floats(DType::kF32, {64}, 0.3f, 1.0f);
+    return Setup{[=, &f] { f.backend().Norm({}, heads, weight, {}, heads); }, {whole}};
+  });
+  for (int64_t columns : {131, 768, 5120}) {
+    for (NormKind kind : {NormKind::kRms, NormKind::kLayer}) {
+      const std::string name =
+          Cat("add_norm/6x", columns, kind == NormKind::kRms ? "_rms" : "_layer");
+      table.Add(name, kExact, [=](Fixture& f) {
+        const TensorView to = f.Strided(DType::kF32, 6, columns, 8);
+        const TensorView x = f.Strided(act, 6, columns, 8);
+        const TensorView weight = f.Floats(DType::kF32, {columns}, 0.3f, 1.0f);
+        const NormArgs args{.kind = kind, .epsilon = 1e-5f};
+        return Setup{[=, &f] { f.backend().AddNorm(args, to, x, weight, {}, x); }, {to, x}};
+      });
+    }
+  }
+  table.Add(
+      "argmax/6x5003", 0,
+      [](Fixture& f) {
+        const Tensor host = MakeTensor(DType::kF32, {6, 5003});
+        f.random().Fill(host);
+        float* row = host.As<float>();
+        row[777] = row[4000] = 9.0f;                                 // equal: the first
+        row[5003 + 4999] = std::numeric_limits<float>::quiet_NaN();  // -1
+        row[2 * 5003 + 1] = std::numeric_limits<float>::infinity();  // -1
+        std::fill_n(row + 3 * 5003, 5003, -std::numeric_limits<float>::infinity());  // -1
+        std::fill_n(row + 4 * 5003, 5002, -std::numeric_limits<float>::infinity());  // the last
+        const TensorView logits = f.Upload(host);
+        const TensorView ids = f.Ints({9, 9, 9, 9, 9, 9}, {6});
+        return Setup{[=, &f] { f.backend().ArgMax(logits, ids); }, {ids}};
+      },
+      true);
 }
 
 void AddElementwise(Table& table) {
@@ -543,6 +584,7 @@ std::vector<OpCase> ConformanceCases(DType act) {
   Table table(act);
   AddLinears(table);
   AddNorms(table);
+  AddFusedRows(table);
   AddElementwise(table);
   AddRope(table);
   AddTables(table);

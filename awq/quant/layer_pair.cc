@@ -102,8 +102,8 @@ void LayerPair::Rescale(std::span<const float> s) {
 
 void LayerPair::Advance(Role site, const LayerParams& original, const LayerParams& current,
                         const std::function<void()>& poll) {
-  const Linear full_out = MakeLinear(backend_, site, layer_, original.linears.at(site));
-  const Linear quantized_out = MakeLinear(backend_, site, layer_, current.linears.at(site));
+  const Linear full_out = MakeLinear(backend_, original.linears.at(site));
+  const Linear quantized_out = MakeLinear(backend_, current.linears.at(site));
   std::unique_ptr<DecoderLayer> full, quantized;
   const auto pieces = full_.Pieces(kPieceTokens);
   if (kept_.size() < pieces.size()) {

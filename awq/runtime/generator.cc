@@ -125,7 +125,61 @@ std::vector<Generator::Share> Generator::PlanStep() {
   return shares;
 }
 
+DecodeStep& Generator::StepFor(std::span<const DecodeStep::Row> rows) {
+  auto step =
+      std::find_if(steps_.begin(), steps_.end(), [&](const DecodeStep& s) { return s.Fits(rows); });
+  if (step == steps_.end()) {
+    constexpr size_t kMostSteps = 8;
+    int64_t blocks = 16;
+    for (const DecodeStep::Row& row : rows) {
+      while (blocks < cache_.pool().PagesFor(row.cached + 1)) blocks *= 2;
+    }
+    if (steps_.size() == kMostSteps) steps_.pop_back();
+    steps_.emplace_front(backend_, model_, cache_, options_.act, static_cast<int64_t>(rows.size()),
+                         blocks);
+  } else {
+    steps_.splice(steps_.begin(), steps_, step);
+  }
+  return steps_.front();
+}
+
+void Generator::Decode(const std::vector<Share>& shares) {
+  std::vector<DecodeStep::Row> rows;
+  bool best = true;
+  for (const auto& [sequence, count] : shares) {
+    rows.push_back(
+        {sequence->tokens.back(), sequence->cached, cache_.pool().Table(sequence->pages)});
+    best = best && sequence->sampler.TakesBest();
+  }
+  DecodeStep& step = StepFor(rows);
+  step.Run(rows);
+  best_.assign(best ? rows.size() : 0, -1);
+  if (best) {
+    backend_.Copy(TensorView(best_.data(), DType::kI32, step.best().shape), step.best());
+    backend_.Sync();
+    best = std::all_of(best_.begin(), best_.end(), [](int32_t id) { return id >= 0; });
+  }
+  if (best) return;
+  best_.clear();
+  logits_.resize(rows.size() * static_cast<size_t>(model_.spec().vocab));
+  backend_.Copy(TensorView(logits_.data(), DType::kF32, step.logits().shape), step.logits());
+  backend_.Sync();
+}
+
+int32_t Generator::TakeToken(Sequence& s, size_t row) {
+  if (!best_.empty()) {
+    s.sampler.Accept(best_[row]);
+    return best_[row];
+  }
+  const auto vocab = static_cast<size_t>(model_.spec().vocab);
+  return s.sampler.Sample(std::span(logits_).subspan(vocab * row, vocab));
+}
+
 void Generator::Forward(const std::vector<Share>& shares) {
+  const bool decode = std::all_of(shares.begin(), shares.end(),
+                                  [](const Share& s) { return s.sequence->pending() == 1; });
+  if (decode && !keys_depend_on_length_) return Decode(shares);
+  best_.clear();
   const Workspace::Scope scope(scratch_);
   ExecContext ctx{backend_, scratch_, options_.act, nullptr};
   BatchBuilder builder;
@@ -156,9 +210,8 @@ void Generator::Forward(const std::vector<Share>& shares) {
   backend_.Sync();
 }
 
-StepOutput Generator::Advance(Sequence& s, std::span<float> logits) {
+StepOutput Generator::Advance(Sequence& s, int32_t token) {
   StepOutput out{.id = s.id};
-  const int32_t token = s.sampler.Sample(logits);
   out.token = token;
   const auto& stop_ids = s.request.stop_ids;
   ++s.generated;
@@ -185,7 +238,6 @@ std::vector<StepOutput> Generator::Step() {
   if (active_.empty()) return {};
   const std::vector<Share> shares = PlanStep();
   Forward(shares);
-  const auto vocab = static_cast<size_t>(model_.spec().vocab);
   std::vector<StepOutput> outputs;
   size_t row = 0;
   for (const auto& [sequence, count] : shares) {
@@ -195,7 +247,7 @@ std::vector<StepOutput> Generator::Step() {
       outputs.push_back({.id = sequence->id});
       continue;
     }
-    outputs.push_back(Advance(*sequence, std::span(logits_).subspan(vocab * row++, vocab)));
+    outputs.push_back(Advance(*sequence, TakeToken(*sequence, row++)));
     if (outputs.back().finish) Park(*sequence);
   }
   return outputs;

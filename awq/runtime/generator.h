@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "awq/nn/causal_lm.h"
+#include "awq/runtime/decode_step.h"
 #include "awq/runtime/kv_cache.h"
 #include "awq/runtime/request.h"
 #include "awq/runtime/sampler.h"
@@ -76,9 +77,14 @@ class Generator {
   };
 
   std::vector<Share> PlanStep();
-  // Host logits [R, V] behind the last token of each share that ends its sequence's pending tokens.
+  // Leaves in logits_ [R, V] on the host what is behind the last token of each share that ends its
+  // sequence's pending tokens; or in best_ [R] alone where each is largest, when that is enough.
   void Forward(const std::vector<Share>& shares);
-  StepOutput Advance(Sequence& sequence, std::span<float> logits);
+  // The same for one token of each sequence.
+  void Decode(const std::vector<Share>& shares);
+  DecodeStep& StepFor(std::span<const DecodeStep::Row> rows);
+  int32_t TakeToken(Sequence& sequence, size_t row);
+  StepOutput Advance(Sequence& sequence, int32_t token);
   // Takes over the parked sequence's pages as far as its tokens are the prompt's; how many are.
   int64_t AdoptParked(const std::vector<int32_t>& prompt, int64_t& pages);
   void Park(Sequence& sequence);
@@ -102,6 +108,8 @@ class Generator {
   std::optional<Parked>
       parked_;  // kept until its pages are wanted: the next turn of a chat begins so
   std::vector<float> logits_;
+  std::vector<int32_t> best_;    // empty when logits_ holds the last step
+  std::list<DecodeStep> steps_;  // the one used last comes first
   int64_t next_id_ = 0;
 };
 

@@ -87,8 +87,13 @@ int32_t Sampler::Sample(std::span<float> logits) {
     KeepMinP();
     id = Draw();
   }
-  ++seen_[id].generated;
+  Accept(id);
   return id;
+}
+
+bool Sampler::TakesBest() const {
+  return params_.temperature == 0 && params_.repetition_penalty == 1 &&
+         params_.presence_penalty == 0 && params_.frequency_penalty == 0;
 }
 
 void Sampler::KeepTopK() {

@@ -21,6 +21,10 @@ class Sampler {
   // Cost: one pass over V, a partial sort of the tokens that top-k or top-p keep.
   int32_t Sample(std::span<float> logits);
 
+  // Whether Sample() would return the place of the largest logit as it is; Accept() then counts it.
+  bool TakesBest() const;
+  void Accept(int32_t id) { ++seen_[id].generated; }
+
   // Changes the logits as Sample() does before it divides by the temperature.
   void Penalize(std::span<float> logits) const;
 

@@ -120,16 +120,16 @@ HWY_NOINLINE void ActivateChunk(Activation kind, const float* gate, float* up, i
 
 void Norm(Machine& machine, const NormArgs& args, const TensorView& x, const TensorView& weight,
           const TensorView& bias, const TensorView& y) {
-  const int64_t n = x.dim(1);
-  machine.pool.For(x.dim(0), DivUp(kGrain, n), [&](int64_t begin, int64_t end) HWY_ATTR {
+  const int64_t n = x.dim(x.rank() - 1);
+  machine.pool.For(x.NumRows(), DivUp(kGrain, n), [&](int64_t begin, int64_t end) HWY_ATTR {
     std::vector<float> row(static_cast<size_t>(n));
     for (int64_t r = begin; r < end; ++r) {
-      LoadFloats(x, r * x.strides[0], n, row.data());
+      LoadFloats(x, x.RowOffset(r), n, row.data());
       const float mean = args.kind == NormKind::kLayer ? Mean(row.data(), n) : 0.0f;
       const float variance = SumOfSquares(row.data(), n, mean) / static_cast<float>(n);
       const float factor = 1.0f / std::sqrt(variance + args.epsilon);
       ScaleRow(row.data(), n, mean, factor, weight.As<const float>(), bias.As<const float>());
-      StoreFloats(row.data(), n, y, r * y.strides[0]);
+      StoreFloats(row.data(), n, y, y.RowOffset(r));
     }
   });
 }

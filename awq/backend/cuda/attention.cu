@@ -12,6 +12,7 @@ namespace {
 // One block a (token, head): adds the splits of sequences that took the short arrangement.
 template <typename T>
 __global__ void CombineKernel(const AttentionShape a, int sequences) {
+  BeginKernel();
   const int token = static_cast<int>(blockIdx.x);
   const int head = static_cast<int>(blockIdx.y);
   int low = 0;
@@ -53,6 +54,7 @@ constexpr int kPlainLanes = 32;
 constexpr int kPlainElements = 32;  // a lane
 template <typename T, typename C>
 __global__ void PlainKernel(const AttentionShape a, int sequences) {
+  BeginKernel();
   const int token = static_cast<int>(blockIdx.x);
   const int head = static_cast<int>(blockIdx.y);
   const int lane = static_cast<int>(threadIdx.x);
@@ -129,7 +131,7 @@ bool OnTensorCores(const TensorView& q, const PagedKv& cache) {
 }
 
 template <typename T, int D>
-void Run(cudaStream_t stream, const AttentionShape& shape, const Batch& batch, const Rows& rows) {
+void Run(const Queue& queue, const AttentionShape& shape, const Batch& batch, const Rows& rows) {
   constexpr int kShared = AttentionSharedBytes(D);
   const auto seqs = static_cast<unsigned>(batch.num_seqs());
   const auto kv_heads = static_cast<unsigned>(shape.kv_heads);
@@ -139,7 +141,7 @@ void Run(cudaStream_t stream, const AttentionShape& shape, const Batch& batch, c
     void (*kernel)(AttentionShape) = AttentionKernel<T, D, false>;
     AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
     const dim3 grid(static_cast<unsigned>((rows.longest + 63) / 64), kv_heads, seqs);
-    kernel<<<grid, 32 * kAttentionWarps, kShared, stream>>>(whole);
+    Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, whole);
   }
   if (rows.shortest > 0) {
     constexpr int kSums = kAttentionWarps * 16 * (D * 4 + 8);
@@ -147,25 +149,25 @@ void Run(cudaStream_t stream, const AttentionShape& shape, const Batch& batch, c
     void (*kernel)(AttentionShape) = AttentionKernel<T, D, true>;
     AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
     const dim3 grid(1, kv_heads, seqs * static_cast<unsigned>(shape.splits));
-    kernel<<<grid, 32 * kAttentionWarps, bytes, stream>>>(shape);
+    Launch(queue, kernel, grid, 32 * kAttentionWarps, bytes, shape);
     if (shape.splits > 1) {
-      CombineKernel<T>
-          <<<dim3(static_cast<unsigned>(batch.num_tokens()), static_cast<unsigned>(shape.heads)),
-             128, 0, stream>>>(shape, static_cast<int>(seqs));
+      Launch(queue, CombineKernel<T>,
+             dim3(static_cast<unsigned>(batch.num_tokens()), static_cast<unsigned>(shape.heads)),
+             128, 0, shape, static_cast<int>(seqs));
     }
   }
 }
 
 template <typename T>
-void RunForSize(cudaStream_t stream, const AttentionShape& shape, const Batch& batch,
+void RunForSize(const Queue& queue, const AttentionShape& shape, const Batch& batch,
                 const Rows& rows) {
-  if (shape.d <= 64) return Run<T, 64>(stream, shape, batch, rows);
-  if (shape.d <= 80) return Run<T, 80>(stream, shape, batch, rows);
-  if (shape.d <= 96) return Run<T, 96>(stream, shape, batch, rows);
-  if (shape.d <= 112) return Run<T, 112>(stream, shape, batch, rows);
-  if (shape.d <= 128) return Run<T, 128>(stream, shape, batch, rows);
-  if (shape.d <= 192) return Run<T, 192>(stream, shape, batch, rows);
-  return Run<T, 256>(stream, shape, batch, rows);
+  if (shape.d <= 64) return Run<T, 64>(queue, shape, batch, rows);
+  if (shape.d <= 80) return Run<T, 80>(queue, shape, batch, rows);
+  if (shape.d <= 96) return Run<T, 96>(queue, shape, batch, rows);
+  if (shape.d <= 112) return Run<T, 112>(queue, shape, batch, rows);
+  if (shape.d <= 128) return Run<T, 128>(queue, shape, batch, rows);
+  if (shape.d <= 192) return Run<T, 192>(queue, shape, batch, rows);
+  return Run<T, 256>(queue, shape, batch, rows);
 }
 
 int64_t Partials(const Batch& batch, const PagedKv& cache, int64_t splits) {
@@ -182,7 +184,7 @@ int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const
   return splits == 1 ? 0 : StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
 }
 
-void Attention(cudaStream_t stream, const DeviceLimits& device, const AttentionArgs& args,
+void Attention(const Queue& queue, const DeviceLimits& device, const AttentionArgs& args,
                const Batch& batch, const TensorView& q, const PagedKv& cache, const TensorView& y,
                void* workspace) {
   if (q.NumElements() == 0) return;
@@ -215,9 +217,9 @@ void Attention(cudaStream_t stream, const DeviceLimits& device, const AttentionA
   if (fast) {
     const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads());
     if (q.dtype == DType::kF16) {
-      RunForSize<__half>(stream, shape, batch, rows);
+      RunForSize<__half>(queue, shape, batch, rows);
     } else {
-      RunForSize<__nv_bfloat16>(stream, shape, batch, rows);
+      RunForSize<__nv_bfloat16>(queue, shape, batch, rows);
     }
   } else {
     AWQ_CHECK(shape.d <= kPlainLanes * kPlainElements, kUnsupported, "backend cuda: heads of ",
@@ -227,12 +229,11 @@ void Attention(cudaStream_t stream, const DeviceLimits& device, const AttentionA
       using T = typename decltype(tq)::type;
       WithType(cache.keys.dtype, [&](auto tc) {
         using C = typename decltype(tc)::type;
-        PlainKernel<T, C>
-            <<<grid, kPlainLanes, 0, stream>>>(shape, static_cast<int>(batch.num_seqs()));
+        Launch(queue, PlainKernel<T, C>, grid, kPlainLanes, 0, shape,
+               static_cast<int>(batch.num_seqs()));
       });
     });
   }
-  AWQ_CUDA(cudaGetLastError());
 }
 
 }  // namespace awq::cuda

@@ -58,6 +58,7 @@ constexpr int AttentionSharedBytes(int d) { return 2 * 2 * kTileKeys * (2 * d + 
 // D: head size, rounded up to what is compiled.
 template <typename T, int D, bool kShort>
 __global__ void __launch_bounds__(32 * kAttentionWarps) AttentionKernel(const AttentionShape a) {
+  BeginKernel();
   constexpr int kRowsBlock = kShort ? 16 : 64;
   constexpr int kKeysWarp = kShort ? 16 : kTileKeys;
   constexpr int kKeyTiles = kKeysWarp / 8;  // of 8 keys

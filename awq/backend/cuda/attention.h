@@ -2,11 +2,10 @@
 // few queries: Flash-Decoding).
 #pragma once
 
-#include <cuda_runtime_api.h>
-
 #include <cstdint>
 
 #include "awq/backend/cuda/gemm_table.h"
+#include "awq/backend/cuda/launch.h"
 #include "awq/ops/args.h"
 
 namespace awq::cuda {
@@ -16,7 +15,7 @@ int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const
                            const PagedKv& cache);
 // As Backend::Attention. F16 and BF16 with heads of up to 256 elements, a multiple of 8, run on
 // tensor cores; everything else on a plain kernel.
-void Attention(cudaStream_t stream, const DeviceLimits& device, const AttentionArgs& args,
+void Attention(const Queue& queue, const DeviceLimits& device, const AttentionArgs& args,
                const Batch& batch, const TensorView& q, const PagedKv& cache, const TensorView& y,
                void* workspace);
 

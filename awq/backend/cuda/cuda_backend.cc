@@ -3,6 +3,7 @@
 #include "awq/backend/cuda/attention.h"
 #include "awq/backend/cuda/blas.h"
 #include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/graph.h"
 #include "awq/backend/cuda/linear.h"
 #include "awq/backend/cuda/packed.h"
 #include "awq/backend/cuda/rows.h"
@@ -53,39 +54,52 @@ class CudaBackend : public Backend {
   void Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
             const TensorView& bias, const TensorView& y) override {
     CheckNorm(x, weight, bias, y);
-    cuda::Norm(get(), args, x, weight, bias, y);
+    cuda::Norm(queue(), args, x, weight, bias, y);
   }
   void Add(const TensorView& residual, const TensorView& x) override {
     CheckAdd(residual, x);
-    cuda::Add(get(), residual, x);
+    cuda::Add(queue(), residual, x);
+  }
+  void AddNorm(const NormArgs& args, const TensorView& residual, const TensorView& x,
+               const TensorView& weight, const TensorView& bias, const TensorView& y) override {
+    CheckAddNorm(residual, x, weight, bias, y);
+    cuda::AddNorm(queue(), args, residual, x, weight, bias, y);
+  }
+  void ArgMax(const TensorView& logits, const TensorView& ids) override {
+    CheckArgMax(logits, ids);
+    cuda::ArgMax(queue(), logits, ids);
+  }
+  std::unique_ptr<Recording> Record(const std::function<void()>& calls) override {
+    calls();  // workspaces have their sizes now
+    return std::make_unique<Graph>(stream_, calls);
   }
   void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) override {
     CheckRope(args, positions, x);
-    cuda::Rope(get(), args, positions, x);
+    cuda::Rope(queue(), args, positions, x);
   }
   void Activate(Activation kind, const TensorView& gate, const TensorView& up,
                 const TensorView& y) override {
     CheckActivate(gate, up, y);
-    cuda::Activate(get(), kind, gate, up, y);
+    cuda::Activate(queue(), kind, gate, up, y);
   }
   void KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
                const PagedKv& cache) override {
     CheckKvWrite(batch, k, v, cache);
-    cuda::KvWrite(get(), batch, k, v, cache);
+    cuda::KvWrite(queue(), batch, k, v, cache);
   }
   void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                  const PagedKv& cache, const TensorView& y) override {
     CheckAttention(batch, q, cache, y);
     void* workspace = scratch_.Take(AttentionWorkspace(device_, batch, q, cache));
-    cuda::Attention(get(), device_, args, batch, q, cache, y, workspace);
+    cuda::Attention(queue(), device_, args, batch, q, cache, y, workspace);
   }
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override {
     CheckEmbed(tokens, table, y);
-    TakeRows(get(), table, tokens, y);
+    TakeRows(queue(), table, tokens, y);
   }
   void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) override {
     CheckGatherRows(from, rows, to);
-    TakeRows(get(), from, rows, to);
+    TakeRows(queue(), from, rows, to);
   }
 
   void Gram(const TensorView& x, const TensorView& gram) override {
@@ -100,7 +114,7 @@ class CudaBackend : public Backend {
   }
   void AbsSum(const TensorView& x, const TensorView& sums) override {
     CheckAbsSum(x, sums);
-    cuda::AbsSum(get(), x, sums);
+    cuda::AbsSum(queue(), x, sums);
   }
   void MatMul(const TensorView& a, const TensorView& b, bool transpose_b,
               const TensorView& c) override {
@@ -118,6 +132,7 @@ class CudaBackend : public Backend {
 
  private:
   cudaStream_t get() const { return stream_->get(); }
+  Queue queue() const { return {stream_->get(), device_.arch >= 90}; }
 
   std::string name_;
   std::shared_ptr<Stream> stream_;

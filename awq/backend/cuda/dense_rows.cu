@@ -65,8 +65,8 @@ bool SupportsDenseRows(const TensorView& w, const TensorView& x) {
   return x.dim(0) <= kMaxDenseRows && IsReadable(w) && IsReadable(x);
 }
 
-void DenseRows(cudaStream_t stream, const TensorView& w, const TensorView& x,
-               const TensorView& bias, const TensorView& y) {
+void DenseRows(const Queue& queue, const TensorView& w, const TensorView& x, const TensorView& bias,
+               const TensorView& y) {
   const int n = static_cast<int>(w.dim(0));
   const int k = static_cast<int>(w.dim(1));
   const auto grid = static_cast<unsigned>((n + kWarps - 1) / kWarps);
@@ -78,9 +78,9 @@ void DenseRows(cudaStream_t stream, const TensorView& w, const TensorView& x,
         using Y = typename decltype(ty)::type;
         const auto launch = [&](auto rows) {
           constexpr int kRows = decltype(rows)::value;
-          DenseRowsKernel<W, X, Y, kRows><<<grid, 32 * kWarps, 0, stream>>>(
-              w.As<const W>(), w.strides[0], x.As<const X>(), x.strides[0], bias.As<const float>(),
-              y.As<Y>(), y.strides[0], n, k);
+          Launch(queue, DenseRowsKernel<W, X, Y, kRows>, grid, 32 * kWarps, 0, w.As<const W>(),
+                 w.strides[0], x.As<const X>(), x.strides[0], bias.As<const float>(), y.As<Y>(),
+                 y.strides[0], n, k);
         };
         switch (x.dim(0)) {
           case 1:
@@ -99,7 +99,6 @@ void DenseRows(cudaStream_t stream, const TensorView& w, const TensorView& x,
       return run(Type<X>());
     });
   });
-  AWQ_CUDA(cudaGetLastError());
 }
 
 }  // namespace awq::cuda

@@ -1,8 +1,7 @@
 // The dense linear for few rows of x: one warp an output, weights and x of any float types.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
+#include "awq/backend/cuda/launch.h"
 #include "awq/base/tensor.h"
 
 namespace awq::cuda {
@@ -12,7 +11,7 @@ inline constexpr int64_t kMaxDenseRows = 4;  // rows of x
 // Rows that 16-byte loads can read: K and strides multiples of 8, aligned addresses.
 bool SupportsDenseRows(const TensorView& w, const TensorView& x);
 // y[M, N] = x[M, K] · w[N, K]ᵀ + bias[N]; M ≤ kMaxDenseRows, f32 sums.
-void DenseRows(cudaStream_t stream, const TensorView& w, const TensorView& x,
-               const TensorView& bias, const TensorView& y);
+void DenseRows(const Queue& queue, const TensorView& w, const TensorView& x, const TensorView& bias,
+               const TensorView& y);
 
 }  // namespace awq::cuda

@@ -2,6 +2,7 @@
 
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/numeric.cuh"
+#include "awq/backend/cuda/ptx.cuh"
 
 namespace awq::cuda {
 namespace {
@@ -12,6 +13,7 @@ constexpr int kThreads = 256;
 template <typename T>
 __global__ void Q4Kernel(Q4Shape shape, const uint8_t* blocks, float scale, int64_t first, T* to,
                          int64_t stride) {
+  BeginKernel();
   const int64_t row = first + blockIdx.x;
   const int64_t column = 4 * (int64_t{blockIdx.y} * kThreads + threadIdx.x);
   if (column >= shape.k) return;
@@ -33,6 +35,7 @@ template <typename T>
 __global__ void PlainKernel(const uint8_t* codes, const float* scales, const uint8_t* zeros,
                             int64_t group, int64_t groups, int64_t k, int64_t first, T* to,
                             int64_t stride) {
+  BeginKernel();
   const int64_t row = first + blockIdx.x;
   const int64_t column = int64_t{blockIdx.y} * kThreads + threadIdx.x;
   if (column >= k) return;
@@ -48,23 +51,20 @@ dim3 Grid(int64_t rows, int64_t columns) {
 
 }  // namespace
 
-void Dequantize(cudaStream_t stream, const Q4Weight& w, int64_t first, const TensorView& to) {
+void Dequantize(const Queue& queue, const Q4Weight& w, int64_t first, const TensorView& to) {
   WithType(to.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    Q4Kernel<T><<<Grid(to.dim(0), (w.k() + 3) / 4), kThreads, 0, stream>>>(
-        w.shape(), w.blocks(), w.scale(), first, to.As<T>(), to.strides[0]);
+    Launch(queue, Q4Kernel<T>, Grid(to.dim(0), (w.k() + 3) / 4), kThreads, 0, w.shape(), w.blocks(),
+           w.scale(), first, to.As<T>(), to.strides[0]);
   });
-  AWQ_CUDA(cudaGetLastError());
 }
 
-void Dequantize(cudaStream_t stream, const PlainWeight& w, int64_t first, const TensorView& to) {
+void Dequantize(const Queue& queue, const PlainWeight& w, int64_t first, const TensorView& to) {
   WithType(to.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    PlainKernel<T><<<Grid(to.dim(0), w.k()), kThreads, 0, stream>>>(
-        w.codes(), w.scales(), w.zeros(), w.group(), w.groups(), w.k(), first, to.As<T>(),
-        to.strides[0]);
+    Launch(queue, PlainKernel<T>, Grid(to.dim(0), w.k()), kThreads, 0, w.codes(), w.scales(),
+           w.zeros(), w.group(), w.groups(), w.k(), first, to.As<T>(), to.strides[0]);
   });
-  AWQ_CUDA(cudaGetLastError());
 }
 
 }  // namespace awq::cuda

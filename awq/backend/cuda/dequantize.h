@@ -2,12 +2,13 @@
 // kernel of the table takes.
 #pragma once
 
+#include "awq/backend/cuda/launch.h"
 #include "awq/backend/cuda/packed.h"
 
 namespace awq::cuda {
 
 // to[rows, K] = outputs [first, first + rows) of w; F32, F16 or BF16.
-void Dequantize(cudaStream_t stream, const Q4Weight& w, int64_t first, const TensorView& to);
-void Dequantize(cudaStream_t stream, const PlainWeight& w, int64_t first, const TensorView& to);
+void Dequantize(const Queue& queue, const Q4Weight& w, int64_t first, const TensorView& to);
+void Dequantize(const Queue& queue, const PlainWeight& w, int64_t first, const TensorView& to);
 
 }  // namespace awq::cuda

@@ -12,8 +12,8 @@ namespace {
 // Of weights as floats at a time: they stay in the L2 cache until they are multiplied.
 constexpr int64_t kFloatBytes = int64_t{24} << 20;
 
-void Dequantize(cudaStream_t stream, const DenseWeight& w, int64_t first, const TensorView& to) {
-  Convert(stream, w.view().Rows(first, first + to.dim(0)), to);
+void Dequantize(const Queue& queue, const DenseWeight& w, int64_t first, const TensorView& to) {
+  Convert(queue, w.view().Rows(first, first + to.dim(0)), to);
 }
 
 }  // namespace
@@ -46,16 +46,17 @@ bool LinearRunner::RunQ4(const Q4Weight& w, const TensorView& x, const TensorVie
   const GemmRow* row = FindGemm(problem, device_);
   if (row == nullptr) return false;
   void* workspace = workspace_.Take(row->workspace(problem, device_));
-  row->launch(problem, device_, {.stream = stream_->get(), .workspace = workspace});
+  row->launch(problem, device_,
+              {.stream = queue_.stream, .overlap = queue_.overlap, .workspace = workspace});
   return true;
 }
 
 void LinearRunner::RunDense(const DenseWeight& w, const TensorView& x, const TensorView& bias,
                             const TensorView& y) {
-  if (SupportsDenseRows(w.view(), x)) return DenseRows(stream_->get(), w.view(), x, bias, y);
+  if (SupportsDenseRows(w.view(), x)) return DenseRows(queue_, w.view(), x, bias, y);
   if (w.view().dtype != x.dtype) return RunAsFloats(w, x, bias, y);
   blas_.Multiply(x, false, w.view(), true, y);
-  if (!bias.empty()) AddBias(stream_->get(), y, bias);
+  if (!bias.empty()) AddBias(queue_, y, bias);
 }
 
 template <typename W>
@@ -67,10 +68,10 @@ void LinearRunner::RunAsFloats(const W& w, const TensorView& x, const TensorView
   for (int64_t first = 0; first < w.n(); first += step) {
     const int64_t rows = std::min(step, w.n() - first);
     const TensorView floats(memory, x.dtype, {rows, w.k()}, Device::kCuda);
-    Dequantize(stream_->get(), w, first, floats);
+    Dequantize(queue_, w, first, floats);
     blas_.Multiply(x, false, floats, true, y.Columns(first, first + rows));
   }
-  if (!bias.empty()) AddBias(stream_->get(), y, bias);
+  if (!bias.empty()) AddBias(queue_, y, bias);
 }
 
 }  // namespace awq::cuda

@@ -3,6 +3,7 @@
 
 #include "awq/backend/cuda/blas.h"
 #include "awq/backend/cuda/gemm_table.h"
+#include "awq/backend/cuda/launch.h"
 #include "awq/backend/cuda/packed.h"
 #include "awq/backend/cuda/stream.h"
 
@@ -12,7 +13,7 @@ class LinearRunner {
  public:
   LinearRunner(const DeviceLimits& device, std::shared_ptr<Stream> stream, Blas& blas)
       : device_(device),
-        stream_(stream),
+        queue_{stream->get(), device.arch >= 90},
         blas_(blas),
         workspace_(stream, true),
         floats_(stream, false) {}
@@ -30,7 +31,7 @@ class LinearRunner {
   void RunAsFloats(const W& w, const TensorView& x, const TensorView& bias, const TensorView& y);
 
   DeviceLimits device_;
-  std::shared_ptr<Stream> stream_;
+  Queue queue_;
   Blas& blas_;
   GrowingBuffer workspace_;
   GrowingBuffer floats_;

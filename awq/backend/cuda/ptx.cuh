@@ -203,4 +203,10 @@ __device__ inline void WaitForPreviousKernel() {
 #endif
 }
 
+// For kernels that have nothing to do before their inputs are there.
+__device__ inline void BeginKernel() {
+  AllowNextKernel();
+  WaitForPreviousKernel();
+}
+
 }  // namespace awq::cuda

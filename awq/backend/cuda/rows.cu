@@ -1,10 +1,12 @@
 #include "awq/backend/cuda/rows.h"
 
 #include <algorithm>
+#include <climits>
 #include <type_traits>
 
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/numeric.cuh"
+#include "awq/backend/cuda/ptx.cuh"
 
 namespace awq::cuda {
 namespace {
@@ -62,32 +64,64 @@ __device__ float BlockSum(float v) {
   return v;
 }
 
-// One block a row.
-template <typename X, typename Y, int V>
-__global__ void NormKernel(Matrix<const X> x, const float* weight, const float* bias, Matrix<Y> y,
-                           int columns, float epsilon, bool centre) {
-  const X* row = x.Row(blockIdx.x);
-  Y* out = y.Row(blockIdx.x);
+// Rows of a tensor of rank 2, or 3 with `inner` rows in a step of the first dimension.
+template <typename T>
+struct RowsOf {
+  T* data;
+  int64_t outer_stride, inner_stride;
+  int inner;
+  __device__ T* Row(int row) const {
+    return data + row / inner * outer_stride + row % inner * inner_stride;
+  }
+};
+template <typename T>
+RowsOf<T> AsRows(const TensorView& t) {
+  if (t.rank() == 2) return {static_cast<T*>(t.data), t.strides[0], 0, 1};
+  return {static_cast<T*>(t.data), t.strides[0], t.strides[1], static_cast<int>(t.dim(1))};
+}
+
+// One block a row. With X2, x is first increased by x2, and stored.
+template <typename X, typename X2, typename Y, int V>
+__global__ void NormKernel(RowsOf<X> x, RowsOf<const X2> x2, const float* weight, const float* bias,
+                           RowsOf<Y> y, int columns, float epsilon, bool centre) {
+  BeginKernel();
+  const int at = static_cast<int>(blockIdx.x);
+  X* row = x.Row(at);
+  Y* out = y.Row(at);
+  const int first = static_cast<int>(threadIdx.x) * V;
   const int step = static_cast<int>(blockDim.x) * V;
   float mean = 0.0f;
+  float squares = 0.0f;
+  for (int c = first; c < columns; c += step) {
+    float v[V];
+    LoadFloats<X, V>(row + c, v);
+    if (x2.data != nullptr) {
+      float more[V];
+      LoadFloats<X2, V>(x2.Row(at) + c, more);
+#pragma unroll
+      for (int i = 0; i < V; ++i) v[i] += more[i];
+      StoreFloats<X, V>(row + c, v);
+    }
+#pragma unroll
+    for (int i = 0; i < V; ++i) {
+      mean += v[i];
+      squares += v[i] * v[i];
+    }
+  }
   if (centre) {
-    for (int c = static_cast<int>(threadIdx.x) * V; c < columns; c += step) {
+    mean = BlockSum(mean) / static_cast<float>(columns);
+    squares = 0.0f;
+    for (int c = first; c < columns; c += step) {
       float v[V];
       LoadFloats<X, V>(row + c, v);
 #pragma unroll
-      for (int i = 0; i < V; ++i) mean += v[i];
+      for (int i = 0; i < V; ++i) squares += (v[i] - mean) * (v[i] - mean);
     }
-    mean = BlockSum(mean) / static_cast<float>(columns);
-  }
-  float squares = 0.0f;
-  for (int c = static_cast<int>(threadIdx.x) * V; c < columns; c += step) {
-    float v[V];
-    LoadFloats<X, V>(row + c, v);
-#pragma unroll
-    for (int i = 0; i < V; ++i) squares += (v[i] - mean) * (v[i] - mean);
+  } else {
+    mean = 0.0f;
   }
   const float inverse = 1.0f / sqrtf(BlockSum(squares) / static_cast<float>(columns) + epsilon);
-  for (int c = static_cast<int>(threadIdx.x) * V; c < columns; c += step) {
+  for (int c = first; c < columns; c += step) {
     float v[V];
     LoadFloats<X, V>(row + c, v);
 #pragma unroll
@@ -109,6 +143,7 @@ dim3 RowGrid(int64_t rows, int64_t columns, int width) {
 
 template <typename X, int V>
 __global__ void AddKernel(Matrix<float> residual, Matrix<const X> x, int columns) {
+  BeginKernel();
   const int c = Column<V>();
   if (c >= columns) return;
   float a[V];
@@ -137,6 +172,7 @@ __device__ float Activated(Activation kind, float x) {
 template <typename T, int V>
 __global__ void ActivateKernel(Activation kind, Matrix<const T> gate, Matrix<const T> up,
                                Matrix<T> y, int columns) {
+  BeginKernel();
   const int c = Column<V>();
   if (c >= columns) return;
   float u[V];
@@ -158,6 +194,7 @@ template <typename T>
 __global__ void RopeKernel(const float* inverse_frequencies, int half, bool interleaved,
                            float magnitude, const int* positions, T* x, int64_t token_stride,
                            int heads, int d) {
+  BeginKernel();
   const auto position = static_cast<float>(positions[blockIdx.x]);
   T* token = x + blockIdx.x * token_stride;
   for (int j = static_cast<int>(threadIdx.x); j < heads * half; j += static_cast<int>(blockDim.x)) {
@@ -187,6 +224,7 @@ struct KvPlace {
 template <typename T, typename C, int V>
 __global__ void KvWriteKernel(KvPlace place, const T* k, int64_t k_stride, const T* v,
                               int64_t v_stride, C* keys, C* values, int d) {
+  BeginKernel();
   const int t = static_cast<int>(blockIdx.x);
   int low = 0;  // the sequence of t: the last that starts at or before it
   int high = place.sequences - 1;
@@ -216,6 +254,7 @@ __global__ void KvWriteKernel(KvPlace place, const T* k, int64_t k_stride, const
 template <typename T, int V>
 __global__ void TakeRowsKernel(Matrix<const T> from, int64_t rows, const int* index,
                                Matrix<float> to, int columns) {
+  BeginKernel();
   const int c = Column<V>();
   if (c >= columns) return;
   const int64_t row = index[blockIdx.x];
@@ -229,8 +268,49 @@ __global__ void TakeRowsKernel(Matrix<const T> from, int64_t rows, const int* in
   StoreFloats<float, V>(to.Row(blockIdx.x) + c, v);
 }
 
+// One block a row.
+__global__ void ArgMaxKernel(Matrix<const float> logits, int columns, int* ids) {
+  BeginKernel();
+  __shared__ float values[32];
+  __shared__ int places[32];
+  __shared__ int bad;
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread == 0) bad = 0;
+  __syncthreads();
+  const float* row = logits.Row(blockIdx.x);
+  float best = -INFINITY;
+  int place = INT_MAX;
+  for (int c = thread; c < columns; c += static_cast<int>(blockDim.x)) {
+    const float v = row[c];
+    if (!(v < INFINITY)) bad = 1;
+    if (v > best) {
+      best = v;
+      place = c;
+    }
+  }
+  const auto take = [&](float v, int p) {
+    if (v > best || (v == best && p < place)) {
+      best = v;
+      place = p;
+    }
+  };
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) {
+    take(__shfl_xor_sync(~0u, best, step), __shfl_xor_sync(~0u, place, step));
+  }
+  if (thread % 32 == 0) {
+    values[thread / 32] = best;
+    places[thread / 32] = place;
+  }
+  __syncthreads();
+  if (thread != 0) return;
+  for (int w = 1; w < static_cast<int>(blockDim.x) / 32; ++w) take(values[w], places[w]);
+  ids[blockIdx.x] = bad != 0 || place == INT_MAX ? -1 : place;
+}
+
 template <typename T>
 __global__ void AddBiasKernel(Matrix<T> y, const float* bias, int columns) {
+  BeginKernel();
   const int c = Column<1>();
   if (c >= columns) return;
   T* at = y.Row(blockIdx.x) + c;
@@ -239,6 +319,7 @@ __global__ void AddBiasKernel(Matrix<T> y, const float* bias, int columns) {
 
 template <typename A, typename B, int V>
 __global__ void ConvertKernel(Matrix<const A> from, Matrix<B> to, int columns) {
+  BeginKernel();
   const int c = Column<V>();
   if (c >= columns) return;
   float v[V];
@@ -248,6 +329,7 @@ __global__ void ConvertKernel(Matrix<const A> from, Matrix<B> to, int columns) {
 
 template <typename T>
 __global__ void AbsSumKernel(Matrix<const T> x, int64_t rows, int columns, float* sums) {
+  BeginKernel();
   const int c = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (c >= columns) return;
   double sum = 0;
@@ -255,58 +337,89 @@ __global__ void AbsSumKernel(Matrix<const T> x, int64_t rows, int columns, float
   sums[c] += static_cast<float>(sum);
 }
 
-void CheckLaunch() { AWQ_CUDA(cudaGetLastError()); }
-
 }  // namespace
 
-void Norm(cudaStream_t stream, const NormArgs& args, const TensorView& x, const TensorView& weight,
-          const TensorView& bias, const TensorView& y) {
-  if (x.dim(0) == 0) return;
-  const int columns = static_cast<int>(x.dim(1));
+namespace {
+
+// x2: empty, or what is added to x before.
+void NormOrAddNorm(const Queue& queue, const NormArgs& args, const TensorView& x,
+                   const TensorView& x2, const TensorView& weight, const TensorView& bias,
+                   const TensorView& y) {
+  const int64_t rows = x.NumRows();
+  if (rows == 0) return;
+  const int columns = static_cast<int>(x.dim(x.rank() - 1));
+  const bool wide = IsWide(x) && IsWide(x2) && IsWide(y);
   WithType(x.dtype, [&](auto tx) {
     using X = typename decltype(tx)::type;
     WithType(y.dtype, [&](auto ty) {
       using Y = typename decltype(ty)::type;
-      WithWidth(IsWide(x) && IsWide(y), [&](auto width) {
+      WithWidth(wide, [&](auto width) {
         constexpr int kWidth = decltype(width)::value;
         const int threads = std::clamp((columns / kWidth + 31) / 32 * 32, 32, 1024);
-        NormKernel<X, Y, kWidth><<<static_cast<unsigned>(x.dim(0)), threads, 0, stream>>>(
-            AsMatrix<const X>(x), weight.As<const float>(), bias.As<const float>(), AsMatrix<Y>(y),
-            columns, args.epsilon, args.kind == NormKind::kLayer);
+        const auto run = [&](auto t2) {
+          using X2 = typename decltype(t2)::type;
+          const RowsOf<const X2> more = x2.empty() ? RowsOf<const X2>{} : AsRows<const X2>(x2);
+          Launch(queue, NormKernel<X, X2, Y, kWidth>, static_cast<unsigned>(rows), threads, 0,
+                 AsRows<X>(x), more, weight.As<const float>(), bias.As<const float>(), AsRows<Y>(y),
+                 columns, args.epsilon, args.kind == NormKind::kLayer);
+        };
+        if (!x2.empty() && x2.dtype == DType::kF32) return run(Type<float>());
+        return run(Type<Y>());
       });
     });
   });
-  CheckLaunch();
 }
 
-void Add(cudaStream_t stream, const TensorView& residual, const TensorView& x) {
+}  // namespace
+
+void Norm(const Queue& queue, const NormArgs& args, const TensorView& x, const TensorView& weight,
+          const TensorView& bias, const TensorView& y) {
+  NormOrAddNorm(queue, args, x, {}, weight, bias, y);
+}
+
+void AddNorm(const Queue& queue, const NormArgs& args, const TensorView& residual,
+             const TensorView& x, const TensorView& weight, const TensorView& bias,
+             const TensorView& y) {
+  if (x.dtype == y.dtype || x.dtype == DType::kF32) {
+    NormOrAddNorm(queue, args, residual, x, weight, bias, y);
+  } else {
+    Add(queue, residual, x);
+    Norm(queue, args, residual, weight, bias, y);
+  }
+}
+
+void ArgMax(const Queue& queue, const TensorView& logits, const TensorView& ids) {
+  if (logits.dim(0) == 0) return;
+  Launch(queue, ArgMaxKernel, static_cast<unsigned>(logits.dim(0)), 1024, 0,
+         AsMatrix<const float>(logits), static_cast<int>(logits.dim(1)), ids.As<int>());
+}
+
+void Add(const Queue& queue, const TensorView& residual, const TensorView& x) {
   if (x.NumElements() == 0) return;
   WithType(x.dtype, [&](auto tx) {
     using X = typename decltype(tx)::type;
     WithWidth(IsWide(x) && IsWide(residual), [&](auto width) {
       constexpr int kWidth = decltype(width)::value;
-      AddKernel<X, kWidth><<<RowGrid(x.dim(0), x.dim(1), kWidth), kThreads, 0, stream>>>(
-          AsMatrix<float>(residual), AsMatrix<const X>(x), static_cast<int>(x.dim(1)));
+      Launch(queue, AddKernel<X, kWidth>, RowGrid(x.dim(0), x.dim(1), kWidth), kThreads, 0,
+             AsMatrix<float>(residual), AsMatrix<const X>(x), static_cast<int>(x.dim(1)));
     });
   });
-  CheckLaunch();
 }
 
-void Rope(cudaStream_t stream, const RopeArgs& args, const TensorView& positions,
+void Rope(const Queue& queue, const RopeArgs& args, const TensorView& positions,
           const TensorView& x) {
   const int half = static_cast<int>(args.inverse_frequencies.dim(0));
   if (x.NumElements() == 0 || half == 0) return;
   WithType(x.dtype, [&](auto tx) {
     using X = typename decltype(tx)::type;
-    RopeKernel<X><<<static_cast<unsigned>(x.dim(0)), kThreads, 0, stream>>>(
-        args.inverse_frequencies.As<const float>(), half, args.interleaved, args.magnitude,
-        positions.As<const int>(), x.As<X>(), x.strides[0], static_cast<int>(x.dim(1)),
-        static_cast<int>(x.dim(2)));
+    Launch(queue, RopeKernel<X>, static_cast<unsigned>(x.dim(0)), kThreads, 0,
+           args.inverse_frequencies.As<const float>(), half, args.interleaved, args.magnitude,
+           positions.As<const int>(), x.As<X>(), x.strides[0], static_cast<int>(x.dim(1)),
+           static_cast<int>(x.dim(2)));
   });
-  CheckLaunch();
 }
 
-void Activate(cudaStream_t stream, Activation kind, const TensorView& gate, const TensorView& up,
+void Activate(const Queue& queue, Activation kind, const TensorView& gate, const TensorView& up,
               const TensorView& y) {
   if (up.NumElements() == 0) return;
   AWQ_CHECK((gate.empty() || gate.dtype == up.dtype) && y.dtype == up.dtype, kInternal,
@@ -315,15 +428,14 @@ void Activate(cudaStream_t stream, Activation kind, const TensorView& gate, cons
     using T = typename decltype(type)::type;
     WithWidth(IsWide(gate) && IsWide(up) && IsWide(y), [&](auto width) {
       constexpr int kWidth = decltype(width)::value;
-      ActivateKernel<T, kWidth><<<RowGrid(up.dim(0), up.dim(1), kWidth), kThreads, 0, stream>>>(
-          kind, AsMatrix<const T>(gate), AsMatrix<const T>(up), AsMatrix<T>(y),
-          static_cast<int>(up.dim(1)));
+      Launch(queue, ActivateKernel<T, kWidth>, RowGrid(up.dim(0), up.dim(1), kWidth), kThreads, 0,
+             kind, AsMatrix<const T>(gate), AsMatrix<const T>(up), AsMatrix<T>(y),
+             static_cast<int>(up.dim(1)));
     });
   });
-  CheckLaunch();
 }
 
-void KvWrite(cudaStream_t stream, const Batch& batch, const TensorView& k, const TensorView& v,
+void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const TensorView& v,
              const PagedKv& cache) {
   if (k.NumElements() == 0) return;
   const KvPlace place = {.seq_start = batch.seq_start.As<const int>(),
@@ -342,40 +454,37 @@ void KvWrite(cudaStream_t stream, const Batch& batch, const TensorView& k, const
       WithWidth(IsWide(k) && IsWide(v) && IsWide(cache.keys) && IsWide(cache.values),
                 [&](auto width) {
                   constexpr int kWidth = decltype(width)::value;
-                  KvWriteKernel<T, C, kWidth><<<static_cast<unsigned>(k.dim(0)), 128, 0, stream>>>(
-                      place, k.As<const T>(), k.strides[0], v.As<const T>(), v.strides[0],
-                      cache.keys.As<C>(), cache.values.As<C>(), static_cast<int>(k.dim(2)));
+                  Launch(queue, KvWriteKernel<T, C, kWidth>, static_cast<unsigned>(k.dim(0)), 128,
+                         0, place, k.As<const T>(), k.strides[0], v.As<const T>(), v.strides[0],
+                         cache.keys.As<C>(), cache.values.As<C>(), static_cast<int>(k.dim(2)));
                 });
     });
   });
-  CheckLaunch();
 }
 
-void TakeRows(cudaStream_t stream, const TensorView& from, const TensorView& rows,
+void TakeRows(const Queue& queue, const TensorView& from, const TensorView& rows,
               const TensorView& to) {
   if (to.NumElements() == 0) return;
   WithType(from.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     WithWidth(IsWide(from) && IsWide(to), [&](auto width) {
       constexpr int kWidth = decltype(width)::value;
-      TakeRowsKernel<T, kWidth><<<RowGrid(to.dim(0), to.dim(1), kWidth), kThreads, 0, stream>>>(
-          AsMatrix<const T>(from), from.dim(0), rows.As<const int>(), AsMatrix<float>(to),
-          static_cast<int>(to.dim(1)));
+      Launch(queue, TakeRowsKernel<T, kWidth>, RowGrid(to.dim(0), to.dim(1), kWidth), kThreads, 0,
+             AsMatrix<const T>(from), from.dim(0), rows.As<const int>(), AsMatrix<float>(to),
+             static_cast<int>(to.dim(1)));
     });
   });
-  CheckLaunch();
 }
 
-void AddBias(cudaStream_t stream, const TensorView& y, const TensorView& bias) {
+void AddBias(const Queue& queue, const TensorView& y, const TensorView& bias) {
   WithType(y.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    AddBiasKernel<T><<<RowGrid(y.dim(0), y.dim(1), 1), kThreads, 0, stream>>>(
-        AsMatrix<T>(y), bias.As<const float>(), static_cast<int>(y.dim(1)));
+    Launch(queue, AddBiasKernel<T>, RowGrid(y.dim(0), y.dim(1), 1), kThreads, 0, AsMatrix<T>(y),
+           bias.As<const float>(), static_cast<int>(y.dim(1)));
   });
-  CheckLaunch();
 }
 
-void Convert(cudaStream_t stream, const TensorView& from, const TensorView& to) {
+void Convert(const Queue& queue, const TensorView& from, const TensorView& to) {
   if (from.NumElements() == 0) return;
   WithType(from.dtype, [&](auto ta) {
     using A = typename decltype(ta)::type;
@@ -383,23 +492,21 @@ void Convert(cudaStream_t stream, const TensorView& from, const TensorView& to) 
       using B = typename decltype(tb)::type;
       WithWidth(IsWide(from) && IsWide(to), [&](auto width) {
         constexpr int kWidth = decltype(width)::value;
-        ConvertKernel<A, B, kWidth>
-            <<<RowGrid(from.dim(0), from.dim(1), kWidth), kThreads, 0, stream>>>(
-                AsMatrix<const A>(from), AsMatrix<B>(to), static_cast<int>(from.dim(1)));
+        Launch(queue, ConvertKernel<A, B, kWidth>, RowGrid(from.dim(0), from.dim(1), kWidth),
+               kThreads, 0, AsMatrix<const A>(from), AsMatrix<B>(to),
+               static_cast<int>(from.dim(1)));
       });
     });
   });
-  CheckLaunch();
 }
 
-void AbsSum(cudaStream_t stream, const TensorView& x, const TensorView& sums) {
+void AbsSum(const Queue& queue, const TensorView& x, const TensorView& sums) {
   const int columns = static_cast<int>(x.dim(1));
   WithType(x.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    AbsSumKernel<T><<<Blocks(columns, kThreads), kThreads, 0, stream>>>(
-        AsMatrix<const T>(x), x.dim(0), columns, sums.As<float>());
+    Launch(queue, AbsSumKernel<T>, Blocks(columns, kThreads), kThreads, 0, AsMatrix<const T>(x),
+           x.dim(0), columns, sums.As<float>());
   });
-  CheckLaunch();
 }
 
 }  // namespace awq::cuda

@@ -45,15 +45,17 @@ Tensor Stream::Alloc(DType type, const Shape& shape) {
 }
 
 void* GrowingBuffer::Take(int64_t bytes) {
-  if (memory_.empty() || memory_.view().dim(0) < bytes) {
-    memory_ = Tensor();
-    memory_ = stream_->Alloc(DType::kU8, {std::max<int64_t>(bytes, 1 << 20)});
+  constexpr int64_t kSmallest = int64_t{1} << 20;
+  const int64_t size = pieces_.empty() ? 0 : pieces_.back().view().dim(0);
+  if (pieces_.empty() || size < bytes) {
+    pieces_.push_back(stream_->Alloc(DType::kU8, {std::max({bytes, 2 * size, kSmallest})}));
     if (zeroed_) {
-      AWQ_CUDA(cudaMemsetAsync(memory_.view().data, 0,
-                               static_cast<size_t>(memory_.view().NumBytes()), stream_->get()));
+      const TensorView& piece = pieces_.back().view();
+      AWQ_CUDA(
+          cudaMemsetAsync(piece.data, 0, static_cast<size_t>(piece.NumBytes()), stream_->get()));
     }
   }
-  return memory_.view().data;
+  return pieces_.back().view().data;
 }
 
 }  // namespace awq::cuda

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "awq/base/tensor.h"
 
@@ -28,19 +29,20 @@ class Stream : public std::enable_shared_from_this<Stream> {
   cudaStream_t stream_ = nullptr;
 };
 
-// One piece of device memory that grows to the largest size asked for.
+// One piece of device memory that grows, at least twofold. Smaller pieces of before are kept:
+// recordings may use them.
 class GrowingBuffer {
  public:
   // zeroed: the memory is zero when it is new.
   GrowingBuffer(std::shared_ptr<Stream> stream, bool zeroed)
       : stream_(std::move(stream)), zeroed_(zeroed) {}
-  // At least `bytes`; valid until the next call with more.
+  // At least `bytes`; valid as long as this object lives.
   void* Take(int64_t bytes);
 
  private:
   std::shared_ptr<Stream> stream_;
   bool zeroed_;
-  Tensor memory_;
+  std::vector<Tensor> pieces_;  // the last is the largest
 };
 
 }  // namespace awq::cuda

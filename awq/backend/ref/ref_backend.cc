@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <numbers>
 #include <utility>
 #include <vector>
@@ -124,7 +125,7 @@ void RefBackend::Norm(const NormArgs& args, const TensorView& x, const TensorVie
                       const TensorView& bias, const TensorView& y) {
   const RowDims d = CheckNorm(x, weight, bias, y);
   for (int64_t r = 0; r < d.rows; ++r) {
-    const std::vector<float> row = LoadRow(x, At(x, r), d.columns);
+    const std::vector<float> row = LoadRow(x, x.RowOffset(r), d.columns);
     double mean = 0;
     if (args.kind == NormKind::kLayer) {
       for (float v : row) mean += v;
@@ -136,7 +137,8 @@ void RefBackend::Norm(const NormArgs& args, const TensorView& x, const TensorVie
     for (int64_t c = 0; c < d.columns; ++c) {
       const double b = bias.empty() ? 0.0 : bias.As<const float>()[c];
       const double normed = (row[static_cast<size_t>(c)] - mean) * inverse;
-      StoreFloat(y, At(y, r) + c, static_cast<float>(normed * weight.As<const float>()[c] + b));
+      StoreFloat(y, y.RowOffset(r) + c,
+                 static_cast<float>(normed * weight.As<const float>()[c] + b));
     }
   }
 }
@@ -260,6 +262,24 @@ void RefBackend::GatherRows(const TensorView& from, const TensorView& rows, cons
     AWQ_CHECK(row >= 0 && row < from.dim(0), kInternal, "gather: row ", row, " of ", from.dim(0));
     std::memcpy(to.As<float>() + At(to, i), from.As<const float>() + At(from, row),
                 static_cast<size_t>(d.columns) * sizeof(float));
+  }
+}
+
+void RefBackend::ArgMax(const TensorView& logits, const TensorView& ids) {
+  const RowDims d = CheckArgMax(logits, ids);
+  for (int64_t r = 0; r < d.rows; ++r) {
+    const float* row = logits.As<const float>() + At(logits, r);
+    int32_t best = -1;
+    for (int64_t i = 0; i < d.columns; ++i) {
+      if (std::isnan(row[i]) || row[i] == std::numeric_limits<float>::infinity()) {
+        best = -1;
+        break;
+      }
+      if (row[i] > (best < 0 ? -std::numeric_limits<float>::infinity() : row[best])) {
+        best = static_cast<int32_t>(i);
+      }
+    }
+    ids.As<int32_t>()[r] = best;
   }
 }
 

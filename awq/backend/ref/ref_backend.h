@@ -34,6 +34,8 @@ class RefBackend : public Backend {
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override;
   void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) override;
 
+  void ArgMax(const TensorView& logits, const TensorView& ids) override;
+
   void Gram(const TensorView& x, const TensorView& gram) override;
   void CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) override;
   void AbsSum(const TensorView& x, const TensorView& sums) override;
