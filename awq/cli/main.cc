@@ -72,6 +72,7 @@ int Main(int argc, char** argv) {
   AddChat(app, chosen);
   AddEval(app, chosen);
   AddInspect(app, chosen);
+  AddBench(app, chosen);
   AddVerify(app, chosen);
   return Guarded([&] {
     try {

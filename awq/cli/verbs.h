@@ -14,6 +14,7 @@ void AddQuantize(CLI::App& app, Action& chosen);
 void AddRun(CLI::App& app, Action& chosen);
 void AddChat(CLI::App& app, Action& chosen);
 void AddEval(CLI::App& app, Action& chosen);
+void AddBench(CLI::App& app, Action& chosen);
 void AddInspect(CLI::App& app, Action& chosen);
 void AddVerify(CLI::App& app, Action& chosen);
 

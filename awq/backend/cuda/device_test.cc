@@ -70,5 +70,22 @@ TEST(CudaBackendTest, RefusesMoreMemoryThanThereIs) {
   EXPECT_FALSE(cuda->Alloc(DType::kU8, {1 << 20}).empty());  // and goes on
 }
 
+TEST(CudaBackendTest, RecordingsRepeatTheirCalls) {
+  const auto cuda = TryCuda();
+  if (cuda == nullptr) GTEST_SKIP() << "no CUDA device";
+  const Tensor one = MakeTensor(DType::kF32, {3, 16});
+  for (float& v : one.Span<float>()) v = 1.0f;
+  const Tensor sum = cuda->Alloc(DType::kF32, {3, 16});
+  const Tensor x = cuda->Alloc(DType::kF32, {3, 16});
+  cuda->Copy(sum.view(), one.view());
+  cuda->Copy(x.view(), one.view());
+  const auto recording = cuda->Record([&] { cuda->Add(sum.view(), x.view()); });
+  ASSERT_NE(recording, nullptr);
+  for (int i = 0; i < 3; ++i) recording->Replay();
+  cuda->Copy(one.view(), sum.view());
+  cuda->Sync();
+  for (float v : one.Span<float>()) EXPECT_EQ(v, 5.0f);  // 1, once run, three times replayed
+}
+
 }  // namespace
 }  // namespace awq

@@ -8,11 +8,9 @@
 #include "awq/base/error.h"
 
 namespace awq::cuda {
-namespace {
-
 // 2^e that brings the largest scale to [2^11, 2^12), when f16 alone would lose bits of small ones:
 // 15 times that is still below 65504, for kernels that put scales into the weights.
-float PowerForF16(const QuantizedWeight& w) {
+float CommonScale(const QuantizedWeight& w) {
   if (w.scales.dtype() == DType::kF16) return 1.0f;
   float largest = 0.0f;
   const int64_t count = w.scales.view().NumElements();
@@ -22,8 +20,6 @@ float PowerForF16(const QuantizedWeight& w) {
   if (largest == 0.0f || !std::isfinite(largest)) return 1.0f;
   return std::ldexp(1.0f, std::ilogb(largest) - 11);
 }
-
-}  // namespace
 
 Q4Shape MakeQ4Shape(const QuantScheme& scheme, int64_t n, int64_t k) {
   AWQ_CHECK(scheme.bits == 4, kUnsupported, "backend cuda: ", scheme.bits,
@@ -43,7 +39,7 @@ Q4Shape MakeQ4Shape(const QuantScheme& scheme, int64_t n, int64_t k) {
 HostBlocks PackQ4(const QuantizedWeight& w) {
   HostBlocks out;
   out.shape = MakeQ4Shape(w.scheme, w.n(), w.k());
-  out.scale = PowerForF16(w);
+  out.scale = CommonScale(w);
   const Q4Shape& shape = out.shape;
   out.bytes.assign(static_cast<size_t>(shape.NumBytes()), 0);
   const int64_t rows = shape.RowTiles() * kTileN;

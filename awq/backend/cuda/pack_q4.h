@@ -20,6 +20,8 @@ struct HostBlocks {
 // Throws kUnsupported for bits other than 4, for a group that is not 32, 64, a multiple of 128 or
 // the whole row, and for K that is not a multiple of 8.
 Q4Shape MakeQ4Shape(const QuantScheme& scheme, int64_t n, int64_t k);
+// What HostBlocks::scale is for these scales.
+float CommonScale(const QuantizedWeight& weight);
 HostBlocks PackQ4(const QuantizedWeight& weight);
 // The inverse, with F32 scales; groups that span the row come back as -1.
 QuantizedWeight UnpackQ4(const HostBlocks& blocks);

@@ -1,6 +1,7 @@
 #include "awq/backend/cuda/packed.h"
 
 #include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/pack_q4_device.h"
 
 namespace awq::cuda {
 namespace {
@@ -32,12 +33,28 @@ bool Q4Weight::Supports(const QuantScheme& scheme, int64_t n, int64_t k) {
   }
 }
 
-Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w) : PackedWeight(w.n(), w.k()) {
-  HostBlocks blocks = PackQ4(w);
-  shape_ = blocks.shape;
-  scale_ = blocks.scale;
-  data_ = Upload(stream, TensorView(blocks.bytes.data(), DType::kU8,
-                                    {static_cast<int64_t>(blocks.bytes.size())}));
+Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w)
+    : PackedWeight(w.n(), w.k()),
+      shape_(MakeQ4Shape(w.scheme, w.n(), w.k())),
+      scale_(CommonScale(w)),
+      data_(stream.Alloc(DType::kU8, {shape_.NumBytes()})) {
+  const bool stored = w.scales.dtype() == DType::kF16;  // then scale_ is 1
+  Tensor rounded;
+  if (!stored) {
+    rounded = MakeTensor(DType::kF16, w.scales.shape());
+    for (int64_t i = 0; i < w.scales.view().NumElements(); ++i) {
+      StoreFloat(rounded.view(), i, LoadFloat(w.scales.view(), i) / scale_);
+    }
+  }
+  const Tensor codes = Upload(stream, w.codes.view());
+  const Tensor scales = Upload(stream, stored ? w.scales.view() : rounded.view());
+  const Tensor zeros = w.scheme.symmetric ? Tensor() : Upload(stream, w.zeros.view());
+  PackQ4OnDevice({.stream = stream.get()}, shape_,
+                 {.codes = codes.As<const uint8_t>(),
+                  .scales = scales.As<const uint16_t>(),
+                  .zeros = zeros.As<const uint8_t>(),
+                  .groups = w.scheme.Groups(w.k())},
+                 data_.As<uint8_t>());
 }
 
 PlainWeight::PlainWeight(Stream& stream, const QuantizedWeight& w)

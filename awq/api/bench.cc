@@ -1,0 +1,179 @@
+#include "awq/api/bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+#include "awq/api/internal/loading.h"
+#include "awq/backend/make_backend.h"
+#include "awq/nn/batch_builder.h"
+#include "awq/runtime/decode_step.h"
+
+namespace awq {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class Runner {
+ public:
+  Runner(const BenchOptions& options, const std::function<bool()>& cancelled)
+      : options_(options),
+        cancelled_(cancelled),
+        start_(Clock::now()),
+        source_(OpenModel(options.model)),
+        backend_(MakeBackend(options.device, options.threads)),
+        act_(ActivationType(options.dtype, backend_->Info(), false)),
+        model_(*backend_, source_),
+        scratch_(*backend_) {
+    backend_->Sync();
+    load_seconds_ = SecondsSince(start_);
+  }
+
+  BenchReport Describe() const {
+    BenchReport out;
+    out.device = backend_->Info().device;
+    out.dtype = NameOf(act_);
+    out.load_seconds = load_seconds_;
+    for (const auto& file : source_.checkpoint().files()) {
+      for (const std::string& name : file->Names()) {
+        out.weight_bytes += file->Get(name).view().NumBytes();
+      }
+    }
+    return out;
+  }
+
+  BenchResult Prefill(int64_t tokens) {
+    KvCache cache(*backend_, source_.spec(), tokens, act_);
+    const int64_t sequence = Open(cache, tokens);
+    std::vector<double> times;
+    for (int64_t i = -1; i < options_.repeats; ++i) {
+      const auto start = Clock::now();
+      Read(cache, sequence, tokens);
+      backend_->Sync();
+      if (i >= 0) times.push_back(SecondsSince(start));
+    }
+    return Summarize("prefill", 1, tokens, tokens, std::move(times));
+  }
+
+  BenchResult Decode(int64_t batch) {
+    const int64_t each = options_.context + options_.tokens;
+    const int64_t pages = (each + kKvPageSize - 1) / kKvPageSize;
+    KvCache cache(*backend_, source_.spec(), batch * pages * kKvPageSize, act_);
+    std::vector<DecodeStep::Row> rows;
+    for (int64_t b = 0; b < batch; ++b) {
+      const int64_t sequence = Open(cache, each);
+      Read(cache, sequence, options_.context);
+      rows.push_back({RandomToken(), options_.context, cache.pool().Table(sequence)});
+    }
+    DecodeStep step(*backend_, model_, cache, act_, batch, pages);
+    std::vector<int32_t> best(static_cast<size_t>(batch));
+    std::vector<double> times;
+    for (int64_t i = 0; i < options_.tokens; ++i) {
+      Poll();
+      const auto start = Clock::now();
+      step.Run(rows);
+      backend_->Copy(TensorView(best.data(), DType::kI32, {batch}), step.best());
+      backend_->Sync();
+      constexpr int64_t kWarmUp = 3;
+      if (i >= kWarmUp) times.push_back(SecondsSince(start));
+      for (size_t b = 0; b < rows.size(); ++b) {
+        AWQ_CHECK(best[b] >= 0, kInternal, "step ", i, ": logits that are no numbers");
+        rows[b].token = best[b];
+        ++rows[b].cached;
+      }
+    }
+    return Summarize("decode", batch, options_.context, batch, std::move(times));
+  }
+
+ private:
+  static constexpr int64_t kChunk = 4096;
+
+  int64_t Open(KvCache& cache, int64_t tokens) {
+    const int64_t sequence = cache.pool().Open();
+    cache.pool().Reserve(sequence, tokens);
+    return sequence;
+  }
+  int32_t RandomToken() {
+    return static_cast<int32_t>(random_() % static_cast<uint64_t>(source_.spec().vocab));
+  }
+  // Reads random tokens into an empty sequence, in chunks, and finds what follows them.
+  void Read(KvCache& cache, int64_t sequence, int64_t tokens) {
+    for (int64_t done = 0; done < tokens; done += kChunk) {
+      Poll();
+      const int64_t count = std::min(kChunk, tokens - done);
+      std::vector<int32_t> ids(static_cast<size_t>(count));
+      for (int32_t& id : ids) id = RandomToken();
+      const Workspace::Scope scope(scratch_);
+      ExecContext ctx{*backend_, scratch_, act_, nullptr};
+      BatchBuilder builder;
+      builder.Add(ids, done, cache.pool().Table(sequence));
+      const Batch batch = builder.Build(*backend_);
+      const TensorView hidden = scratch_.Take(DType::kF32, {count, source_.spec().hidden});
+      model_.Forward(ctx, batch, cache.layers(), hidden);
+      if (done + count < tokens) continue;
+      const TensorView logits = scratch_.Take(DType::kF32, {1, source_.spec().vocab});
+      model_.Logits(ctx, hidden.Rows(count - 1, count), logits);
+      backend_->Sync();
+    }
+  }
+  void Poll() const {
+    if (cancelled_ && cancelled_()) Fail(ErrorCode::kCancelled, "cancelled");
+  }
+  static BenchResult Summarize(std::string name, int64_t batch, int64_t tokens, int64_t work,
+                               std::vector<double> times) {
+    std::sort(times.begin(), times.end());
+    BenchResult out{.name = std::move(name), .batch = batch, .tokens = tokens};
+    out.median = times[times.size() / 2];
+    out.least = times.front();
+    out.most = times.back();
+    out.tokens_per_second = static_cast<double>(work) / out.median;
+    return out;
+  }
+
+  const BenchOptions& options_;
+  const std::function<bool()>& cancelled_;
+  Clock::time_point start_;
+  WeightSource source_;
+  std::unique_ptr<Backend> backend_;
+  DType act_;
+  CausalLm model_;
+  Workspace scratch_;
+  double load_seconds_ = 0;
+  std::mt19937_64 random_{1};
+};
+
+void CheckOptions(const BenchOptions& o, int64_t context) {
+  const auto check = [&](bool ok, const char* name, int64_t value, const char* range) {
+    AWQ_CHECK(ok, kInvalidArgument, name, ": expected ", range, ", found ", value);
+  };
+  for (int64_t p : o.prompts) {
+    check(p > 0 && p <= context, "prompt", p, Cat("1 … ", context).c_str());
+  }
+  for (int64_t b : o.batches) check(b > 0 && b <= 4096, "batch", b, "1 … 4096");
+  check(o.context > 0, "context", o.context, "at least 1");
+  check(o.tokens >= 4 && o.context + o.tokens <= context, "tokens", o.tokens,
+        Cat("4 … ", context - o.context, " beside the context").c_str());
+  check(o.repeats > 0, "repeats", o.repeats, "at least 1");
+}
+
+}  // namespace
+
+BenchReport Bench(const BenchOptions& options, const std::function<void(const BenchResult&)>& done,
+                  const std::function<bool()>& cancelled) {
+  CheckOptions(options, OpenModel(options.model).spec().context);
+  Runner runner(options, cancelled);
+  BenchReport report = runner.Describe();
+  const auto add = [&](BenchResult result) {
+    if (done) done(result);
+    report.results.push_back(std::move(result));
+  };
+  for (int64_t tokens : options.prompts) add(runner.Prefill(tokens));
+  for (int64_t batch : options.batches) add(runner.Decode(batch));
+  return report;
+}
+
+}  // namespace awq

@@ -1,0 +1,48 @@
+// Bench: how fast a model reads prompts and writes tokens on this machine.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace awq {
+
+struct BenchOptions {
+  std::filesystem::path model;
+  std::vector<int64_t> prompts = {512};  // tokens read at once by one sequence
+  std::vector<int64_t> batches = {1};    // sequences that write side by side
+  int64_t context = 512;                 // tokens in the cache of each when it begins to write
+  int64_t tokens = 64;                   // written by each; the first 3 are not counted
+  int64_t repeats = 5;                   // of each prompt, after one that is not counted
+  std::string device = "auto";
+  std::string dtype = "auto";
+  int threads = 0;  // 0: all cores
+};
+
+struct BenchResult {
+  std::string name;    // "prefill", "decode"
+  int64_t batch = 1;   // sequences
+  int64_t tokens = 0;  // prefill: of the prompt; decode: in the cache at the beginning
+  double median = 0;   // seconds of a prompt, of a step
+  double least = 0;
+  double most = 0;
+  double tokens_per_second = 0;  // all sequences together, by the median
+};
+
+struct BenchReport {
+  std::string device;
+  std::string dtype;
+  double load_seconds = 0;
+  int64_t weight_bytes = 0;  // of the checkpoint's files
+  std::vector<BenchResult> results;
+};
+
+// Random tokens; greedy choice, as a generator's step does it, without text. Throws what loading
+// does, kInvalidArgument for sizes out of range, kOutOfMemory, kDevice, kCancelled.
+BenchReport Bench(const BenchOptions& options,
+                  const std::function<void(const BenchResult&)>& done = {},
+                  const std::function<bool()>& cancelled = {});
+
+}  // namespace awq

@@ -1,0 +1,19 @@
+// Canonical 4-bit weights to the resident layout of layout.h on the device.
+#pragma once
+
+#include "awq/backend/cuda/launch.h"
+#include "awq/backend/cuda/layout.h"
+
+namespace awq::cuda {
+
+struct CanonicalQ4 {
+  const uint8_t* codes;    // two a byte, the low nibble first [N, K]
+  const uint16_t* scales;  // f16 [N, groups], to be multiplied by the weight's own scale
+  const uint8_t* zeros;    // [N, groups]; null when symmetric
+  int64_t groups;          // of a row
+};
+
+// Writes shape.NumBytes() bytes, the same as PackQ4 on the host. Asynchronous.
+void PackQ4OnDevice(const Queue& queue, const Q4Shape& shape, const CanonicalQ4& from, uint8_t* to);
+
+}  // namespace awq::cuda

@@ -1,0 +1,87 @@
+// awq bench: how fast a model runs here.
+#include <memory>
+
+#include "awq/api/bench.h"
+#include "awq/base/error.h"
+#include "awq/cli/flags.h"
+#include "awq/cli/interrupt.h"
+#include "awq/cli/terminal.h"
+#include "awq/cli/verbs.h"
+
+namespace awq {
+namespace {
+
+std::string Row(const BenchResult& r) {
+  const auto ms = [](double seconds) { return FormatNumber("%10.3f", 1e3 * seconds); };
+  return Cat("  ", Pad(r.name, 8), PadLeft(std::to_string(r.batch), 6),
+             PadLeft(std::to_string(r.tokens), 8), ms(r.median), ms(r.least), ms(r.most),
+             FormatNumber("%12.1f", r.tokens_per_second), "\n");
+}
+
+RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
+  RawJson out = {{"model", options.model.string()},
+                 {"device", report.device},
+                 {"dtype", report.dtype},
+                 {"load_seconds", report.load_seconds},
+                 {"weight_bytes", report.weight_bytes},
+                 {"results", RawJson::array()}};
+  for (const BenchResult& r : report.results) {
+    out["results"].push_back({{"name", r.name},
+                              {"batch", r.batch},
+                              {"tokens", r.tokens},
+                              {"median_seconds", r.median},
+                              {"min_seconds", r.least},
+                              {"max_seconds", r.most},
+                              {"tokens_per_second", r.tokens_per_second}});
+  }
+  return out;
+}
+
+int RunBench(const BenchOptions& options, bool json) {
+  if (!json) {
+    PrintErr("  ms              batch  tokens    median       min       max    tokens/s\n");
+  }
+  const BenchReport report = Bench(
+      options,
+      [&](const BenchResult& r) {
+        if (!json) Print(Row(r));
+      },
+      [] { return Interrupted(); });
+  if (json) {
+    PrintJson(ToJson(options, report));
+  } else {
+    PrintErr(Cat("  ", report.device, ", activations ", report.dtype, "; loaded ",
+                 FormatBytes(report.weight_bytes), " in ",
+                 FormatNumber("%.1f s", report.load_seconds), "\n"));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddBench(CLI::App& app, Action& chosen) {
+  CLI::App* verb = app.add_subcommand("bench", "measure how fast a model runs here");
+  auto options = std::make_shared<BenchOptions>();
+  auto json = std::make_shared<bool>(false);
+  verb->add_option("MODEL", options->model, "checkpoint folder")->required();
+  verb->add_option("--prompt", options->prompts, "lengths of prompts to read, e.g. 512,4096")
+      ->delimiter(',')
+      ->capture_default_str();
+  verb->add_option("--batch", options->batches, "numbers of sequences that write side by side")
+      ->delimiter(',')
+      ->capture_default_str();
+  verb->add_option("--ctx", options->context, "tokens each has read before")->capture_default_str();
+  verb->add_option("--tokens", options->tokens, "tokens each writes")->capture_default_str();
+  verb->add_option("--repeats", options->repeats, "times a prompt is read")->capture_default_str();
+  AddDeviceFlags(*verb, options->device, options->threads);
+  AddDtypeFlag(*verb, options->dtype, "the device's choice");
+  verb->add_flag("--json", *json, "print one JSON object");
+  verb->footer(
+      "Example:\n  awq bench models/demo --prompt 128,512 --batch 1,8\n\n"
+      "Prefill: one prompt, median of the repeats. Decode: one step of the whole batch, median of\n"
+      "the steps; the tokens a second are those of all sequences together.");
+  verb->callback(
+      [options, json, &chosen] { chosen = [options, json] { return RunBench(*options, *json); }; });
+}
+
+}  // namespace awq

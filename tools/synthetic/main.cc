@@ -1,0 +1,156 @@
+// awq_synthetic SHAPE OUT [--dense]: a checkpoint with the shapes of a real model and random
+// weights, for measuring speed where nothing can be downloaded. 4 bits as awq_gemm, groups of 128,
+// zero points; with --dense in F16. Without a tokenizer: `awq bench` needs none.
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "awq/base/file.h"
+#include "awq/base/json.h"
+#include "awq/checkpoint/shard_writer.h"
+
+namespace awq {
+namespace {
+
+struct Model {
+  const char* name;
+  const char* type;  // model_type
+  int64_t hidden, layers, heads, kv_heads, ffn, vocab, context;
+  double theta;
+};
+constexpr Model kModels[] = {
+    {"llama-3-8b", "llama", 4096, 32, 32, 8, 14336, 128256, 8192, 5e5},
+    {"mistral-7b", "mistral", 4096, 32, 32, 8, 14336, 32000, 32768, 1e4},
+    {"llama-2-13b", "llama", 5120, 40, 40, 40, 13824, 32000, 4096, 1e4},
+    {"llama-2-70b", "llama", 8192, 80, 64, 8, 28672, 32000, 4096, 1e4},
+};
+
+uint64_t Next(uint64_t& state) {
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return state;
+}
+
+// 64 random bits at a time, kept where `mask` has ones, the rest from `base`.
+Tensor Random(DType type, const Shape& shape, uint64_t mask, uint64_t base, uint64_t& state) {
+  Tensor out = MakeTensor(type, shape);
+  const int64_t words = out.view().NumBytes() / 8;
+  auto* data = out.As<uint64_t>();
+  for (int64_t i = 0; i < words; ++i) data[i] = (Next(state) & mask) | base;
+  return out;
+}
+// ±[2^e, 2^(e+1)) in F16.
+Tensor RandomF16(const Shape& shape, int exponent, uint64_t& state) {
+  const auto field = static_cast<uint64_t>(exponent + 15) << 10;
+  return Random(DType::kF16, shape, 0x83ff83ff83ff83ffu, field * 0x0001000100010001u, state);
+}
+Tensor Ones(int64_t size) {
+  Tensor out = MakeTensor(DType::kF16, {size});
+  for (int64_t i = 0; i < size; ++i) StoreFloat(out.view(), i, 1.0f);
+  return out;
+}
+
+// Weights of about 1/√K, so that activations keep their size.
+std::vector<NamedTensor> RandomLinear(const std::string& name, int64_t n, int64_t k, bool dense,
+                                      uint64_t& state) {
+  const int exponent = std::ilogb(1.0 / std::sqrt(static_cast<double>(k)));
+  std::vector<NamedTensor> out;
+  if (dense) {
+    out.push_back({name + ".weight", RandomF16({n, k}, exponent, state)});
+    return out;
+  }
+  out.push_back({name + ".qweight", Random(DType::kI32, {k, n / 8}, ~uint64_t{0}, 0, state)});
+  out.push_back({name + ".qzeros", Random(DType::kI32, {k / 128, n / 8}, 0x0808080808080808u,
+                                          0x7070707070707070u, state)});
+  Tensor scales = RandomF16({k / 128, n}, exponent - 3, state);
+  for (uint16_t& bits : scales.Span<uint16_t>()) bits &= 0x7fff;
+  out.push_back({name + ".scales", std::move(scales)});
+  return out;
+}
+
+RawJson Config(const Model& m, bool dense) {
+  RawJson c = {
+      {"model_type", m.type},
+      {"architectures", RawJson::array({m.type == std::string("llama") ? "LlamaForCausalLM"
+                                                                       : "MistralForCausalLM"})},
+      {"hidden_size", m.hidden},
+      {"num_hidden_layers", m.layers},
+      {"num_attention_heads", m.heads},
+      {"num_key_value_heads", m.kv_heads},
+      {"intermediate_size", m.ffn},
+      {"vocab_size", m.vocab},
+      {"max_position_embeddings", m.context},
+      {"rope_theta", m.theta},
+      {"rms_norm_eps", 1e-5},
+      {"hidden_act", "silu"},
+      {"tie_word_embeddings", false},
+      {"torch_dtype", "float16"}};
+  if (!dense) {
+    c["quantization_config"] = {{"quant_method", "awq"},
+                                {"version", "gemm"},
+                                {"bits", 4},
+                                {"group_size", 128},
+                                {"zero_point", true}};
+  }
+  return c;
+}
+
+int Write(const Model& m, const std::string& folder, bool dense) {
+  OutputFolder output{folder};
+  ShardWriter writer(output.path(), int64_t{5} << 30, {});
+  uint64_t state = 88172645463325252u;
+  const int64_t d = m.hidden / m.heads;
+  writer.Write("model.embed_tokens.weight", RandomF16({m.vocab, m.hidden}, -6, state).view());
+  for (int64_t l = 0; l < m.layers; ++l) {
+    const std::string layer = Cat("model.layers.", l, ".");
+    const auto linear = [&](const char* name, int64_t n, int64_t k) {
+      writer.Write(RandomLinear(layer + name, n, k, dense, state));
+    };
+    linear("self_attn.q_proj", m.hidden, m.hidden);
+    linear("self_attn.k_proj", m.kv_heads * d, m.hidden);
+    linear("self_attn.v_proj", m.kv_heads * d, m.hidden);
+    linear("self_attn.o_proj", m.hidden, m.hidden);
+    linear("mlp.gate_proj", m.ffn, m.hidden);
+    linear("mlp.up_proj", m.ffn, m.hidden);
+    linear("mlp.down_proj", m.hidden, m.ffn);
+    writer.Write(layer + "input_layernorm.weight", Ones(m.hidden).view());
+    writer.Write(layer + "post_attention_layernorm.weight", Ones(m.hidden).view());
+  }
+  writer.Write("model.norm.weight", Ones(m.hidden).view());
+  writer.Write("lm_head.weight", RandomF16({m.vocab, m.hidden}, -6, state).view());
+  writer.Finish();
+  WriteFileAtomically(output.path() / "config.json", Config(m, dense).dump(1) + "\n");
+  output.Commit();
+  std::printf("%s: %.2f GB in %s\n", m.name, static_cast<double>(writer.total_bytes()) / 1e9,
+              folder.c_str());
+  return 0;
+}
+
+int Run(int argc, char** argv) {
+  const bool dense = argc == 4 && std::strcmp(argv[3], "--dense") == 0;
+  if (argc == 3 || dense) {
+    for (const Model& m : kModels) {
+      if (std::strcmp(m.name, argv[1]) == 0) return Write(m, argv[2], dense);
+    }
+  }
+  std::fprintf(stderr, "usage: awq_synthetic SHAPE OUT [--dense]\nshapes:");
+  for (const Model& m : kModels) std::fprintf(stderr, " %s", m.name);
+  std::fprintf(stderr, "\n");
+  return 2;
+}
+
+}  // namespace
+}  // namespace awq
+
+int main(int argc, char** argv) {
+  try {
+    return awq::Run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "awq_synthetic: %s\n", e.what());
+    return 1;
+  }
+}
