@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <random>
 
 #include "awq/api/internal/loading.h"
 #include "awq/backend/make_backend.h"
 #include "awq/nn/batch_builder.h"
+#include "awq/ops/profiler.h"
 #include "awq/runtime/decode_step.h"
 
 namespace awq {
@@ -25,7 +27,9 @@ class Runner {
         cancelled_(cancelled),
         start_(Clock::now()),
         source_(OpenModel(options.model)),
-        backend_(MakeBackend(options.device, options.threads)),
+        device_(MakeBackend(options.device, options.threads)),
+        profiler_(*device_),
+        backend_(options.explain ? &profiler_ : device_.get()),
         act_(ActivationType(options.dtype, backend_->Info(), false)),
         model_(*backend_, source_),
         scratch_(*backend_) {
@@ -33,7 +37,7 @@ class Runner {
     load_seconds_ = SecondsSince(start_);
   }
 
-  BenchReport Describe() const {
+  BenchReport Describe() {
     BenchReport out;
     out.device = backend_->Info().device;
     out.dtype = NameOf(act_);
@@ -43,6 +47,10 @@ class Runner {
         out.weight_bytes += file->Get(name).view().NumBytes();
       }
     }
+    if (options_.explain) {
+      out.peak_bytes = PeakBytes();
+      out.peak_flops = PeakFlops();
+    }
     return out;
   }
 
@@ -51,6 +59,7 @@ class Runner {
     const int64_t sequence = Open(cache, tokens);
     std::vector<double> times;
     for (int64_t i = -1; i < options_.repeats; ++i) {
+      profiler_.Begin();
       const auto start = Clock::now();
       Read(cache, sequence, tokens);
       backend_->Sync();
@@ -74,6 +83,7 @@ class Runner {
     std::vector<double> times;
     for (int64_t i = 0; i < options_.tokens; ++i) {
       Poll();
+      if (!step.recorded()) profiler_.Begin();
       const auto start = Clock::now();
       step.Run(rows);
       backend_->Copy(TensorView(best.data(), DType::kI32, {batch}), step.best());
@@ -123,14 +133,56 @@ class Runner {
   void Poll() const {
     if (cancelled_ && cancelled_()) Fail(ErrorCode::kCancelled, "cancelled");
   }
-  static BenchResult Summarize(std::string name, int64_t batch, int64_t tokens, int64_t work,
-                               std::vector<double> times) {
+  // The best of three, in seconds a call.
+  double Best(int calls, const std::function<void()>& call) {
+    double best = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < 4; ++i) {
+      device_->Mark(0);
+      for (int c = 0; c < calls; ++c) call();
+      device_->Mark(1);
+      device_->Sync();
+      if (i > 0) best = std::min(best, device_->SecondsBetween(0, 1) / calls);
+    }
+    return best;
+  }
+  double PeakBytes() {
+    const Shape shape{device_->Info().name == "cuda" ? int64_t{1} << 30 : int64_t{1} << 27};
+    const Tensor from = device_->Alloc(DType::kU8, shape);
+    const Tensor to = device_->Alloc(DType::kU8, shape);
+    const double seconds = Best(3, [&] { device_->Copy(to.view(), from.view()); });
+    return 2.0 * static_cast<double>(shape[0]) / seconds;
+  }
+  double PeakFlops() {
+    const int64_t n = device_->Info().name == "cuda" ? 8192 : 1024;
+    const DType type = device_->Info().activation;
+    const Tensor host = MakeTensor(type, {n, n});
+    for (int64_t i = 0; i < n * n; ++i) {
+      StoreFloat(host.view(), i, static_cast<float>(random_() % 2001) * 1e-3f - 1.0f);
+    }
+    const auto weight = device_->PrepareDense(host.view(), type);
+    const Tensor x = device_->Alloc(type, {n, n});
+    const Tensor y = device_->Alloc(type, {n, n});
+    device_->Copy(x.view(), host.view());
+    const double seconds = Best(3, [&] { device_->Linear(*weight, x.view(), {}, y.view()); });
+    return 2.0 * static_cast<double>(n * n) * static_cast<double>(n) / seconds;
+  }
+  std::vector<BenchOp> Ops() {
+    std::vector<BenchOp> out;
+    if (!options_.explain) return out;
+    for (OpProfile& p : profiler_.Take()) {
+      out.push_back({std::move(p.name), p.calls, p.seconds, p.bytes, p.flops});
+    }
+    return out;
+  }
+  BenchResult Summarize(std::string name, int64_t batch, int64_t tokens, int64_t work,
+                        std::vector<double> times) {
     std::sort(times.begin(), times.end());
     BenchResult out{.name = std::move(name), .batch = batch, .tokens = tokens};
     out.median = times[times.size() / 2];
     out.least = times.front();
     out.most = times.back();
     out.tokens_per_second = static_cast<double>(work) / out.median;
+    out.ops = Ops();
     return out;
   }
 
@@ -138,7 +190,9 @@ class Runner {
   const std::function<bool()>& cancelled_;
   Clock::time_point start_;
   WeightSource source_;
-  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Backend> device_;
+  Profiler profiler_;
+  Backend* backend_;
   DType act_;
   CausalLm model_;
   Workspace scratch_;

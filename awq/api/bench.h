@@ -18,7 +18,17 @@ struct BenchOptions {
   int64_t repeats = 5;                   // of each prompt, after one that is not counted
   std::string device = "auto";
   std::string dtype = "auto";
-  int threads = 0;  // 0: all cores
+  int threads = 0;       // 0: all cores
+  bool explain = false;  // also what each operation takes
+};
+
+// All calls of an operation on one size in one prompt or step, with the device waiting for each.
+struct BenchOp {
+  std::string name;  // "linear 4096x14336", "attention"
+  int64_t calls = 0;
+  double seconds = 0;
+  double bytes = 0;  // that it must move, and operations it must do
+  double flops = 0;
 };
 
 struct BenchResult {
@@ -28,7 +38,8 @@ struct BenchResult {
   double median = 0;   // seconds of a prompt, of a step
   double least = 0;
   double most = 0;
-  double tokens_per_second = 0;  // all sequences together, by the median
+  double tokens_per_second = 0;   // all sequences together, by the median
+  std::vector<BenchOp> ops = {};  // with `explain`, the longest first
 };
 
 struct BenchReport {
@@ -36,6 +47,9 @@ struct BenchReport {
   std::string dtype;
   double load_seconds = 0;
   int64_t weight_bytes = 0;  // of the checkpoint's files
+  // With `explain`, what this device reaches: bytes and 16-bit (CPU: f32) operations a second.
+  double peak_bytes = 0;
+  double peak_flops = 0;
   std::vector<BenchResult> results;
 };
 

@@ -1,4 +1,5 @@
 // awq bench: how fast a model runs here.
+#include <algorithm>
 #include <memory>
 
 #include "awq/api/bench.h"
@@ -18,6 +19,40 @@ std::string Row(const BenchResult& r) {
              FormatNumber("%12.1f", r.tokens_per_second), "\n");
 }
 
+// What an operation is near to: the limit it uses most of, or neither.
+std::string Verdict(double bandwidth, double compute) {
+  if (std::max(bandwidth, compute) < 0.3) return "latency";
+  return bandwidth > compute ? "memory" : "arithmetic";
+}
+
+std::string Explain(const BenchReport& report) {
+  std::string out =
+      Cat("\n  this device reaches ", FormatNumber("%.0f GB/s", 1e-9 * report.peak_bytes),
+          " (copy) and ", FormatNumber("%.1f TFLOP/s", 1e-12 * report.peak_flops),
+          " (matrix product)\n");
+  for (const BenchResult& r : report.results) {
+    double total = 0;
+    for (const BenchOp& op : r.ops) total += op.seconds;
+    out += Cat("\n  ", r.name, ", batch ", r.batch, ", ", r.tokens,
+               " tokens: ", FormatNumber("%.3f ms", 1e3 * total), " one operation at a time, ",
+               FormatNumber("%.3f ms", 1e3 * r.median), " as it runs\n  ", Pad("", 22),
+               " calls   us each     share      GB/s      %   TFLOP/s      %  bound by\n");
+    for (const BenchOp& op : r.ops) {
+      const double bandwidth = op.bytes / op.seconds;
+      const double compute = op.flops / op.seconds;
+      out += Cat("  ", Pad(op.name, 22), PadLeft(std::to_string(op.calls), 6),
+                 FormatNumber("%10.2f", 1e6 * op.seconds / static_cast<double>(op.calls)),
+                 FormatNumber("%9.1f%%", 100 * op.seconds / total),
+                 FormatNumber("%10.0f", 1e-9 * bandwidth),
+                 FormatNumber("%6.0f%%", 100 * bandwidth / report.peak_bytes),
+                 FormatNumber("%10.1f", 1e-12 * compute),
+                 FormatNumber("%6.0f%%", 100 * compute / report.peak_flops), "  ",
+                 Verdict(bandwidth / report.peak_bytes, compute / report.peak_flops), "\n");
+    }
+  }
+  return out;
+}
+
 RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
   RawJson out = {{"model", options.model.string()},
                  {"device", report.device},
@@ -33,6 +68,13 @@ RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
                               {"min_seconds", r.least},
                               {"max_seconds", r.most},
                               {"tokens_per_second", r.tokens_per_second}});
+    for (const BenchOp& op : r.ops) {
+      out["results"].back()["ops"].push_back({{"name", op.name},
+                                              {"calls", op.calls},
+                                              {"seconds", op.seconds},
+                                              {"bytes", op.bytes},
+                                              {"flops", op.flops}});
+    }
   }
   return out;
 }
@@ -53,6 +95,7 @@ int RunBench(const BenchOptions& options, bool json) {
     PrintErr(Cat("  ", report.device, ", activations ", report.dtype, "; loaded ",
                  FormatBytes(report.weight_bytes), " in ",
                  FormatNumber("%.1f s", report.load_seconds), "\n"));
+    if (options.explain) Print(Explain(report));
   }
   return 0;
 }
@@ -75,6 +118,8 @@ void AddBench(CLI::App& app, Action& chosen) {
   verb->add_option("--repeats", options->repeats, "times a prompt is read")->capture_default_str();
   AddDeviceFlags(*verb, options->device, options->threads);
   AddDtypeFlag(*verb, options->dtype, "the device's choice");
+  verb->add_flag("--explain", options->explain,
+                 "also what each operation takes, and what this device would allow");
   verb->add_flag("--json", *json, "print one JSON object");
   verb->footer(
       "Example:\n  awq bench models/demo --prompt 128,512 --batch 1,8\n\n"

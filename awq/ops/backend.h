@@ -2,10 +2,12 @@
 // backend is checked against it by the cases of conformance.h.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "awq/base/tensor.h"
 #include "awq/ops/args.h"
@@ -98,6 +100,12 @@ class Backend {
     return nullptr;
   }
 
+  // ---- profiling
+  // Notes the device's time at this place among its calls, under a small number.
+  virtual void Mark(int slot);
+  // Between two marks that were passed; call Sync() before.
+  virtual double SecondsBetween(int from, int to);
+
   // ---- calibration, F32
   // gram[K, K] += xᵀ·x over the rows of x[T, K] (F32 or act); the whole symmetric matrix is kept.
   virtual void Gram(const TensorView& x, const TensorView& gram) = 0;
@@ -113,6 +121,9 @@ class Backend {
   virtual int64_t Cholesky(const TensorView& a) = 0;
   // b[N, K] := b · op(l)⁻¹ in place; op(l) is lᵀ when transpose; l [K, K] lower triangular.
   virtual void SolveTriangular(const TensorView& l, bool transpose, const TensorView& b) = 0;
+
+ private:
+  std::vector<std::chrono::steady_clock::time_point> marks_;
 };
 
 }  // namespace awq

@@ -26,6 +26,8 @@ class DecodeStep {
   bool Fits(std::span<const Row> rows) const;
   // Forward pass of rows, which fit; asynchronous.
   void Run(std::span<const Row> rows);
+  // Whether the device repeats a recording.
+  bool recorded() const { return recording_ != nullptr; }
   // Of the last run, on the device: F32 [sequences, V], and where each row is largest, I32.
   const TensorView& logits() const { return logits_.view(); }
   const TensorView& best() const { return best_.view(); }

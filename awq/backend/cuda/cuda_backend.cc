@@ -5,6 +5,7 @@
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/graph.h"
 #include "awq/backend/cuda/linear.h"
+#include "awq/backend/cuda/marks.h"
 #include "awq/backend/cuda/packed.h"
 #include "awq/backend/cuda/rows.h"
 #include "awq/backend/cuda/triangular.h"
@@ -73,6 +74,8 @@ class CudaBackend : public Backend {
     calls();  // workspaces have their sizes now
     return std::make_unique<Graph>(stream_, calls);
   }
+  void Mark(int slot) override { marks_.Mark(slot); }
+  double SecondsBetween(int from, int to) override { return marks_.SecondsBetween(from, to); }
   void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) override {
     CheckRope(args, positions, x);
     cuda::Rope(queue(), args, positions, x);
@@ -140,6 +143,7 @@ class CudaBackend : public Backend {
   LinearRunner linear_;
   DeviceLimits device_;
   GrowingBuffer scratch_;
+  Marks marks_{stream_};
 };
 
 }  // namespace

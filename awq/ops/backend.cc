@@ -1,0 +1,18 @@
+#include "awq/ops/backend.h"
+
+namespace awq {
+
+// Hosts are done with a call when it returns.
+void Backend::Mark(int slot) {
+  const auto i = static_cast<size_t>(slot);
+  if (marks_.size() <= i) marks_.resize(i + 1);
+  marks_[i] = std::chrono::steady_clock::now();
+}
+
+double Backend::SecondsBetween(int from, int to) {
+  const auto a = marks_.at(static_cast<size_t>(from));
+  const auto b = marks_.at(static_cast<size_t>(to));
+  return std::chrono::duration<double>(b - a).count();
+}
+
+}  // namespace awq

@@ -1,0 +1,108 @@
+#include "awq/ops/profiler.h"
+
+#include <algorithm>
+#include <map>
+
+namespace awq {
+namespace {
+
+double Bytes(std::initializer_list<TensorView> tensors) {
+  double sum = 0;
+  for (const TensorView& t : tensors) sum += t.empty() ? 0.0 : static_cast<double>(t.NumBytes());
+  return sum;
+}
+
+}  // namespace
+
+template <typename F>
+void Profiler::Noted(std::string name, double bytes, double flops, const F& call) {
+  if (notes_.empty()) inner_.Mark(0);
+  call();
+  notes_.push_back({std::move(name), bytes, flops});
+  inner_.Mark(static_cast<int>(notes_.size()));
+}
+
+void Profiler::Begin() { notes_.clear(); }
+
+std::vector<OpProfile> Profiler::Take() {
+  inner_.Sync();
+  std::map<std::string, OpProfile> by_name;
+  for (size_t i = 0; i < notes_.size(); ++i) {
+    OpProfile& p = by_name[notes_[i].name];
+    p.name = notes_[i].name;
+    ++p.calls;
+    p.seconds += inner_.SecondsBetween(static_cast<int>(i), static_cast<int>(i) + 1);
+    p.bytes += notes_[i].bytes;
+    p.flops += notes_[i].flops;
+  }
+  std::vector<OpProfile> out;
+  for (auto& [name, profile] : by_name) out.push_back(std::move(profile));
+  std::sort(out.begin(), out.end(),
+            [](const OpProfile& a, const OpProfile& b) { return a.seconds > b.seconds; });
+  return out;
+}
+
+std::unique_ptr<Recording> Profiler::Record(const std::function<void()>& calls) {
+  return inner_.Record([&] {
+    Begin();
+    calls();
+  });
+}
+
+void Profiler::Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
+                      const TensorView& y) {
+  const double flops = 2.0 * static_cast<double>(x.dim(0)) * static_cast<double>(w.n() * w.k());
+  Noted(Cat("linear ", w.n(), "x", w.k()), static_cast<double>(w.NumBytes()) + Bytes({x, bias, y}),
+        flops, [&] { inner_.Linear(w, x, bias, y); });
+}
+void Profiler::Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
+                    const TensorView& bias, const TensorView& y) {
+  Noted("norm", Bytes({x, weight, bias, y}), 0, [&] { inner_.Norm(args, x, weight, bias, y); });
+}
+void Profiler::Add(const TensorView& residual, const TensorView& x) {
+  Noted("add", Bytes({residual, residual, x}), 0, [&] { inner_.Add(residual, x); });
+}
+void Profiler::AddNorm(const NormArgs& args, const TensorView& residual, const TensorView& x,
+                       const TensorView& weight, const TensorView& bias, const TensorView& y) {
+  Noted("add_norm", Bytes({residual, residual, x, weight, bias, y}), 0,
+        [&] { inner_.AddNorm(args, residual, x, weight, bias, y); });
+}
+void Profiler::Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) {
+  Noted("rope", Bytes({x, x}), 0, [&] { inner_.Rope(args, positions, x); });
+}
+void Profiler::Activate(Activation kind, const TensorView& gate, const TensorView& up,
+                        const TensorView& y) {
+  Noted("activate", Bytes({gate, up, y}), 0, [&] { inner_.Activate(kind, gate, up, y); });
+}
+void Profiler::KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
+                       const PagedKv& cache) {
+  Noted("kv_write", Bytes({k, v, k, v}), 0, [&] { inner_.KvWrite(batch, k, v, cache); });
+}
+void Profiler::Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
+                         const PagedKv& cache, const TensorView& y) {
+  const auto d = static_cast<double>(q.dim(2));
+  const auto heads = static_cast<double>(q.dim(1));
+  double keys = 0;   // that are read
+  double pairs = 0;  // of a query and a key it sees
+  for (size_t b = 0; b < batch.host_kv_len.size(); ++b) {
+    const double length = batch.host_kv_len[b];
+    const double fresh = batch.host_seq_start[b + 1] - batch.host_seq_start[b];
+    keys += length;
+    pairs += fresh * (length - (fresh - 1) / 2);
+  }
+  const double kv_bytes =
+      2 * keys * static_cast<double>(cache.kv_heads()) * d * BitsOf(cache.keys.dtype) / 8;
+  Noted("attention", kv_bytes + Bytes({q, y}), 4 * pairs * heads * d,
+        [&] { inner_.Attention(args, batch, q, cache, y); });
+}
+void Profiler::Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) {
+  Noted("embed", Bytes({y, y}), 0, [&] { inner_.Embed(tokens, table, y); });
+}
+void Profiler::GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) {
+  Noted("gather", Bytes({to, to}), 0, [&] { inner_.GatherRows(from, rows, to); });
+}
+void Profiler::ArgMax(const TensorView& logits, const TensorView& ids) {
+  Noted("argmax", Bytes({logits}), 0, [&] { inner_.ArgMax(logits, ids); });
+}
+
+}  // namespace awq

@@ -1,0 +1,88 @@
+// Profiler: a backend that passes every call on and notes what it took on the device.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "awq/ops/backend.h"
+
+namespace awq {
+
+// All calls of one operation on one size.
+struct OpProfile {
+  std::string name;  // "linear 4096x14336", "attention"
+  int64_t calls = 0;
+  double seconds = 0;
+  double bytes = 0;  // of weights, inputs and outputs, each once
+  double flops = 0;
+};
+
+class Profiler : public Backend {
+ public:
+  explicit Profiler(Backend& inner) : inner_(inner) {}
+
+  // Forgets what was noted. A recording begins anew by itself.
+  void Begin();
+  // What was noted since, the longest first; waits for the device.
+  std::vector<OpProfile> Take();
+
+  BackendInfo Info() const override { return inner_.Info(); }
+  Tensor Alloc(DType type, const Shape& shape) override { return inner_.Alloc(type, shape); }
+  void Copy(const TensorView& to, const TensorView& from) override { inner_.Copy(to, from); }
+  void Sync() override { inner_.Sync(); }
+  std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override {
+    return inner_.PrepareDense(w, type);
+  }
+  std::unique_ptr<PackedWeight> PrepareQuantized(const QuantizedWeight& w) override {
+    return inner_.PrepareQuantized(w);
+  }
+  void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
+              const TensorView& y) override;
+  void Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
+            const TensorView& bias, const TensorView& y) override;
+  void Add(const TensorView& residual, const TensorView& x) override;
+  void AddNorm(const NormArgs& args, const TensorView& residual, const TensorView& x,
+               const TensorView& weight, const TensorView& bias, const TensorView& y) override;
+  void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) override;
+  void Activate(Activation kind, const TensorView& gate, const TensorView& up,
+                const TensorView& y) override;
+  void KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
+               const PagedKv& cache) override;
+  void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
+                 const PagedKv& cache, const TensorView& y) override;
+  void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override;
+  void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) override;
+  void ArgMax(const TensorView& logits, const TensorView& ids) override;
+  std::unique_ptr<Recording> Record(const std::function<void()>& calls) override;
+  void Mark(int slot) override { inner_.Mark(slot); }
+  double SecondsBetween(int from, int to) override { return inner_.SecondsBetween(from, to); }
+
+  void Gram(const TensorView& x, const TensorView& gram) override { inner_.Gram(x, gram); }
+  void CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) override {
+    inner_.CrossGram(x, y, gram);
+  }
+  void AbsSum(const TensorView& x, const TensorView& sums) override { inner_.AbsSum(x, sums); }
+  void MatMul(const TensorView& a, const TensorView& b, bool transpose_b,
+              const TensorView& c) override {
+    inner_.MatMul(a, b, transpose_b, c);
+  }
+  int64_t Cholesky(const TensorView& a) override { return inner_.Cholesky(a); }
+  void SolveTriangular(const TensorView& l, bool transpose, const TensorView& b) override {
+    inner_.SolveTriangular(l, transpose, b);
+  }
+
+ private:
+  struct Note {
+    std::string name;
+    double bytes, flops;
+  };
+  // Runs `call` between two marks.
+  template <typename F>
+  void Noted(std::string name, double bytes, double flops, const F& call);
+
+  Backend& inner_;
+  std::vector<Note> notes_;  // note i lies between marks i and i + 1
+};
+
+}  // namespace awq
