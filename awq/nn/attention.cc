@@ -30,16 +30,13 @@ Attention::Attention(Backend& backend, const GqaSpec& spec, const NormSpec& norm
   }
 }
 
-void Attention::Rotate(ExecContext& ctx, const Batch& batch, const TensorView& q,
-                       const TensorView& k) const {
+void Attention::RotateAndStore(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
+                               const TensorView& q, const TensorView& k,
+                               const TensorView& v) const {
   RopeArgs args{.inverse_frequencies = frequencies_.view(),
                 .interleaved = spec_.rope.interleaved,
                 .magnitude = spec_.rope.Magnitude()};
-  if (!frequencies_.empty()) {
-    ctx.backend.Rope(args, batch.positions, q);
-    ctx.backend.Rope(args, batch.positions, k);
-    return;
-  }
+  if (!frequencies_.empty()) return ctx.backend.RopeKvWrite(args, batch, q, k, v, cache);
   // Each sequence has frequencies of its own length, so that its neighbours do not change its
   // tokens.
   for (int64_t b = 0; b < batch.num_seqs(); ++b) {
@@ -52,6 +49,7 @@ void Attention::Rotate(ExecContext& ctx, const Batch& batch, const TensorView& q
     ctx.backend.Rope(args, batch.positions.Rows(begin, end), q.Rows(begin, end));
     ctx.backend.Rope(args, batch.positions.Rows(begin, end), k.Rows(begin, end));
   }
+  ctx.backend.KvWrite(batch, k, v, cache);
 }
 
 void Attention::Forward(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
@@ -79,8 +77,7 @@ void Attention::Mix(ExecContext& ctx, const Batch& batch, const PagedKv& cache, 
     ctx.backend.Norm(args, k3, weights_.k_norm.view(), {}, k3);
   }
 
-  Rotate(ctx, batch, q3, k3);
-  ctx.backend.KvWrite(batch, k3, v3, cache);
+  RotateAndStore(ctx, batch, cache, q3, k3, v3);
 
   const AttentionArgs args{.scale = static_cast<float>(spec_.scale), .window = spec_.window};
   ctx.backend.Attention(args, batch, q3, cache, mixed.Reshape({t, spec_.heads, d}));

@@ -26,7 +26,9 @@ class Attention {
            const TensorView& mixed) const;
 
  private:
-  void Rotate(ExecContext& ctx, const Batch& batch, const TensorView& q, const TensorView& k) const;
+  // Rotates q and k; stores k and v.
+  void RotateAndStore(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
+                      const TensorView& q, const TensorView& k, const TensorView& v) const;
 
   GqaSpec spec_;
   NormSpec norm_;

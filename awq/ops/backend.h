@@ -78,6 +78,13 @@ class Backend {
   // Stores the batch's keys and values [T, G, d] in their pages.
   virtual void KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
                        const PagedKv& cache) = 0;
+  // Rope on q and k, then KvWrite of k and v, in one pass; k is undefined afterwards.
+  virtual void RopeKvWrite(const RopeArgs& args, const Batch& batch, const TensorView& q,
+                           const TensorView& k, const TensorView& v, const PagedKv& cache) {
+    Rope(args, batch.positions, q);
+    Rope(args, batch.positions, k);
+    KvWrite(batch, k, v, cache);
+  }
   // y[T, H, d] = causal attention of q[T, H, d] over the cache, which already holds this batch;
   // query head h reads kv head h / (H / G).
   virtual void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,

@@ -476,6 +476,32 @@ void AddAttention(Table& table, const AttentionCase& c) {
   });
 }
 
+void AddRopeKvWrites(Table& table) {
+  const DType act = table.act();
+  struct Rotation {
+    int64_t d, rotary;
+    bool interleaved;
+  };
+  for (const Rotation& r : {Rotation{64, 64, false}, Rotation{128, 128, true},
+                            Rotation{80, 32, false}, Rotation{24, 6, true}}) {
+    const std::string name =
+        Cat("rope_kv_write/d", r.d, "_r", r.rotary, r.interleaved ? "_interleaved" : "");
+    table.Add(name, 1e-10, [=](Fixture& f) {
+      const AttentionInputs in =
+          MakeAttention(f, act, {{{0, 9}, {70, 1}, {33, 5}}, 6, 2, r.d, 0, 16});
+      const Tensor frequencies = MakeTensor(DType::kF32, {r.rotary / 2});
+      for (int64_t i = 0; i < r.rotary / 2; ++i) {
+        frequencies.As<float>()[i] = 1.0f / static_cast<float>(1 + i * i);
+      }
+      const RopeArgs args{.inverse_frequencies = f.Upload(frequencies),
+                          .interleaved = r.interleaved,
+                          .magnitude = 1.25f};
+      return Setup{[=, &f] { f.backend().RopeKvWrite(args, in.batch, in.q, in.k, in.v, in.cache); },
+                   {in.q, in.cache.keys, in.cache.values}};
+    });
+  }
+}
+
 void AddAttentions(Table& table) {
   for (int64_t d : {8, 24, 40, 64, 72, 80, 96, 112, 128, 192, 256}) {
     AddAttention(table, {{{0, 19}}, 4, 2, d});
@@ -588,6 +614,7 @@ std::vector<OpCase> ConformanceCases(DType act) {
   AddElementwise(table);
   AddRope(table);
   AddTables(table);
+  AddRopeKvWrites(table);
   AddAttentions(table);
   AddCalibration(table);
   return table.Take();

@@ -78,6 +78,11 @@ void Profiler::KvWrite(const Batch& batch, const TensorView& k, const TensorView
                        const PagedKv& cache) {
   Noted("kv_write", Bytes({k, v, k, v}), 0, [&] { inner_.KvWrite(batch, k, v, cache); });
 }
+void Profiler::RopeKvWrite(const RopeArgs& args, const Batch& batch, const TensorView& q,
+                           const TensorView& k, const TensorView& v, const PagedKv& cache) {
+  Noted("rope_kv_write", Bytes({q, q, k, k, v, v}), 0,
+        [&] { inner_.RopeKvWrite(args, batch, q, k, v, cache); });
+}
 void Profiler::Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                          const PagedKv& cache, const TensorView& y) {
   const auto d = static_cast<double>(q.dim(2));

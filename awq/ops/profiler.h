@@ -49,6 +49,8 @@ class Profiler : public Backend {
                 const TensorView& y) override;
   void KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
                const PagedKv& cache) override;
+  void RopeKvWrite(const RopeArgs& args, const Batch& batch, const TensorView& q,
+                   const TensorView& k, const TensorView& v, const PagedKv& cache) override;
   void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                  const PagedKv& cache, const TensorView& y) override;
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override;

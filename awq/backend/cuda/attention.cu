@@ -1,6 +1,7 @@
 #include "awq/backend/cuda/attention.h"
 
 #include <algorithm>
+#include <bit>
 #include <type_traits>
 
 #include "awq/backend/cuda/attention.cuh"
@@ -8,46 +9,6 @@
 
 namespace awq::cuda {
 namespace {
-
-// One block a (token, head): adds the splits of sequences that took the short arrangement.
-template <typename T>
-__global__ void CombineKernel(const AttentionShape a, int sequences) {
-  BeginKernel();
-  const int token = static_cast<int>(blockIdx.x);
-  const int head = static_cast<int>(blockIdx.y);
-  int low = 0;
-  int high = sequences - 1;
-  while (low < high) {
-    const int middle = (low + high + 1) / 2;
-    if (a.seq_start[middle] <= token) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  const int tokens = a.seq_start[low + 1] - a.seq_start[low];
-  const int sharing = a.heads / a.kv_heads;
-  if (tokens * sharing > kShortRows) return;
-  const int row = (token - a.seq_start[low]) * sharing + head % sharing;
-  const int64_t first =
-      ((int64_t{low} * a.kv_heads + head / sharing) * kShortRows + row) * a.splits;
-  float top = -INFINITY;
-  for (int s = 0; s < a.splits; ++s) top = fmaxf(top, a.partial_stats[first + s].x);
-  float weight = 0.0f;
-  for (int s = 0; s < a.splits; ++s) {
-    const float2 st = a.partial_stats[first + s];
-    if (st.x != -INFINITY) weight += exp2f((st.x - top) * a.scale) * st.y;
-  }
-  for (int c = static_cast<int>(threadIdx.x); c < a.d; c += static_cast<int>(blockDim.x)) {
-    float sum = 0.0f;
-    for (int s = 0; s < a.splits; ++s) {
-      const float2 st = a.partial_stats[first + s];
-      if (st.x == -INFINITY) continue;
-      sum += exp2f((st.x - top) * a.scale) * a.partial[(first + s) * a.d + c];
-    }
-    static_cast<T*>(a.y)[token * a.y_stride + head * a.d + c] = FromFloat<T>(sum / weight);
-  }
-}
 
 // Any types, any d up to 1024: one warp a (token, head), one key at a time.
 constexpr int kPlainLanes = 32;
@@ -113,19 +74,19 @@ Rows CountRows(const Batch& batch, int64_t heads) {
   return out;
 }
 
-// Into how many parts keys are cut: enough thread blocks for two rounds of a full machine, and at
-// least two tiles each.
+// Into how many parts keys are cut: enough thread blocks for a machine that holds four an SM.
 int64_t Splits(const DeviceLimits& device, const Batch& batch, const PagedKv& cache) {
   const int64_t tiles = (batch.max_kv + kTileKeys - 1) / kTileKeys;
   const int64_t blocks = batch.num_seqs() * cache.kv_heads();
   const int64_t wanted = (4 * device.sms + blocks - 1) / blocks;
-  return std::clamp<int64_t>(std::min(wanted, tiles / 2), 1, 64);
+  return std::clamp<int64_t>(std::min(wanted, tiles), 1, 64);
 }
 
 bool OnTensorCores(const TensorView& q, const PagedKv& cache) {
   const int64_t d = q.dim(2);
-  return q.dtype != DType::kF32 && cache.keys.dtype == q.dtype && d % 8 == 0 && d <= 256 &&
-         q.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
+  return q.dtype != DType::kF32 && (cache.page_size() & (cache.page_size() - 1)) == 0 &&
+         cache.keys.dtype == q.dtype && d % 8 == 0 && d <= 256 && q.strides[0] % 2 == 0 &&
+         reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
          reinterpret_cast<uintptr_t>(cache.keys.data) % 16 == 0 &&
          reinterpret_cast<uintptr_t>(cache.values.data) % 16 == 0;
 }
@@ -150,11 +111,6 @@ void Run(const Queue& queue, const AttentionShape& shape, const Batch& batch, co
     AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
     const dim3 grid(1, kv_heads, seqs * static_cast<unsigned>(shape.splits));
     Launch(queue, kernel, grid, 32 * kAttentionWarps, bytes, shape);
-    if (shape.splits > 1) {
-      Launch(queue, CombineKernel<T>,
-             dim3(static_cast<unsigned>(batch.num_tokens()), static_cast<unsigned>(shape.heads)),
-             128, 0, shape, static_cast<int>(seqs));
-    }
   }
 }
 
@@ -186,7 +142,7 @@ int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const
 
 void Attention(const Queue& queue, const DeviceLimits& device, const AttentionArgs& args,
                const Batch& batch, const TensorView& q, const PagedKv& cache, const TensorView& y,
-               void* workspace) {
+               void* workspace, int* counters) {
   if (q.NumElements() == 0) return;
   AWQ_CHECK(q.dtype == y.dtype, kInternal, "attention: q is ", NameOf(q.dtype), ", y is ",
             NameOf(y.dtype));
@@ -209,11 +165,13 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .kv_heads = static_cast<int>(cache.kv_heads()),
       .d = static_cast<int>(q.dim(2)),
       .page_size = static_cast<int>(cache.page_size()),
+      .page_shift = std::countr_zero(static_cast<uint64_t>(cache.page_size())),
       .window = static_cast<int>(args.window),
       .splits = static_cast<int>(splits),
       .scale = args.scale * kLog2E,
       .partial = reinterpret_cast<float*>(static_cast<uint8_t*>(workspace) + StatsBytes(partials)),
-      .partial_stats = static_cast<float2*>(workspace)};
+      .partial_stats = static_cast<float2*>(workspace),
+      .finished = counters};
   if (fast) {
     const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads());
     if (q.dtype == DType::kF16) {

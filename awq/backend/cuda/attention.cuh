@@ -5,7 +5,7 @@
 // arrangements of four warps:
 //   long   4 x 16 rows, every warp sees all 64 keys of a tile
 //   short  16 rows, every warp sees 16 of the 64 keys; their sums are added at the end. Keys are
-//          split over thread blocks as well; another kernel adds those (CombineKernel).
+//          split over thread blocks as well; the last of them to finish adds theirs.
 // Keys and values of a tile are copied to shared memory while the tile before is worked on; rows
 // there are 16 bytes longer than d, so that the 8 rows of a matrix load meet different banks.
 // bound   long: tensor cores, then reading shared memory; short: memory, 4·G·d bytes a token
@@ -32,12 +32,13 @@ struct AttentionShape {
   const int* kv_len;
   const int* table;
   int64_t table_stride;
-  int heads, kv_heads, d, page_size, window, splits;
+  int heads, kv_heads, d, page_size, page_shift, window, splits;
   float scale;  // of q·k, times log2(e)
   // Of the short arrangement, when splits > 1: [B, G, kShortRows, splits] of d sums, and of (max,
   // sum).
   float* partial;
   float2* partial_stats;
+  int* finished;  // [B, G] blocks that have written theirs; 0 before and after
 };
 
 template <typename T>
@@ -54,6 +55,56 @@ __device__ inline uint32_t PackPair<__nv_bfloat16>(float a, float b) {
 }
 
 constexpr int AttentionSharedBytes(int d) { return 2 * 2 * kTileKeys * (2 * d + 16); }
+
+// By all threads of a block that has written its split; the last one adds all splits.
+template <typename T>
+__device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int begin, int rows,
+                              uint8_t* shared) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int heads = a.heads / a.kv_heads;
+  __shared__ bool last;
+  __threadfence();
+  __syncthreads();
+  if (thread == 0) {
+    int* finished = a.finished + sequence * a.kv_heads + g;
+    last = atomicAdd(finished, 1) == a.splits - 1;
+    if (last) *finished = 0;
+  }
+  __syncthreads();
+  if (!last) return;
+  __threadfence();
+  const int64_t first = (int64_t{sequence} * a.kv_heads + g) * kShortRows * a.splits;
+  float* shares = reinterpret_cast<float*>(shared);  // [rows][splits], of the whole
+  for (int row = thread; row < rows; row += 32 * kAttentionWarps) {
+    const float2* stats = a.partial_stats + first + row * a.splits;
+    float top = -INFINITY;
+    for (int s = 0; s < a.splits; ++s) top = fmaxf(top, __ldcg(stats + s).x);
+    float weight = 0.0f;
+    for (int s = 0; s < a.splits; ++s) {
+      const float2 st = __ldcg(stats + s);
+      const float share = st.x == -INFINITY ? 0.0f : exp2f((st.x - top) * a.scale);
+      shares[row * a.splits + s] = share;
+      weight += share * st.y;
+    }
+    for (int s = 0; s < a.splits; ++s) shares[row * a.splits + s] /= weight;
+  }
+  __syncthreads();
+  for (int i = thread; i < rows * a.d; i += 32 * kAttentionWarps) {
+    const int row = i / a.d;
+    const int c = i % a.d;
+    const float* partial = a.partial + (first + row * a.splits) * a.d + c;
+    float sum = 0.0f;
+#pragma unroll 8
+    for (int s = 0; s < a.splits; ++s) {
+      const float share = shares[row * a.splits + s];
+      // Splits without keys have written nothing that counts.
+      sum += share == 0.0f ? 0.0f : share * __ldcg(partial + int64_t{s} * a.d);
+    }
+    const int token = begin + row / heads;
+    static_cast<T*>(a.y)[token * a.y_stride + (g * heads + row % heads) * a.d + c] =
+        FromFloat<T>(sum);
+  }
+}
 
 // D: head size, rounded up to what is compiled.
 template <typename T, int D, bool kShort>
@@ -93,23 +144,31 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) AttentionKernel(const At
   const int tile_begin = first_tile + split * span;
   const int tile_end = min(tile_begin + span, first_tile + all_tiles);
 
+  // Thread: chunk of 16 bytes of every kRowStep-th row.
+  constexpr int kChunks = D / 8;
+  constexpr int kRowStep = 32 * kAttentionWarps / kChunks;
+  const int chunk = static_cast<int>(threadIdx.x) % kChunks;
+  const int chunk_row = static_cast<int>(threadIdx.x) / kChunks;
+  const int* table = a.table + sequence * a.table_stride;
+  const int64_t page_elements = int64_t{a.kv_heads} * a.page_size * a.d;
+  const T* keys = static_cast<const T*>(a.keys) + int64_t{g} * a.page_size * a.d + 8 * chunk;
+  const T* values = static_cast<const T*>(a.values) + int64_t{g} * a.page_size * a.d + 8 * chunk;
   const auto load_tile = [&](int tile, int stage) {
-    constexpr int kChunks = D / 8;
-    for (int i = static_cast<int>(threadIdx.x); i < kTileKeys * kChunks;
-         i += 32 * kAttentionWarps) {
-      const int row = i / kChunks;
-      const int chunk = i % kChunks;
-      const int key = tile * kTileKeys + row;
-      const bool inside = key < end_key && 8 * chunk < a.d;
-      int64_t at = 0;
-      if (inside) {
-        const int page = a.table[sequence * a.table_stride + key / a.page_size];
-        at = ((int64_t{page} * a.kv_heads + g) * a.page_size + key % a.page_size) * a.d + 8 * chunk;
+    if (chunk_row < kRowStep) {
+#pragma unroll
+      for (int first = 0; first < kTileKeys; first += kRowStep) {
+        const int row = first + chunk_row;
+        if (kTileKeys % kRowStep != 0 && row >= kTileKeys) break;
+        const int key = tile * kTileKeys + row;
+        const bool inside = key < end_key && 8 * chunk < a.d;
+        int64_t at = 0;
+        if (inside) {
+          at = table[key >> a.page_shift] * page_elements + (key & (a.page_size - 1)) * a.d;
+        }
+        const uint32_t to = base + stage * kStageBytes + row * kRowBytes + 16 * chunk;
+        AsyncCopy16(to, keys + at, inside ? 16 : 0);
+        AsyncCopy16(to + kTileKeys * kRowBytes, values + at, inside ? 16 : 0);
       }
-      const uint32_t to = base + stage * kStageBytes + row * kRowBytes + 16 * chunk;
-      AsyncCopy16(to, static_cast<const T*>(a.keys) + at, inside ? 16 : 0);
-      AsyncCopy16(to + kTileKeys * kRowBytes, static_cast<const T*>(a.values) + at,
-                  inside ? 16 : 0);
     }
     AsyncCommit();
   };
@@ -274,6 +333,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) AttentionKernel(const At
         if (c == 0) a.partial_stats[at] = make_float2(top, weight);
       }
     }
+    if (a.splits > 1) CombineSplits<T>(a, sequence, g, begin, rows, shared);
   } else {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {

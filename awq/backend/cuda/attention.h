@@ -13,10 +13,11 @@ namespace awq::cuda {
 // Bytes of device memory that the call below needs beside its arguments.
 int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,
                            const PagedKv& cache);
-// As Backend::Attention. F16 and BF16 with heads of up to 256 elements, a multiple of 8, run on
-// tensor cores; everything else on a plain kernel.
+// As Backend::Attention. counters: one int a sequence and kv head, zero before the first use. F16
+// and BF16 with heads of up to 256 elements, a multiple of 8, run on tensor cores; everything else
+// on a plain kernel.
 void Attention(const Queue& queue, const DeviceLimits& device, const AttentionArgs& args,
                const Batch& batch, const TensorView& q, const PagedKv& cache, const TensorView& y,
-               void* workspace);
+               void* workspace, int* counters);
 
 }  // namespace awq::cuda

@@ -22,7 +22,8 @@ class CudaBackend : public Backend {
         blas_(stream_),
         linear_(device, stream_, blas_),
         device_(device),
-        scratch_(stream_, false) {}
+        scratch_(stream_, false),
+        counters_(stream_, true) {}
 
   BackendInfo Info() const override {
     return {.name = "cuda", .device = name_, .threads = 1, .activation = DType::kF16};
@@ -90,11 +91,20 @@ class CudaBackend : public Backend {
     CheckKvWrite(batch, k, v, cache);
     cuda::KvWrite(queue(), batch, k, v, cache);
   }
+  void RopeKvWrite(const RopeArgs& args, const Batch& batch, const TensorView& q,
+                   const TensorView& k, const TensorView& v, const PagedKv& cache) override {
+    CheckRope(args, batch.positions, q);
+    CheckRope(args, batch.positions, k);
+    CheckKvWrite(batch, k, v, cache);
+    cuda::RopeKvWrite(queue(), args, batch, q, k, v, cache);
+  }
   void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                  const PagedKv& cache, const TensorView& y) override {
     CheckAttention(batch, q, cache, y);
     void* workspace = scratch_.Take(AttentionWorkspace(device_, batch, q, cache));
-    cuda::Attention(queue(), device_, args, batch, q, cache, y, workspace);
+    const int64_t counters = batch.num_seqs() * cache.kv_heads() * int64_t{sizeof(int)};
+    cuda::Attention(queue(), device_, args, batch, q, cache, y, workspace,
+                    static_cast<int*>(counters_.Take(counters)));
   }
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override {
     CheckEmbed(tokens, table, y);
@@ -143,6 +153,7 @@ class CudaBackend : public Backend {
   LinearRunner linear_;
   DeviceLimits device_;
   GrowingBuffer scratch_;
+  GrowingBuffer counters_;
   Marks marks_{stream_};
 };
 

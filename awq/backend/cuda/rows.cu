@@ -84,16 +84,26 @@ RowsOf<T> AsRows(const TensorView& t) {
 template <typename X, typename X2, typename Y, int V>
 __global__ void NormKernel(RowsOf<X> x, RowsOf<const X2> x2, const float* weight, const float* bias,
                            RowsOf<Y> y, int columns, float epsilon, bool centre) {
-  BeginKernel();
   const int at = static_cast<int>(blockIdx.x);
   X* row = x.Row(at);
   Y* out = y.Row(at);
   const int first = static_cast<int>(threadIdx.x) * V;
   const int step = static_cast<int>(blockDim.x) * V;
+  // This thread's first columns stay in registers, longer rows are read again; weights are there
+  // before the previous kernel has ended.
+  constexpr int kHeld = V == 1 ? 1 : 2;
+  float held[kHeld][V];
+  float scale[kHeld][V];
+  AllowNextKernel();
+#pragma unroll
+  for (int h = 0; h < kHeld; ++h) {
+    const int c = first + h * step;
+    if (c < columns) LoadFloats<float, V>(weight + c, scale[h]);
+  }
+  WaitForPreviousKernel();
   float mean = 0.0f;
   float squares = 0.0f;
-  for (int c = first; c < columns; c += step) {
-    float v[V];
+  const auto read = [&](int c, float(&v)[V]) {
     LoadFloats<X, V>(row + c, v);
     if (x2.data != nullptr) {
       float more[V];
@@ -107,6 +117,15 @@ __global__ void NormKernel(RowsOf<X> x, RowsOf<const X2> x2, const float* weight
       mean += v[i];
       squares += v[i] * v[i];
     }
+  };
+#pragma unroll
+  for (int h = 0; h < kHeld; ++h) {
+    const int c = first + h * step;
+    if (c < columns) read(c, held[h]);
+  }
+  for (int c = first + kHeld * step; c < columns; c += step) {
+    float v[V];
+    read(c, v);
   }
   if (centre) {
     mean = BlockSum(mean) / static_cast<float>(columns);
@@ -121,14 +140,24 @@ __global__ void NormKernel(RowsOf<X> x, RowsOf<const X2> x2, const float* weight
     mean = 0.0f;
   }
   const float inverse = 1.0f / sqrtf(BlockSum(squares) / static_cast<float>(columns) + epsilon);
-  for (int c = first; c < columns; c += step) {
-    float v[V];
-    LoadFloats<X, V>(row + c, v);
+  const auto write = [&](int c, float(&v)[V], const float(&s)[V]) {
 #pragma unroll
     for (int i = 0; i < V; ++i) {
-      v[i] = (v[i] - mean) * inverse * weight[c + i] + (bias == nullptr ? 0.0f : bias[c + i]);
+      v[i] = (v[i] - mean) * inverse * s[i] + (bias == nullptr ? 0.0f : bias[c + i]);
     }
     StoreFloats<Y, V>(out + c, v);
+  };
+#pragma unroll
+  for (int h = 0; h < kHeld; ++h) {
+    const int c = first + h * step;
+    if (c < columns) write(c, held[h], scale[h]);
+  }
+  for (int c = first + kHeld * step; c < columns; c += step) {
+    float v[V];
+    float s[V];
+    LoadFloats<X, V>(row + c, v);
+    LoadFloats<float, V>(weight + c, s);
+    write(c, v, s);
   }
 }
 
@@ -220,12 +249,15 @@ struct KvPlace {
   int sequences, page_size, kv_heads;
 };
 
-// One block a token.
-template <typename T, typename C, int V>
-__global__ void KvWriteKernel(KvPlace place, const T* k, int64_t k_stride, const T* v,
-                              int64_t v_stride, C* keys, C* values, int d) {
-  BeginKernel();
-  const int t = static_cast<int>(blockIdx.x);
+// Where a token's keys and values lie.
+struct KvRow {
+  int64_t page;
+  int slot;
+  __device__ int64_t Element(const KvPlace& place, int g, int d) const {
+    return ((page * place.kv_heads + g) * place.page_size + slot) * d;
+  }
+};
+__device__ KvRow FindRow(const KvPlace& place, int t) {
   int low = 0;  // the sequence of t: the last that starts at or before it
   int high = place.sequences - 1;
   while (low < high) {
@@ -237,12 +269,68 @@ __global__ void KvWriteKernel(KvPlace place, const T* k, int64_t k_stride, const
     }
   }
   const int position = place.kv_len[low] - (place.seq_start[low + 1] - t);
-  const int page = place.table[low * place.table_stride + position / place.page_size];
-  const int slot = position % place.page_size;
+  return {place.table[low * place.table_stride + position / place.page_size],
+          position % place.page_size};
+}
+
+template <typename T>
+struct QkvRows {
+  T* q;
+  const T* k;
+  const T* v;
+  int64_t q_stride, k_stride, v_stride;
+};
+
+// Thread: two elements of a head of a token; heads are those of q, then k, then v.
+template <typename T, typename C>
+__global__ void RopeKvWriteKernel(const float* inverse_frequencies, int half, bool interleaved,
+                                  float magnitude, const int* positions, int heads, KvPlace place,
+                                  QkvRows<T> x, C* keys, C* values, int d) {
+  const int t = static_cast<int>(blockIdx.x);
+  const int item = static_cast<int>(blockIdx.y) * kThreads + static_cast<int>(threadIdx.x);
+  const int head = item / (d / 2);
+  const int i = item % (d / 2);
+  BeginKernel();
+  if (head >= heads + 2 * place.kv_heads) return;
+  const bool turned = head < heads + place.kv_heads && i < half;
+  const int first = turned && !interleaved ? i : 2 * i;
+  const int second = turned && !interleaved ? first + half : first + 1;
+  const int g = (head - heads) % place.kv_heads;
+  const T* from = head < heads                    ? x.q + t * x.q_stride + head * d
+                  : head < heads + place.kv_heads ? x.k + t * x.k_stride + g * d
+                                                  : x.v + t * x.v_stride + g * d;
+  float a = ToFloat(from[first]);
+  float b = ToFloat(from[second]);
+  if (turned) {
+    float s;
+    float c;
+    sincosf(static_cast<float>(positions[t]) * inverse_frequencies[i], &s, &c);
+    const float turned_a = (a * c - b * s) * magnitude;
+    b = (b * c + a * s) * magnitude;
+    a = turned_a;
+  }
+  if (head < heads) {
+    if (!turned) return;
+    T* to = x.q + t * x.q_stride + head * d;
+    to[first] = FromFloat<T>(a);
+    to[second] = FromFloat<T>(b);
+    return;
+  }
+  C* to = (head < heads + place.kv_heads ? keys : values) + FindRow(place, t).Element(place, g, d);
+  to[first] = FromFloat<C>(a);
+  to[second] = FromFloat<C>(b);
+}
+
+// One block a token.
+template <typename T, typename C, int V>
+__global__ void KvWriteKernel(KvPlace place, const T* k, int64_t k_stride, const T* v,
+                              int64_t v_stride, C* keys, C* values, int d) {
+  BeginKernel();
+  const int t = static_cast<int>(blockIdx.x);
+  const KvRow at = FindRow(place, t);
   for (int j = static_cast<int>(threadIdx.x) * V; j < place.kv_heads * d;
        j += static_cast<int>(blockDim.x) * V) {
-    const int64_t to =
-        ((int64_t{page} * place.kv_heads + j / d) * place.page_size + slot) * d + j % d;
+    const int64_t to = at.Element(place, j / d, d) + j % d;
     float value[V];
     LoadFloats<T, V>(k + t * k_stride + j, value);
     StoreFloats<C, V>(keys + to, value);
@@ -280,12 +368,21 @@ __global__ void ArgMaxKernel(Matrix<const float> logits, int columns, int* ids) 
   const float* row = logits.Row(blockIdx.x);
   float best = -INFINITY;
   int place = INT_MAX;
-  for (int c = thread; c < columns; c += static_cast<int>(blockDim.x)) {
-    const float v = row[c];
-    if (!(v < INFINITY)) bad = 1;
-    if (v > best) {
-      best = v;
-      place = c;
+  constexpr int kAtOnce = 8;  // loads in flight
+  for (int c = thread; c < columns; c += kAtOnce * static_cast<int>(blockDim.x)) {
+    float v[kAtOnce];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int at = c + i * static_cast<int>(blockDim.x);
+      v[i] = at < columns ? row[at] : -INFINITY;
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      if (!(v[i] < INFINITY)) bad = 1;
+      if (v[i] > best) {
+        best = v[i];
+        place = c + i * static_cast<int>(blockDim.x);
+      }
     }
   }
   const auto take = [&](float v, int p) {
@@ -348,7 +445,7 @@ void NormOrAddNorm(const Queue& queue, const NormArgs& args, const TensorView& x
   const int64_t rows = x.NumRows();
   if (rows == 0) return;
   const int columns = static_cast<int>(x.dim(x.rank() - 1));
-  const bool wide = IsWide(x) && IsWide(x2) && IsWide(y);
+  const bool wide = IsWide(x) && IsWide(x2) && IsWide(y) && IsWide(weight);
   WithType(x.dtype, [&](auto tx) {
     using X = typename decltype(tx)::type;
     WithType(y.dtype, [&](auto ty) {
@@ -435,29 +532,63 @@ void Activate(const Queue& queue, Activation kind, const TensorView& gate, const
   });
 }
 
+namespace {
+
+KvPlace PlaceOf(const Batch& batch, const PagedKv& cache) {
+  return {.seq_start = batch.seq_start.As<const int>(),
+          .kv_len = batch.kv_len.As<const int>(),
+          .table = batch.block_table.As<const int>(),
+          .table_stride = batch.block_table.strides[0],
+          .sequences = static_cast<int>(batch.num_seqs()),
+          .page_size = static_cast<int>(cache.page_size()),
+          .kv_heads = static_cast<int>(cache.kv_heads())};
+}
+
+}  // namespace
+
 void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const TensorView& v,
              const PagedKv& cache) {
   if (k.NumElements() == 0) return;
-  const KvPlace place = {.seq_start = batch.seq_start.As<const int>(),
-                         .kv_len = batch.kv_len.As<const int>(),
-                         .table = batch.block_table.As<const int>(),
-                         .table_stride = batch.block_table.strides[0],
-                         .sequences = static_cast<int>(batch.num_seqs()),
-                         .page_size = static_cast<int>(cache.page_size()),
-                         .kv_heads = static_cast<int>(cache.kv_heads())};
   AWQ_CHECK(k.dtype == v.dtype, kInternal, "kv_write: k is ", NameOf(k.dtype), ", v is ",
             NameOf(v.dtype));
+  const bool wide = IsWide(k) && IsWide(v) && IsWide(cache.keys) && IsWide(cache.values);
   WithType(k.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     WithType(cache.keys.dtype, [&](auto cached) {
       using C = typename decltype(cached)::type;
-      WithWidth(IsWide(k) && IsWide(v) && IsWide(cache.keys) && IsWide(cache.values),
-                [&](auto width) {
-                  constexpr int kWidth = decltype(width)::value;
-                  Launch(queue, KvWriteKernel<T, C, kWidth>, static_cast<unsigned>(k.dim(0)), 128,
-                         0, place, k.As<const T>(), k.strides[0], v.As<const T>(), v.strides[0],
-                         cache.keys.As<C>(), cache.values.As<C>(), static_cast<int>(k.dim(2)));
-                });
+      WithWidth(wide, [&](auto width) {
+        constexpr int kWidth = decltype(width)::value;
+        Launch(queue, KvWriteKernel<T, C, kWidth>, static_cast<unsigned>(k.dim(0)), 128, 0,
+               PlaceOf(batch, cache), k.As<const T>(), k.strides[0], v.As<const T>(), v.strides[0],
+               cache.keys.As<C>(), cache.values.As<C>(), static_cast<int>(k.dim(2)));
+      });
+    });
+  });
+}
+
+void RopeKvWrite(const Queue& queue, const RopeArgs& args, const Batch& batch, const TensorView& q,
+                 const TensorView& k, const TensorView& v, const PagedKv& cache) {
+  const int64_t d = q.dim(2);
+  const int64_t half = args.inverse_frequencies.dim(0);
+  if (q.dtype != k.dtype || q.dtype != v.dtype || d % 2 != 0 || (half != d / 2 && half % 2 != 0)) {
+    Rope(queue, args, batch.positions, q);
+    Rope(queue, args, batch.positions, k);
+    KvWrite(queue, batch, k, v, cache);
+    return;
+  }
+  if (q.NumElements() == 0) return;
+  const int64_t items = (q.dim(1) + 2 * k.dim(1)) * (d / 2);
+  WithType(q.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    WithType(cache.keys.dtype, [&](auto cached) {
+      using C = typename decltype(cached)::type;
+      Launch(queue, RopeKvWriteKernel<T, C>, RowGrid(q.dim(0), items, 1), kThreads, 0,
+             args.inverse_frequencies.As<const float>(), static_cast<int>(half), args.interleaved,
+             args.magnitude, batch.positions.As<const int>(), static_cast<int>(q.dim(1)),
+             PlaceOf(batch, cache),
+             QkvRows<T>{q.As<T>(), k.As<const T>(), v.As<const T>(), q.strides[0], k.strides[0],
+                        v.strides[0]},
+             cache.keys.As<C>(), cache.values.As<C>(), static_cast<int>(d));
     });
   });
 }
