@@ -109,7 +109,7 @@ __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int 
 // D: head size, rounded up to what is compiled.
 template <typename T, int D, bool kShort>
 __global__ void __launch_bounds__(32 * kAttentionWarps) AttentionKernel(const AttentionShape a) {
-  BeginKernel();
+  AllowNextKernel();
   constexpr int kRowsBlock = kShort ? 16 : 64;
   constexpr int kKeysWarp = kShort ? 16 : kTileKeys;
   constexpr int kKeyTiles = kKeysWarp / 8;  // of 8 keys
@@ -172,7 +172,12 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) AttentionKernel(const At
     }
     AsyncCommit();
   };
-  if (tile_begin < tile_end) load_tile(tile_begin, 0);
+  // What other steps have stored was there before this step's first kernel; what this one stores,
+  // and queries, are there once the previous kernel has ended.
+  const bool early = tile_begin < tile_end && (tile_begin + 1) * kTileKeys <= cached;
+  if (early) load_tile(tile_begin, 0);
+  WaitForPreviousKernel();
+  if (!early && tile_begin < tile_end) load_tile(tile_begin, 0);
 
   // This lane's rows: row_of[0] and row_of[1], 8 apart; rows past the last repeat it.
   int row_of[2];

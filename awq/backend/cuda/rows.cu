@@ -290,7 +290,7 @@ __global__ void RopeKvWriteKernel(const float* inverse_frequencies, int half, bo
   const int item = static_cast<int>(blockIdx.y) * kThreads + static_cast<int>(threadIdx.x);
   const int head = item / (d / 2);
   const int i = item % (d / 2);
-  BeginKernel();
+  AllowNextKernel();
   if (head >= heads + 2 * place.kv_heads) return;
   const bool turned = head < heads + place.kv_heads && i < half;
   const int first = turned && !interleaved ? i : 2 * i;
@@ -299,12 +299,14 @@ __global__ void RopeKvWriteKernel(const float* inverse_frequencies, int half, bo
   const T* from = head < heads                    ? x.q + t * x.q_stride + head * d
                   : head < heads + place.kv_heads ? x.k + t * x.k_stride + g * d
                                                   : x.v + t * x.v_stride + g * d;
+  float s = 0.0f;
+  float c = 1.0f;
+  if (turned) sincosf(static_cast<float>(positions[t]) * inverse_frequencies[i], &s, &c);
+  const KvRow row = FindRow(place, t);
+  WaitForPreviousKernel();
   float a = ToFloat(from[first]);
   float b = ToFloat(from[second]);
   if (turned) {
-    float s;
-    float c;
-    sincosf(static_cast<float>(positions[t]) * inverse_frequencies[i], &s, &c);
     const float turned_a = (a * c - b * s) * magnitude;
     b = (b * c + a * s) * magnitude;
     a = turned_a;
@@ -316,7 +318,7 @@ __global__ void RopeKvWriteKernel(const float* inverse_frequencies, int half, bo
     to[second] = FromFloat<T>(b);
     return;
   }
-  C* to = (head < heads + place.kv_heads ? keys : values) + FindRow(place, t).Element(place, g, d);
+  C* to = (head < heads + place.kv_heads ? keys : values) + row.Element(place, g, d);
   to[first] = FromFloat<C>(a);
   to[second] = FromFloat<C>(b);
 }
