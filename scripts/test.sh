@@ -11,7 +11,7 @@ step "build (cpu)" scripts/build.sh cpu
 if [ ! -e awq/backend/cuda/CMakeLists.txt ]; then
   echo "── no CUDA backend in this tree"
 elif has nvcc; then
-  step "build (cuda)" scripts/build.sh cuda --cuda on --target awq_cuda
+  step "build (cuda)" scripts/build.sh cuda --cuda on --target awq_cuda --target awq_cuda_device_test
 else
   echo "── no nvcc: the CUDA backend is not compiled"
 fi

@@ -109,11 +109,13 @@ TEST(ChatTemplate, HostileTemplatesAreStopped) {
   for (int i = 0; i < 100000; ++i) chain += "+1";
   std::string nested;
   for (int i = 0; i < 100000; ++i) nested += "{% if 1 %}";
+  const std::string doubling =
+      "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(99) %}"
+      "{% set ns.x = ns.x ~ ns.x %}{% endfor %}";
   const std::string templates[] = {
+      doubling,
       "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
       "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-      "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(99) %}{% set ns.x = ns.x ~ "
-      "ns.x %}{% endfor %}",
       "{{ 'x' * 99999999999 }}",
       "{{ [0] * 99999999999 }}",
       "{{ '%999999999d' % 1 }}",

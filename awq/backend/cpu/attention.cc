@@ -64,8 +64,8 @@ struct Rows {
     tile.resize(static_cast<size_t>(std::max(d, kKeys) * kTileColumns) + 16);
   }
   float* Tile() {
-    return reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(tile.data()) + 63) &
-                                    ~uintptr_t{63});
+    const auto past = reinterpret_cast<uintptr_t>(tile.data()) % 64 / sizeof(float);
+    return tile.data() + (past == 0 ? 0 : 16 - past);
   }
 };
 

@@ -168,9 +168,9 @@ HWY_INLINE void ForItems(ThreadPool& pool, int64_t m, int64_t n, const Run& run)
 // panel [k][height].
 template <typename From, typename T>
 HWY_INLINE void ScatterRow(const From* row, int64_t count, int height, int lane, T* panel) {
+  constexpr int64_t kStep = int64_t{sizeof(T)} / int64_t{sizeof(From)};
   for (int64_t i = 0; i < count; ++i) {
-    hwy::CopyBytes<sizeof(T)>(row + i * static_cast<int64_t>(sizeof(T) / sizeof(From)),
-                              panel + i * height + lane);
+    hwy::CopyBytes<sizeof(T)>(row + i * kStep, panel + i * height + lane);
   }
 }
 

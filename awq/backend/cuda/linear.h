@@ -11,7 +11,7 @@ namespace awq::cuda {
 
 class LinearRunner {
  public:
-  LinearRunner(const DeviceLimits& device, std::shared_ptr<Stream> stream, Blas& blas)
+  LinearRunner(const DeviceLimits& device, const std::shared_ptr<Stream>& stream, Blas& blas)
       : device_(device),
         queue_{stream->get(), device.arch >= 90},
         blas_(blas),

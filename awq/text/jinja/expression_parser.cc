@@ -188,7 +188,8 @@ ExpressionPtr ExpressionParser::ParseCompare() {
     } else if (t.IsName("not") && tokens_[next_ + 1].IsName("in")) {
       op = "not in";
     } else {
-      return e != nullptr ? std::move(e) : std::move(first);
+      if (e == nullptr) return first;
+      return e;
     }
     if (e == nullptr) {
       e = Make(Expression::kCompare);

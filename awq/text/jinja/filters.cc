@@ -232,7 +232,7 @@ bool ParseDouble(std::string text, double& out) {
 
 Value Int(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("int", a, {"default", "base"});
-  const Value otherwise = p.Find(0) != nullptr ? *p.Find(0) : Value(int64_t{0});
+  Value otherwise = p.Find(0) != nullptr ? *p.Find(0) : Value(int64_t{0});
   int64_t i = 0;
   double d = 0;
   if (v.Integer(i)) return Value(i);

@@ -85,7 +85,7 @@ Value Cycler(Interpreter& interpreter, Arguments& arguments) {
   object->Set("current", state->items[0]);
   object->attributes.emplace_back("next",
                                   MakeFunction("next", [state, raw](Interpreter&, Arguments&) {
-                                    const Value out = state->items[state->at];
+                                    Value out = state->items[state->at];
                                     state->at = (state->at + 1) % state->items.size();
                                     raw->Set("current", state->items[state->at]);
                                     return out;
