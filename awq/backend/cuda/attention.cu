@@ -4,7 +4,8 @@
 #include <bit>
 #include <type_traits>
 
-#include "awq/backend/cuda/attention.cuh"
+#include "awq/backend/cuda/attention_long.cuh"
+#include "awq/backend/cuda/attention_short.cuh"
 #include "awq/backend/cuda/cuda_check.h"
 
 namespace awq::cuda {
@@ -78,7 +79,7 @@ Rows CountRows(const Batch& batch, int64_t heads) {
 int64_t Splits(const DeviceLimits& device, const Batch& batch, const PagedKv& cache) {
   const int64_t tiles = (batch.max_kv + kTileKeys - 1) / kTileKeys;
   const int64_t blocks = batch.num_seqs() * cache.kv_heads();
-  const int64_t wanted = (4 * device.sms + blocks - 1) / blocks;
+  const int64_t wanted = 4 * device.sms / blocks;
   return std::clamp<int64_t>(std::min(wanted, tiles), 1, 64);
 }
 
@@ -92,38 +93,44 @@ bool OnTensorCores(const TensorView& q, const PagedKv& cache) {
 }
 
 template <typename T, int D>
-void Run(const Queue& queue, const AttentionShape& shape, const Batch& batch, const Rows& rows) {
-  constexpr int kShared = AttentionSharedBytes(D);
-  const auto seqs = static_cast<unsigned>(batch.num_seqs());
-  const auto kv_heads = static_cast<unsigned>(shape.kv_heads);
-  if (rows.longest > 0) {
-    AttentionShape whole = shape;
-    whole.splits = 1;
-    void (*kernel)(AttentionShape) = AttentionKernel<T, D, false>;
-    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-    const dim3 grid(static_cast<unsigned>((rows.longest + 63) / 64), kv_heads, seqs);
-    Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, whole);
-  }
-  if (rows.shortest > 0) {
-    constexpr int kSums = kAttentionWarps * 16 * (D * 4 + 8);
-    const int bytes = std::max(kShared, kSums);
-    void (*kernel)(AttentionShape) = AttentionKernel<T, D, true>;
-    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
-    const dim3 grid(1, kv_heads, seqs * static_cast<unsigned>(shape.splits));
-    Launch(queue, kernel, grid, 32 * kAttentionWarps, bytes, shape);
-  }
+void RunLong(const Queue& queue, const AttentionShape& shape, const Batch& batch, int64_t rows) {
+  constexpr int kShared = LongSharedBytes(D);
+  void (*kernel)(AttentionShape) = LongAttention<T, D>;
+  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
+  const dim3 grid(static_cast<unsigned>((rows + kLongRows - 1) / kLongRows),
+                  static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()));
+  Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, shape);
+}
+
+template <typename T, int D>
+void RunShort(const Queue& queue, const AttentionShape& shape, const Batch& batch) {
+  constexpr int kShared = ShortSharedBytes(D);
+  void (*kernel)(AttentionShape) = ShortAttention<T, D>;
+  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
+  const dim3 grid(1, static_cast<unsigned>(shape.kv_heads),
+                  static_cast<unsigned>(batch.num_seqs() * shape.splits));
+  Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, shape);
 }
 
 template <typename T>
-void RunForSize(const Queue& queue, const AttentionShape& shape, const Batch& batch,
-                const Rows& rows) {
-  if (shape.d <= 64) return Run<T, 64>(queue, shape, batch, rows);
-  if (shape.d <= 80) return Run<T, 80>(queue, shape, batch, rows);
-  if (shape.d <= 96) return Run<T, 96>(queue, shape, batch, rows);
-  if (shape.d <= 112) return Run<T, 112>(queue, shape, batch, rows);
-  if (shape.d <= 128) return Run<T, 128>(queue, shape, batch, rows);
-  if (shape.d <= 192) return Run<T, 192>(queue, shape, batch, rows);
-  return Run<T, 256>(queue, shape, batch, rows);
+void Run(const Queue& queue, const AttentionShape& shape, const Batch& batch, const Rows& rows) {
+  if (rows.longest > 0) {
+    const auto run = shape.d <= 64    ? RunLong<T, 64>
+                     : shape.d <= 80  ? RunLong<T, 80>
+                     : shape.d <= 96  ? RunLong<T, 96>
+                     : shape.d <= 112 ? RunLong<T, 112>
+                     : shape.d <= 128 ? RunLong<T, 128>
+                     : shape.d <= 192 ? RunLong<T, 192>
+                                      : RunLong<T, 256>;
+    run(queue, shape, batch, rows.longest);
+  }
+  if (rows.shortest > 0) {
+    const auto run = shape.d <= 64    ? RunShort<T, 64>
+                     : shape.d <= 128 ? RunShort<T, 128>
+                     : shape.d <= 192 ? RunShort<T, 192>
+                                      : RunShort<T, 256>;
+    run(queue, shape, batch);
+  }
 }
 
 int64_t Partials(const Batch& batch, const PagedKv& cache, int64_t splits) {
@@ -175,9 +182,9 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
   if (fast) {
     const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads());
     if (q.dtype == DType::kF16) {
-      RunForSize<__half>(queue, shape, batch, rows);
+      Run<__half>(queue, shape, batch, rows);
     } else {
-      RunForSize<__nv_bfloat16>(queue, shape, batch, rows);
+      Run<__nv_bfloat16>(queue, shape, batch, rows);
     }
   } else {
     AWQ_CHECK(shape.d <= kPlainLanes * kPlainElements, kUnsupported, "backend cuda: heads of ",
