@@ -94,10 +94,10 @@ bool OnTensorCores(const TensorView& q, const PagedKv& cache) {
 
 template <typename T, int D>
 void RunLong(const Queue& queue, const AttentionShape& shape, const Batch& batch, int64_t rows) {
-  constexpr int kShared = LongSharedBytes(D);
+  constexpr int kShared = kLongSharedBytes<D>;
   void (*kernel)(AttentionShape) = LongAttention<T, D>;
   AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-  const dim3 grid(static_cast<unsigned>((rows + kLongRows - 1) / kLongRows),
+  const dim3 grid(static_cast<unsigned>((rows + kLongRows<D> - 1) / kLongRows<D>),
                   static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()));
   Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, shape);
 }

@@ -88,6 +88,9 @@ class TileLoader {
  public:
   static constexpr int kRowBytes = 2 * D + 16;
   static constexpr int kBytes = kTileKeys * kRowBytes;
+  static constexpr int kChunks = D / 8;  // of 16 bytes a row
+  static constexpr int kRowStep = 32 * kAttentionWarps / kChunks;
+  static constexpr int kIterations = (kTileKeys + kRowStep - 1) / kRowStep;
 
   __device__ TileLoader(const AttentionShape& a, int sequence, int g)
       : table_(a.table + sequence * a.table_stride),
@@ -96,28 +99,37 @@ class TileLoader {
         chunk_(static_cast<int>(threadIdx.x) % kChunks),
         row_(static_cast<int>(threadIdx.x) / kChunks) {}
 
+  // Where this thread's rows of a tile lie. All are looked up before the first is copied: a copy
+  // is a barrier to the compiler.
+  struct Places {
+    int pages[kIterations];
+  };
+  __device__ Places Find(const AttentionShape& a, int tile, int end_key) const {
+    Places out;
+#pragma unroll
+    for (int i = 0; i < kIterations; ++i) {
+      const int key = tile * kTileKeys + i * kRowStep + row_;
+      out.pages[i] = key < end_key && row_ < kRowStep ? __ldg(table_ + (key >> a.page_shift)) : -1;
+    }
+    return out;
+  }
   // Keys from end_key on become zeros.
-  __device__ void Load(const AttentionShape& a, const void* from, int tile, int end_key,
+  __device__ void Load(const AttentionShape& a, const void* from, const Places& places, int tile,
                        uint32_t to) const {
     if (row_ >= kRowStep) return;
     const T* base = static_cast<const T*>(from) + head_elements_ + 8 * chunk_;
 #pragma unroll
-    for (int first = 0; first < kTileKeys; first += kRowStep) {
-      const int row = first + row_;
+    for (int i = 0; i < kIterations; ++i) {
+      const int row = i * kRowStep + row_;
       if (kTileKeys % kRowStep != 0 && row >= kTileKeys) break;
-      const int key = tile * kTileKeys + row;
-      const bool inside = key < end_key && 8 * chunk_ < a.d;
-      int64_t at = 0;
-      if (inside) {
-        at = table_[key >> a.page_shift] * page_elements_ + (key & (a.page_size - 1)) * a.d;
-      }
-      AsyncCopy16(to + row * kRowBytes + 16 * chunk_, base + at, inside ? 16 : 0);
+      const int slot = (tile * kTileKeys + row) & (a.page_size - 1);
+      const bool inside = places.pages[i] >= 0 && 8 * chunk_ < a.d;
+      const T* at = inside ? base + places.pages[i] * page_elements_ + slot * a.d : base;
+      AsyncCopy16(to + row * kRowBytes + 16 * chunk_, at, inside ? 16 : 0);
     }
   }
 
  private:
-  static constexpr int kChunks = D / 8;  // of 16 bytes a row
-  static constexpr int kRowStep = 32 * kAttentionWarps / kChunks;
   const int* table_;
   int64_t page_elements_, head_elements_;
   int chunk_, row_;

@@ -91,9 +91,12 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
   // Item 2i is the keys of tile i, item 2i + 1 its values.
   const Loader loader(a, sequence, g);
   const int items = 2 * max(0, span.tile_end - span.tile_begin);
+  typename Loader::Places places;
   const auto load = [&](int item) {
     if (item < items) {
-      loader.Load(a, item % 2 == 0 ? a.keys : a.values, span.tile_begin + item / 2, span.end_key,
+      const int tile = span.tile_begin + item / 2;
+      if (item % 2 == 0) places = loader.Find(a, tile, span.end_key);
+      loader.Load(a, item % 2 == 0 ? a.keys : a.values, places, tile,
                   base + item % kShortStages * Loader::kBytes);
     }
     AsyncCommit();
