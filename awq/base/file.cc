@@ -167,9 +167,11 @@ MappedFile::~MappedFile() {
 
 void MappedFile::Release(const void* begin, size_t bytes) const {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto first = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
-  const auto last = (reinterpret_cast<uintptr_t>(begin) + bytes) / page * page;
-  if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  // Whole pages alone: the others hold something else, too.
+  const uintptr_t before = (page - reinterpret_cast<uintptr_t>(begin) % page) % page;
+  if (bytes < before + page) return;
+  auto* first = static_cast<char*>(const_cast<void*>(begin)) + before;
+  ::madvise(first, (bytes - before) / page * page, MADV_DONTNEED);
 }
 
 }  // namespace awq

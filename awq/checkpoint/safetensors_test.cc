@@ -23,7 +23,7 @@ class SafetensorsTest : public testing::Test {
   ~SafetensorsTest() override { fs::remove_all(folder_); }
 
   fs::path Write(const std::string& bytes) {
-    const fs::path file = folder_ / "x.safetensors";
+    fs::path file = folder_ / "x.safetensors";
     WriteFileAtomically(file, bytes);
     return file;
   }

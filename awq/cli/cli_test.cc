@@ -30,8 +30,8 @@ struct Result {
 // otherwise.
 class Process {
  public:
-  Process(const std::vector<std::string>& args, const std::string& input = "",
-          const std::string& stdout_path = "") {
+  explicit Process(const std::vector<std::string>& args, const std::string& input = "",
+                   const std::string& stdout_path = "") {
     const fs::path in = folder_.Write("in", input);
     out_ = stdout_path.empty() ? folder_.path() / "out" : fs::path(stdout_path);
     pid_ = ::fork();

@@ -92,4 +92,10 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace awq
 
-int main(int argc, char** argv) { return awq::Main(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return awq::Main(argc, argv);
+  } catch (...) {  // Main answers for its verbs; what is left is a failure to say so
+    return awq::kExitFailed;
+  }
+}

@@ -27,7 +27,7 @@ TEST(QuantizedWeight, CodesReadBackAndLeaveTheirNeighboursAlone) {
     std::vector<int> expected(18, 0);
     std::mt19937 random(1);
     for (int step = 0; step < 500; ++step) {
-      const int64_t i = random() % 18;
+      const auto i = static_cast<int64_t>(random() % 18);
       const int code = static_cast<int>(random()) & w.scheme.MaxCode();
       SetCode(w, i / 6, i % 6, code);
       expected[static_cast<size_t>(i)] = code;

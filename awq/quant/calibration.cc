@@ -9,8 +9,10 @@
 #include "awq/base/json.h"
 
 extern "C" {
+// NOLINTBEGIN(readability-identifier-naming): the names that EmbedFile.cmake gives
 extern const unsigned char awq_builtin_calibration[];
 extern const size_t awq_builtin_calibration_size;
+// NOLINTEND(readability-identifier-naming)
 }
 
 namespace awq {

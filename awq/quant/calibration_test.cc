@@ -32,7 +32,7 @@ class Calibration : public ::testing::Test {
     std::ofstream(path_) << content;
     return path_.string();
   }
-  std::vector<TokenBlock> Load(CalibrationOptions options) {
+  std::vector<TokenBlock> Load(const CalibrationOptions& options) {
     return LoadCalibration(options, ByteTokenizer(), 257,
                            [&](const std::string& w) { warnings_.push_back(w); });
   }

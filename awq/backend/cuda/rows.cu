@@ -281,46 +281,58 @@ struct QkvRows {
   int64_t q_stride, k_stride, v_stride;
 };
 
-// Thread: two elements of a head of a token; heads are those of q, then k, then v.
+// Thread: two pairs of elements of a head of a token; heads are those of q, then k, then v.
 template <typename T, typename C>
 __global__ void RopeKvWriteKernel(const float* inverse_frequencies, int half, bool interleaved,
                                   float magnitude, const int* positions, int heads, KvPlace place,
                                   QkvRows<T> x, C* keys, C* values, int d) {
+  AllowNextKernel();
   const int t = static_cast<int>(blockIdx.x);
   const int item = static_cast<int>(blockIdx.y) * kThreads + static_cast<int>(threadIdx.x);
-  const int head = item / (d / 2);
-  const int i = item % (d / 2);
-  AllowNextKernel();
+  const int head = item / (d / 4);
+  const int i = item % (d / 4) * 2;  // the first pair
   if (head >= heads + 2 * place.kv_heads) return;
   const bool turned = head < heads + place.kv_heads && i < half;
-  const int first = turned && !interleaved ? i : 2 * i;
-  const int second = turned && !interleaved ? first + half : first + 1;
+  const bool apart = turned && !interleaved;  // the elements of a pair
+  const int first = apart ? i : 2 * i;
+  const int second = apart ? first + half : first + 2;
   const int g = (head - heads) % place.kv_heads;
   const T* from = head < heads                    ? x.q + t * x.q_stride + head * d
                   : head < heads + place.kv_heads ? x.k + t * x.k_stride + g * d
                                                   : x.v + t * x.v_stride + g * d;
-  float s = 0.0f;
-  float c = 1.0f;
-  if (turned) sincosf(static_cast<float>(positions[t]) * inverse_frequencies[i], &s, &c);
+  float s[2] = {};
+  float c[2] = {1.0f, 1.0f};
+  if (turned) {
+    const auto position = static_cast<float>(positions[t]);
+    sincosf(position * inverse_frequencies[i], &s[0], &c[0]);
+    sincosf(position * inverse_frequencies[i + 1], &s[1], &c[1]);
+  }
   const KvRow row = FindRow(place, t);
   WaitForPreviousKernel();
-  float a = ToFloat(from[first]);
-  float b = ToFloat(from[second]);
+  float a[2];
+  float b[2];
+  LoadFloats<T, 2>(from + first, a);
+  LoadFloats<T, 2>(from + second, b);
   if (turned) {
-    const float turned_a = (a * c - b * s) * magnitude;
-    b = (b * c + a * s) * magnitude;
-    a = turned_a;
+    float& y0 = interleaved ? a[1] : b[0];  // of the first pair
+    float& x1 = interleaved ? b[0] : a[1];  // of the second
+    const float x0 = (a[0] * c[0] - y0 * s[0]) * magnitude;
+    y0 = (y0 * c[0] + a[0] * s[0]) * magnitude;
+    a[0] = x0;
+    const float turned_x1 = (x1 * c[1] - b[1] * s[1]) * magnitude;
+    b[1] = (b[1] * c[1] + x1 * s[1]) * magnitude;
+    x1 = turned_x1;
   }
   if (head < heads) {
     if (!turned) return;
     T* to = x.q + t * x.q_stride + head * d;
-    to[first] = FromFloat<T>(a);
-    to[second] = FromFloat<T>(b);
+    StoreFloats<T, 2>(to + first, a);
+    StoreFloats<T, 2>(to + second, b);
     return;
   }
   C* to = (head < heads + place.kv_heads ? keys : values) + row.Element(place, g, d);
-  to[first] = FromFloat<C>(a);
-  to[second] = FromFloat<C>(b);
+  StoreFloats<C, 2>(to + first, a);
+  StoreFloats<C, 2>(to + second, b);
 }
 
 // One block a token.
@@ -572,14 +584,18 @@ void RopeKvWrite(const Queue& queue, const RopeArgs& args, const Batch& batch, c
                  const TensorView& k, const TensorView& v, const PagedKv& cache) {
   const int64_t d = q.dim(2);
   const int64_t half = args.inverse_frequencies.dim(0);
-  if (q.dtype != k.dtype || q.dtype != v.dtype || d % 2 != 0 || (half != d / 2 && half % 2 != 0)) {
+  const auto even = [](const TensorView& x) {
+    return x.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(x.data) % 8 == 0;
+  };
+  if (q.dtype != k.dtype || q.dtype != v.dtype || d % 4 != 0 || half % 2 != 0 || !even(q) ||
+      !even(k) || !even(v)) {
     Rope(queue, args, batch.positions, q);
     Rope(queue, args, batch.positions, k);
     KvWrite(queue, batch, k, v, cache);
     return;
   }
   if (q.NumElements() == 0) return;
-  const int64_t items = (q.dim(1) + 2 * k.dim(1)) * (d / 2);
+  const int64_t items = (q.dim(1) + 2 * k.dim(1)) * (d / 4);
   WithType(q.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     WithType(cache.keys.dtype, [&](auto cached) {

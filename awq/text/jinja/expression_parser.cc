@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <utility>
 
 namespace awq::jinja {
 namespace {
@@ -193,7 +194,7 @@ ExpressionPtr ExpressionParser::ParseCompare() {
     }
     if (e == nullptr) {
       e = Make(Expression::kCompare);
-      AddOperand(*e, std::move(first));
+      AddOperand(*e, std::exchange(first, nullptr));
     }
     Next();
     if (op == "not in") Next();
