@@ -1,0 +1,137 @@
+// Attention and what it reads and writes of the cache.
+#include "awq/ops/cases/table.h"
+
+namespace awq::cases {
+namespace {
+
+struct Sequence {
+  int64_t cached;  // tokens before this step
+  int64_t fresh;   // tokens of this step
+};
+
+struct AttentionCase {
+  std::vector<Sequence> sequences;
+  int64_t heads, kv_heads, d;
+  int64_t window = 0;
+  int64_t page_size = 16;
+};
+
+struct AttentionInputs {
+  Batch batch;
+  PagedKv cache;
+  TensorView q, k, v, y;
+};
+
+// Pages are dealt in a shuffled order; the cache is full of noise that only masks keep out.
+AttentionInputs MakeAttention(Fixture& f, DType act, const AttentionCase& c) {
+  std::vector<int32_t> starts{0}, lengths, positions;
+  int64_t blocks = 1, pages = 1, max_query = 0, max_kv = 0;
+  for (const Sequence& s : c.sequences) {
+    starts.push_back(starts.back() + static_cast<int32_t>(s.fresh));
+    lengths.push_back(static_cast<int32_t>(s.cached + s.fresh));
+    for (int64_t i = 0; i < s.fresh; ++i) positions.push_back(static_cast<int32_t>(s.cached + i));
+    const int64_t used = (s.cached + s.fresh + c.page_size - 1) / c.page_size;
+    blocks = std::max(blocks, used);
+    pages += used;
+    max_query = std::max(max_query, s.fresh);
+    max_kv = std::max(max_kv, s.cached + s.fresh);
+  }
+  std::vector<int32_t> order(static_cast<size_t>(pages));
+  std::iota(order.begin(), order.end(), 0);
+  for (size_t i = order.size() - 1; i > 0; --i) {
+    std::swap(order[i], order[static_cast<size_t>(f.random().Below(static_cast<int64_t>(i) + 1))]);
+  }
+  const auto seqs = static_cast<int64_t>(c.sequences.size());
+  std::vector<int32_t> table(static_cast<size_t>(seqs * blocks), 0);
+  size_t next = 0;
+  for (int64_t b = 0; b < seqs; ++b) {
+    const int64_t used = (lengths[static_cast<size_t>(b)] + c.page_size - 1) / c.page_size;
+    for (int64_t i = 0; i < used; ++i) table[static_cast<size_t>(b * blocks + i)] = order[next++];
+  }
+  const int64_t t = starts.back();
+  AttentionInputs in;
+  in.batch.tokens = f.Ints(std::vector<int32_t>(static_cast<size_t>(t), 1), {t});
+  in.batch.positions = f.Ints(positions, {t});
+  in.batch.seq_start = f.Ints(starts, {seqs + 1});
+  in.batch.kv_len = f.Ints(lengths, {seqs});
+  in.batch.block_table = f.Ints(table, {seqs, blocks});
+  in.batch.host_seq_start = f.Keep(starts);
+  in.batch.host_kv_len = f.Keep(lengths);
+  in.batch.max_query = max_query;
+  in.batch.max_kv = max_kv;
+  const Shape shape{pages, c.kv_heads, c.page_size, c.d};
+  in.cache = {f.Floats(act, shape, 1.5f), f.Floats(act, shape)};
+  in.q = f.Floats(act, {t, c.heads, c.d}, 1.5f);
+  in.k = f.Floats(act, {t, c.kv_heads, c.d}, 1.5f);
+  in.v = f.Floats(act, {t, c.kv_heads, c.d});
+  in.y = f.Floats(act, {t, c.heads, c.d});
+  return in;
+}
+
+void AddAttention(Table& table, const AttentionCase& c) {
+  std::string name =
+      Cat("h", c.heads, "_g", c.kv_heads, "_d", c.d, "_w", c.window, "_p", c.page_size);
+  for (const Sequence& s : c.sequences) name += Cat("_", s.cached, "+", s.fresh);
+  const DType act = table.act();
+  table.Add("attention/" + name, 1e-10, [=](Fixture& f) {
+    const AttentionInputs in = MakeAttention(f, act, c);
+    const AttentionArgs args{.scale = 1.0f / std::sqrt(static_cast<float>(c.d)),
+                             .window = c.window};
+    return Setup{[=, &f] {
+                   f.backend().KvWrite(in.batch, in.k, in.v, in.cache);
+                   f.backend().Attention(args, in.batch, in.q, in.cache, in.y);
+                 },
+                 {in.y, in.cache.keys, in.cache.values}};
+  });
+}
+
+}  // namespace
+
+void AddRopeKvWrites(Table& table) {
+  const DType act = table.act();
+  struct Rotation {
+    int64_t d, rotary;
+    bool interleaved;
+  };
+  for (const Rotation& r : {Rotation{64, 64, false}, Rotation{128, 128, true},
+                            Rotation{80, 32, false}, Rotation{24, 6, true}}) {
+    const std::string name =
+        Cat("rope_kv_write/d", r.d, "_r", r.rotary, r.interleaved ? "_interleaved" : "");
+    table.Add(name, 1e-10, [=](Fixture& f) {
+      const AttentionInputs in =
+          MakeAttention(f, act, {{{0, 9}, {70, 1}, {33, 5}}, 6, 2, r.d, 0, 16});
+      const Tensor frequencies = MakeTensor(DType::kF32, {r.rotary / 2});
+      for (int64_t i = 0; i < r.rotary / 2; ++i) {
+        frequencies.As<float>()[i] = 1.0f / static_cast<float>(1 + i * i);
+      }
+      const RopeArgs args{.inverse_frequencies = f.Upload(frequencies),
+                          .interleaved = r.interleaved,
+                          .magnitude = 1.25f};
+      return Setup{[=, &f] { f.backend().RopeKvWrite(args, in.batch, in.q, in.k, in.v, in.cache); },
+                   {in.q, in.cache.keys, in.cache.values}};
+    });
+  }
+}
+
+void AddAttentions(Table& table) {
+  for (int64_t d : {8, 24, 40, 64, 72, 80, 96, 112, 128, 192, 256}) {
+    AddAttention(table, {{{0, 19}}, 4, 2, d});
+    AddAttention(table, {{{50, 1}, {0, 5}}, 4, 2, d});
+  }
+  for (const auto& [heads, kv_heads] :
+       {std::pair<int64_t, int64_t>{4, 4}, {6, 2}, {12, 1}, {32, 1}}) {
+    AddAttention(table, {{{37, 1}}, heads, kv_heads, 64});
+    AddAttention(table, {{{0, 45}}, heads, kv_heads, 64});
+    // Prefill, decode, chunked prefill and one token of a new sequence in one step.
+    AddAttention(table, {{{0, 40}, {150, 1}, {33, 17}, {0, 1}, {300, 1}}, heads, kv_heads, 64});
+  }
+  for (int64_t window : {1, 7, 16, 100}) {
+    AddAttention(table, {{{0, 70}, {140, 1}, {20, 30}}, 4, 2, 64, window});
+  }
+  AddAttention(table, {{{0, 300}}, 4, 2, 64});
+  AddAttention(table, {{{129, 140}}, 2, 1, 128, 90});
+  AddAttention(table, {{{260, 1}, {3, 9}}, 4, 2, 64, 0, 32});
+  AddAttention(table, {{{10, 3}, {0, 12}}, 4, 1, 64, 5, 4});
+}
+
+}  // namespace awq::cases

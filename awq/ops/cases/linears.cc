@@ -1,0 +1,84 @@
+// Linears, dense and quantized.
+#include "awq/ops/cases/table.h"
+
+namespace awq::cases {
+namespace {
+
+Setup SetUpLinear(Fixture& f, DType act, const LinearCase& c, PackedWeight& w) {
+  const TensorView x = f.Strided(act, c.m, c.k, c.gap);
+  const TensorView y = f.Strided(c.f32_out ? DType::kF32 : act, c.m, c.n, c.gap);
+  const TensorView bias = c.bias ? f.Floats(DType::kF32, {c.n}) : TensorView();
+  return {[&f, &w, x, y, bias] { f.backend().Linear(w, x, bias, y); }, {y}};
+}
+
+void AddDense(Table& table, DType type, const LinearCase& c) {
+  const DType act = table.act();
+  table.Add(Cat("linear_dense/", NameOf(type), "_", Sizes(c)), kExact, [=](Fixture& f) {
+    const Tensor w = MakeTensor(type, {c.n, c.k});
+    f.random().Fill(w, 0.05f);
+    return SetUpLinear(f, act, c, f.Keep(f.backend().PrepareDense(w.view(), type)));
+  });
+}
+
+void AddQuantized(Table& table, const QuantScheme& scheme, const LinearCase& c,
+                  DType scale_type = DType::kF16) {
+  const DType act = table.act();
+  const std::string name = Cat("linear_q", scheme.bits, "/", Sizes(c), "_g",
+                               scheme.group < 0 ? "row" : std::to_string(scheme.group),
+                               scheme.symmetric ? "_sym" : "_asym", "_", NameOf(scale_type));
+  const double exact = scale_type == DType::kF32 ? kF16Scales : kRounded;
+  table.Add(name, exact, [=](Fixture& f) {
+    QuantizedWeight w = MakeQuantizedWeight(scheme, c.n, c.k, scale_type);
+    const int64_t groups = scheme.Groups(c.k);
+    for (int64_t r = 0; r < c.n; ++r) {
+      for (int64_t i = 0; i < c.k; ++i) {
+        SetCode(w, r, i, static_cast<int>(f.random().Below(scheme.MaxCode() + 1)));
+      }
+      for (int64_t g = 0; g < groups; ++g) {
+        StoreFloat(w.scales.view(), r * groups + g, 0.005f + 0.02f * f.random().Uniform());
+        if (!scheme.symmetric) {
+          w.zeros.As<uint8_t>()[r * groups + g] =
+              static_cast<uint8_t>(f.random().Below(scheme.MaxCode() + 1));
+        }
+      }
+    }
+    return SetUpLinear(f, act, c, f.Keep(f.backend().PrepareQuantized(w)));
+  });
+}
+
+}  // namespace
+
+void AddLinears(Table& table) {
+  for (DType type : {DType::kF32, DType::kBF16, DType::kF16}) {
+    for (int64_t m : {1, 2, 3, 5, 8, 9, 13, 16, 31, 300}) AddDense(table, type, {m, 96, 136});
+    AddDense(table, type, {.m = 1, .n = 257, .k = 768, .bias = true});
+    AddDense(table, type, {.m = 17, .n = 131, .k = 264, .bias = true, .f32_out = true, .gap = 8});
+    AddDense(table, type, {.m = 4, .n = 5, .k = 8, .gap = 8});
+    AddDense(table, type, {.m = 300, .n = 64, .k = 520, .f32_out = true});
+  }
+  AddDense(table, DType::kF32, {.m = 7, .n = 3, .k = 31});
+  AddDense(table, DType::kF32, {.m = 800, .n = 33, .k = 40});
+  const QuantScheme g128{.bits = 4, .group = 128};
+  for (int64_t m = 1; m <= 20; ++m) AddQuantized(table, g128, {m, 80, 256});
+  for (int64_t m : {31, 64, 300}) AddQuantized(table, g128, {m, 96, 384});
+  for (int64_t group : {32, 64, 128, -1}) {
+    for (bool symmetric : {false, true}) {
+      const QuantScheme s{.bits = 4, .group = group, .symmetric = symmetric};
+      for (int64_t m : {1, 6, 40}) {
+        AddQuantized(table, s, {m, 48, 256});
+        AddQuantized(table, s, {.m = m, .n = 131, .k = 328, .bias = true}, DType::kBF16);
+        AddQuantized(table, s, {.m = m, .n = 17, .k = 72, .f32_out = true, .gap = 8}, DType::kF32);
+      }
+    }
+  }
+  for (int64_t group : {32, 128, -1}) {
+    for (bool symmetric : {false, true}) {
+      const QuantScheme s{.bits = 8, .group = group, .symmetric = symmetric};
+      for (int64_t m : {1, 3, 40})
+        AddQuantized(table, s, {.m = m, .n = 75, .k = 264, .bias = true});
+    }
+  }
+  AddQuantized(table, g128, {.m = 800, .n = 40, .k = 128});
+}
+
+}  // namespace awq::cases

@@ -1,0 +1,165 @@
+// Operations on rows.
+#include "awq/ops/cases/table.h"
+
+namespace awq::cases {
+void AddNorms(Table& table) {
+  struct NormCase {
+    NormKind kind;
+    int64_t rows, columns;
+    bool bias, f32_in, f32_out, in_place;
+  };
+  const NormKind rms = NormKind::kRms;
+  const NormKind layer = NormKind::kLayer;
+  const DType act = table.act();
+  for (const NormCase& c : {NormCase{rms, 1, 768, false, true, false, false},
+                            NormCase{rms, 5, 131, false, true, true, false},
+                            NormCase{rms, 77, 64, false, false, false, true},
+                            NormCase{rms, 3, 4096, true, true, false, false},
+                            NormCase{layer, 9, 768, true, true, false, false},
+                            NormCase{layer, 4, 65, false, true, true, true},
+                            NormCase{layer, 40, 100, true, false, false, false}}) {
+    const std::string name = Cat("norm/", c.kind == rms ? "rms_" : "layer_", c.rows, "x", c.columns,
+                                 c.bias ? "_bias" : "", c.f32_in ? "_f32in" : "",
+                                 c.f32_out ? "_f32out" : "", c.in_place ? "_inplace" : "");
+    table.Add(name, kExact, [=](Fixture& f) {
+      const Tensor host = MakeTensor(c.f32_in ? DType::kF32 : act, {c.rows, c.columns + 8});
+      f.random().Fill(host, 3.0f, 1.0f);
+      const TensorView x = f.Upload(host).Columns(0, c.columns);
+      const TensorView y =
+          c.in_place ? x : f.Strided(c.f32_out ? DType::kF32 : act, c.rows, c.columns, 8);
+      const TensorView weight = f.Floats(DType::kF32, {c.columns}, 0.3f, 1.0f);
+      const TensorView bias = c.bias ? f.Floats(DType::kF32, {c.columns}) : TensorView();
+      const NormArgs args{.kind = c.kind, .epsilon = 1e-5f};
+      return Setup{[=, &f] { f.backend().Norm(args, x, weight, bias, y); }, {y}};
+    });
+  }
+}
+
+void AddFusedRows(Table& table) {
+  const DType act = table.act();
+  table.Add("norm/heads_3x5x64_strided", kExact, [=](Fixture& f) {
+    const TensorView whole = f.Floats(act, {3, 8 * 64}, 3.0f, 1.0f);
+    TensorView heads(whole.As<char>(), act, {3, 5, 64}, whole.device);
+    heads.strides[0] = 8 * 64;
+    const TensorView weight = f.Floats(DType::kF32, {64}, 0.3f, 1.0f);
+    return Setup{[=, &f] { f.backend().Norm({}, heads, weight, {}, heads); }, {whole}};
+  });
+  for (int64_t columns : {131, 768, 5120}) {
+    for (NormKind kind : {NormKind::kRms, NormKind::kLayer}) {
+      const std::string name =
+          Cat("add_norm/6x", columns, kind == NormKind::kRms ? "_rms" : "_layer");
+      table.Add(name, kExact, [=](Fixture& f) {
+        const TensorView to = f.Strided(DType::kF32, 6, columns, 8);
+        const TensorView x = f.Strided(act, 6, columns, 8);
+        const TensorView weight = f.Floats(DType::kF32, {columns}, 0.3f, 1.0f);
+        const NormArgs args{.kind = kind, .epsilon = 1e-5f};
+        return Setup{[=, &f] { f.backend().AddNorm(args, to, x, weight, {}, x); }, {to, x}};
+      });
+    }
+  }
+  table.Add(
+      "argmax/6x5003", 0,
+      [](Fixture& f) {
+        const Tensor host = MakeTensor(DType::kF32, {6, 5003});
+        f.random().Fill(host);
+        float* row = host.As<float>();
+        row[777] = row[4000] = 9.0f;                                 // equal: the first
+        row[5003 + 4999] = std::numeric_limits<float>::quiet_NaN();  // -1
+        row[2 * 5003 + 1] = std::numeric_limits<float>::infinity();  // -1
+        std::fill_n(row + 3 * 5003, 5003, -std::numeric_limits<float>::infinity());  // -1
+        std::fill_n(row + 4 * 5003, 5002, -std::numeric_limits<float>::infinity());  // the last
+        const TensorView logits = f.Upload(host);
+        const TensorView ids = f.Ints({9, 9, 9, 9, 9, 9}, {6});
+        return Setup{[=, &f] { f.backend().ArgMax(logits, ids); }, {ids}};
+      },
+      true);
+}
+
+void AddElementwise(Table& table) {
+  const DType act = table.act();
+  for (DType type : {act, DType::kF32}) {
+    table.Add(Cat("add/7x131_", NameOf(type)), kExact, [=](Fixture& f) {
+      const TensorView to = f.Strided(DType::kF32, 7, 131, 5);
+      const TensorView x = f.Strided(type, 7, 131, 8);
+      return Setup{[=, &f] { f.backend().Add(to, x); }, {to}};
+    });
+  }
+  const std::pair<Activation, const char*> kinds[] = {{Activation::kSilu, "silu"},
+                                                      {Activation::kGelu, "gelu"},
+                                                      {Activation::kGeluTanh, "gelu_tanh"},
+                                                      {Activation::kRelu, "relu"}};
+  for (const auto& [kind, kind_name] : kinds) {
+    for (bool gated : {true, false}) {
+      for (int64_t columns : {131, 2048}) {
+        const std::string name =
+            Cat("activate/", kind_name, gated ? "_gated_" : "_", "5x", columns);
+        table.Add(name, kExact, [=, kind = kind](Fixture& f) {
+          const TensorView gate = gated ? f.Floats(act, {5, columns}, 4.0f) : TensorView();
+          const TensorView up = f.Floats(act, {5, columns}, gated ? 1.0f : 4.0f);
+          const TensorView y = gated ? up : f.Strided(act, 5, columns, 8);
+          return Setup{[=, &f] { f.backend().Activate(kind, gate, up, y); }, {y}};
+        });
+      }
+    }
+  }
+}
+
+void AddRope(Table& table) {
+  const DType act = table.act();
+  struct RopeCase {
+    int64_t tokens, heads, d, rotary;
+    bool interleaved;
+    float magnitude;
+  };
+  for (const RopeCase& c :
+       {RopeCase{5, 3, 64, 64, false, 1.0f}, RopeCase{33, 2, 128, 128, true, 1.0f},
+        RopeCase{7, 4, 80, 32, false, 1.0f}, RopeCase{4, 1, 96, 48, true, 1.0f},
+        RopeCase{3, 5, 24, 24, false, 1.25f}}) {
+    const std::string name =
+        Cat("rope/t", c.tokens, "_h", c.heads, "_d", c.d, "_r", c.rotary,
+            c.interleaved ? "_interleaved" : "", c.magnitude != 1 ? "_yarn" : "");
+    table.Add(name, 1e-10, [=](Fixture& f) {
+      std::vector<int32_t> positions;
+      for (int64_t t = 0; t < c.tokens; ++t) {
+        // Small, growing and very long contexts.
+        positions.push_back(static_cast<int32_t>(t < 3 ? t : t * 4001));
+      }
+      const Tensor frequencies = MakeTensor(DType::kF32, {c.rotary / 2});
+      for (int64_t i = 0; i < c.rotary / 2; ++i) {
+        frequencies.As<float>()[i] = static_cast<float>(
+            std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(c.rotary)));
+      }
+      const RopeArgs args{.inverse_frequencies = f.Upload(frequencies),
+                          .interleaved = c.interleaved,
+                          .magnitude = c.magnitude};
+      const TensorView p = f.Ints(positions, {c.tokens});
+      const TensorView x = f.Floats(act, {c.tokens, c.heads, c.d});
+      return Setup{[=, &f] { f.backend().Rope(args, p, x); }, {x}};
+    });
+  }
+}
+
+void AddTables(Table& table) {
+  for (DType type : {DType::kF32, DType::kBF16, DType::kF16}) {
+    table.Add(
+        Cat("embed/", NameOf(type)), 0,
+        [=](Fixture& f) {
+          const TensorView rows = f.Strided(type, 50, 72, 8);
+          const TensorView tokens = f.Ints({49, 0, 3, 3, 17}, {5});
+          const TensorView y = f.Strided(DType::kF32, 5, 72, 8);
+          return Setup{[=, &f] { f.backend().Embed(tokens, rows, y); }, {y}};
+        },
+        true);
+  }
+  table.Add(
+      "gather/5of40", 0,
+      [](Fixture& f) {
+        const TensorView from = f.Strided(DType::kF32, 40, 33, 3);
+        const TensorView rows = f.Ints({39, 0, 7, 7, 1}, {5});
+        const TensorView to = f.Strided(DType::kF32, 5, 33, 1);
+        return Setup{[=, &f] { f.backend().GatherRows(from, rows, to); }, {to}};
+      },
+      true);
+}
+
+}  // namespace awq::cases

@@ -1,0 +1,172 @@
+// What the conformance cases are made with: inputs, device tensors, and the table they go into.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "awq/ops/conformance.h"
+
+namespace awq::cases {
+
+// Inputs that are the same on every platform: splitmix64, and the sum of four uniforms as a bell
+// curve.
+class Random {
+ public:
+  explicit Random(std::string_view seed) {
+    for (char c : seed) state_ = (state_ ^ static_cast<uint8_t>(c)) * 0x100000001b3u;
+  }
+  uint64_t Bits() {
+    state_ += 0x9e3779b97f4a7c15u;
+    uint64_t z = state_;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+  }
+  int64_t Below(int64_t n) { return static_cast<int64_t>(Bits() % static_cast<uint64_t>(n)); }
+  float Uniform() { return static_cast<float>(Bits() >> 40) * 0x1p-24f; }
+  float Normal() { return (Uniform() + Uniform() + Uniform() + Uniform() - 2.0f) * 1.7320508f; }
+  void Fill(const Tensor& t, float scale = 1.0f, float shift = 0.0f) {
+    for (int64_t i = 0; i < t.view().NumElements(); ++i) {
+      StoreFloat(t.view(), i, shift + scale * Normal());
+    }
+  }
+
+ private:
+  uint64_t state_ = 0xcbf29ce484222325u;
+};
+
+// The device tensors of one case.
+class Fixture {
+ public:
+  Fixture(Backend& backend, const std::string& name) : backend_(backend), random_(name) {}
+
+  Backend& backend() { return backend_; }
+  Random& random() { return random_; }
+
+  TensorView Upload(const Tensor& host) {
+    tensors_.push_back(backend_.Alloc(host.dtype(), host.shape()));
+    backend_.Copy(tensors_.back().view(), host.view());
+    return tensors_.back().view();
+  }
+  TensorView Floats(DType type, const Shape& shape, float scale = 1.0f, float shift = 0.0f) {
+    const Tensor host = MakeTensor(type, shape);
+    random_.Fill(host, scale, shift);
+    return Upload(host);
+  }
+  // [rows, columns] inside rows that are `gap` elements longer.
+  TensorView Strided(DType type, int64_t rows, int64_t columns, int64_t gap) {
+    return Floats(type, {rows, columns + gap}).Columns(0, columns);
+  }
+  TensorView Ints(const std::vector<int32_t>& values, const Shape& shape) {
+    const Tensor host = MakeTensor(DType::kI32, shape);
+    std::copy(values.begin(), values.end(), host.As<int32_t>());
+    return Upload(host);
+  }
+  std::span<const int32_t> Keep(std::vector<int32_t> values) {
+    ints_.push_back(std::move(values));
+    return ints_.back();
+  }
+  PackedWeight& Keep(std::unique_ptr<PackedWeight> weight) {
+    weights_.push_back(std::move(weight));
+    return *weights_.back();
+  }
+  // The tensor that holds view's memory, as floats.
+  std::vector<float> Download(const TensorView& view) {
+    backend_.Sync();
+    for (const Tensor& t : tensors_) {
+      if (t.view().data != view.data) continue;
+      const Tensor host = MakeTensor(t.dtype(), t.shape());
+      backend_.Copy(host.view(), t.view());
+      backend_.Sync();
+      std::vector<float> out(static_cast<size_t>(host.view().NumElements()));
+      for (size_t i = 0; i < out.size(); ++i) {
+        out[i] = t.dtype() == DType::kI32 ? static_cast<float>(host.As<const int32_t>()[i])
+                                          : LoadFloat(host.view(), static_cast<int64_t>(i));
+      }
+      return out;
+    }
+    Fail(ErrorCode::kInternal, "conformance: a view of no tensor");
+  }
+
+ private:
+  Backend& backend_;
+  Random random_;
+  std::vector<Tensor> tensors_;
+  std::vector<std::unique_ptr<PackedWeight>> weights_;
+  std::deque<std::vector<int32_t>> ints_;
+};
+
+// What sets a case up: uploads, and returns the call and the tensor it writes.
+struct Setup {
+  std::function<void()> call;
+  std::vector<TensorView> written;
+};
+using Builder = std::function<Setup(Fixture&)>;
+
+class Table {
+ public:
+  explicit Table(DType act) : act_(act) {}
+  DType act() const { return act_; }
+  // `exact` is the tolerance with F32 activations; 16-bit ones add the rounding of weights and of
+  // the output: squares of 2^-8 and 2^-11, with room.
+  void Add(std::string name, double exact, Builder build, bool f32_only = false) {
+    double tolerance = exact;
+    if (!f32_only && act_ == DType::kBF16) tolerance = std::max(exact, 2e-5);
+    if (!f32_only && act_ == DType::kF16) tolerance = std::max(exact, 1e-6);
+    auto make = [name, build = std::move(build)](Backend& backend) {
+      auto fixture = std::make_shared<Fixture>(backend, name);
+      Setup setup = build(*fixture);
+      auto result = [fixture, written = setup.written] {
+        std::vector<float> out;
+        for (const TensorView& view : written) {
+          const std::vector<float> part = fixture->Download(view);
+          out.insert(out.end(), part.begin(), part.end());
+        }
+        return out;
+      };
+      return OpRun{[fixture, call = std::move(setup.call)] { call(); }, std::move(result)};
+    };
+    cases_.push_back({std::move(name), tolerance, std::move(make)});
+  }
+  std::vector<OpCase> Take() { return std::move(cases_); }
+
+ private:
+  DType act_;
+  std::vector<OpCase> cases_;
+};
+
+inline constexpr double kExact = 1e-11;     // f32 in, f32 sums, f32 out
+inline constexpr double kRounded = 1e-8;    // 16-bit fixed-point or split activations
+inline constexpr double kF16Scales = 1e-7;  // F32 scales that a device keeps in 16 bits
+
+struct LinearCase {
+  int64_t m, n, k;
+  bool bias = false;
+  bool f32_out = false;
+  int64_t gap = 0;  // extra elements in the rows of x and y
+};
+// "m3_n64_k96_bias", for names.
+inline std::string Sizes(const LinearCase& c) {
+  return Cat("m", c.m, "_n", c.n, "_k", c.k, c.bias ? "_bias" : "", c.f32_out ? "_f32out" : "",
+             c.gap ? "_strided" : "");
+}
+
+void AddLinears(Table& table);
+void AddNorms(Table& table);
+void AddFusedRows(Table& table);
+void AddElementwise(Table& table);
+void AddRope(Table& table);
+void AddTables(Table& table);
+void AddRopeKvWrites(Table& table);
+void AddAttentions(Table& table);
+void AddCalibration(Table& table);
+
+}  // namespace awq::cases
