@@ -83,8 +83,14 @@ int64_t Splits(const DeviceLimits& device, const Batch& batch, const PagedKv& ca
   return std::clamp<int64_t>(std::min(wanted, tiles), 1, 64);
 }
 
-bool OnTensorCores(const TensorView& q, const PagedKv& cache) {
+bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedKv& cache) {
+  if (device.arch < 80 && q.dtype != DType::kF16) return false;
   const int64_t d = q.dim(2);
+  const int64_t padded = d <= 128 ? (d <= 64 ? 64 : 128) : (d <= 192 ? 192 : 256);
+  const int64_t row = 2 * padded + 16;  // bytes
+  const int64_t shared = std::max<int64_t>((4 * kTileKeys + kLongRows<1>)*row,
+                                           ShortSharedBytes(static_cast<int>(padded)));
+  if (shared > device.shared_per_block) return false;
   return q.dtype != DType::kF32 && (cache.page_size() & (cache.page_size() - 1)) == 0 &&
          cache.keys.dtype == q.dtype && d % 8 == 0 && d <= 256 && q.strides[0] % 2 == 0 &&
          reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
@@ -92,14 +98,25 @@ bool OnTensorCores(const TensorView& q, const PagedKv& cache) {
          reinterpret_cast<uintptr_t>(cache.values.data) % 16 == 0;
 }
 
-template <typename T, int D>
-void RunLong(const Queue& queue, const AttentionShape& shape, const Batch& batch, int64_t rows) {
-  constexpr int kShared = kLongSharedBytes<D>;
-  void (*kernel)(AttentionShape) = LongAttention<T, D>;
+template <typename T, int D, int kM>
+void LaunchLong(const Queue& queue, const AttentionShape& shape, const Batch& batch, int64_t rows) {
+  constexpr int kShared = kLongSharedBytes<D, kM>;
+  void (*kernel)(AttentionShape) = LongAttention<T, D, kM>;
   AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-  const dim3 grid(static_cast<unsigned>((rows + kLongRows<D> - 1) / kLongRows<D>),
+  const dim3 grid(static_cast<unsigned>((rows + kLongRows<kM> - 1) / kLongRows<kM>),
                   static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()));
   Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, shape);
+}
+
+template <typename T, int D>
+void RunLong(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+             const Batch& batch, int64_t rows) {
+  if constexpr (D <= 128) {
+    if (kLongSharedBytes<D, 2> <= device.shared_per_block) {
+      return LaunchLong<T, D, 2>(queue, shape, batch, rows);
+    }
+  }
+  LaunchLong<T, D, 1>(queue, shape, batch, rows);
 }
 
 template <typename T, int D>
@@ -113,7 +130,8 @@ void RunShort(const Queue& queue, const AttentionShape& shape, const Batch& batc
 }
 
 template <typename T>
-void Run(const Queue& queue, const AttentionShape& shape, const Batch& batch, const Rows& rows) {
+void Run(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+         const Batch& batch, const Rows& rows) {
   if (rows.longest > 0) {
     const auto run = shape.d <= 64    ? RunLong<T, 64>
                      : shape.d <= 80  ? RunLong<T, 80>
@@ -122,7 +140,7 @@ void Run(const Queue& queue, const AttentionShape& shape, const Batch& batch, co
                      : shape.d <= 128 ? RunLong<T, 128>
                      : shape.d <= 192 ? RunLong<T, 192>
                                       : RunLong<T, 256>;
-    run(queue, shape, batch, rows.longest);
+    run(queue, device, shape, batch, rows.longest);
   }
   if (rows.shortest > 0) {
     const auto run = shape.d <= 64    ? RunShort<T, 64>
@@ -142,7 +160,7 @@ int64_t StatsBytes(int64_t rows) { return (rows * int64_t{sizeof(float2)} + 255)
 
 int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,
                            const PagedKv& cache) {
-  const int64_t splits = OnTensorCores(q, cache) ? Splits(device, batch, cache) : 1;
+  const int64_t splits = OnTensorCores(device, q, cache) ? Splits(device, batch, cache) : 1;
   const int64_t rows = Partials(batch, cache, splits);
   return splits == 1 ? 0 : StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
 }
@@ -154,7 +172,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
   AWQ_CHECK(q.dtype == y.dtype, kInternal, "attention: q is ", NameOf(q.dtype), ", y is ",
             NameOf(y.dtype));
   constexpr float kLog2E = 1.4426950408889634f;
-  const bool fast = OnTensorCores(q, cache);
+  const bool fast = OnTensorCores(device, q, cache);
   const int64_t splits = fast ? Splits(device, batch, cache) : 1;
   const int64_t partials = Partials(batch, cache, splits);
   const AttentionShape shape = {
@@ -182,9 +200,9 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
   if (fast) {
     const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads());
     if (q.dtype == DType::kF16) {
-      Run<__half>(queue, shape, batch, rows);
+      Run<__half>(queue, device, shape, batch, rows);
     } else {
-      Run<__nv_bfloat16>(queue, shape, batch, rows);
+      Run<__nv_bfloat16>(queue, device, shape, batch, rows);
     }
   } else {
     AWQ_CHECK(shape.d <= kPlainLanes * kPlainElements, kUnsupported, "backend cuda: heads of ",

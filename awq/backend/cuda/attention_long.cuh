@@ -1,6 +1,7 @@
-// Attention of many rows: a block of four warps has 128 rows, 32 a warp (64 and 16 for d > 128);
-// every warp sees all 64 keys of a tile, of which the next is copied meanwhile. Queries wait in
-// shared memory: two tiles of 16 rows for each load of keys and values keep the tensor cores fed.
+// Attention of many rows: a block of four warps has 128 rows, 32 a warp (64 and 16 for d > 128, or
+// where shared memory is small); every warp sees all 64 keys of a tile, of which the next is copied
+// meanwhile. Queries wait in shared memory: two tiles of 16 rows for each load of keys and values
+// keep the tensor cores fed.
 // bound   tensor cores, then reading shared memory
 #pragma once
 
@@ -8,20 +9,17 @@
 
 namespace awq::cuda {
 
-// Tiles of 16 rows a warp.
-template <int D>
-inline constexpr int kLongTiles = D <= 128 ? 2 : 1;
-template <int D>
-inline constexpr int kLongRows = 16 * kLongTiles<D>* kAttentionWarps;
-template <int D>
-inline constexpr int kLongSharedBytes = (2 * 2 * kTileKeys + kLongRows<D>)*(2 * D + 16);
+// kM: tiles of 16 rows a warp.
+template <int kM>
+inline constexpr int kLongRows = 16 * kM* kAttentionWarps;
+template <int D, int kM>
+inline constexpr int kLongSharedBytes = (2 * 2 * kTileKeys + kLongRows<kM>)*(2 * D + 16);
 
 // D: head size, rounded up to what is compiled. grid (row tiles, G, B)
-template <typename T, int D>
+template <typename T, int D, int kM>
 __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const AttentionShape a) {
   constexpr int kKeyTiles = kTileKeys / 8;
-  constexpr int kM = kLongTiles<D>;
-  constexpr int kRows = kLongRows<D>;
+  constexpr int kRows = kLongRows<kM>;
   using Loader = TileLoader<T, D>;
   extern __shared__ __align__(16) uint8_t shared[];
   const uint32_t base = SharedAddress(shared);

@@ -53,9 +53,13 @@ struct CodePairs<__nv_bfloat16> {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const uint32_t code = AndOr(w, 0x000f000fu, 0x43004300u);  // 128 + code
+#if AWQ_SM80
       asm("fma.rn.bf16x2 %0, %1, %2, %3;"
           : "=r"(a[i])
           : "r"(code), "r"(0x3f803f80u), "r"(i % 2 == 0 ? low : high));
+#else
+      a[i] = code;  // Mma traps
+#endif
       w >>= 4;
     }
   }
@@ -67,13 +71,15 @@ struct CodePairs<__nv_bfloat16> {
       const float value = odd ? s.y : s.x;
       const __nv_bfloat162 high = __float2bfloat162_rn(value);
       const __nv_bfloat162 low = __float2bfloat162_rn(value - __low2float(high));
-      const auto h = reinterpret_cast<const uint32_t&>(high);
-      const auto l = reinterpret_cast<const uint32_t&>(low);
+      [[maybe_unused]] const auto h = reinterpret_cast<const uint32_t&>(high);
+      [[maybe_unused]] const auto l = reinterpret_cast<const uint32_t&>(low);
 #pragma unroll
       for (int i = odd; i < 4; i += 2) {
+#if AWQ_SM80
         uint32_t rest;
         asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(rest) : "r"(a[i]), "r"(l), "r"(0x80008000u));
         asm("fma.rn.bf16x2 %0, %0, %1, %2;" : "+r"(a[i]) : "r"(h), "r"(rest));
+#endif
       }
     }
   }

@@ -34,7 +34,7 @@ MakeConfig BestDirect(int64_t m, int64_t row_tiles, int64_t sms) {
 }
 
 bool Supports(const LinearQ4& p, const DeviceLimits& device) {
-  return device.arch >= 80 && Readable(p);
+  return (device.arch >= 80 || (device.arch >= 75 && p.act == DType::kF16)) && Readable(p);
 }
 
 // 0 for the row of choice, 1 for the others.
@@ -122,7 +122,7 @@ const GemmRow& ChooseGemm(const LinearQ4& problem, const DeviceLimits& device) {
   Fail(ErrorCode::kUnsupported, "linear_q4 on sm_", device.arch, ": no kernel for M=", problem.m,
        " N=", problem.shape.n, " K=", problem.shape.k, " group ", problem.shape.group,
        ", x stride ", problem.x_stride,
-       "; needs sm_80, K and stride multiples of 8, x aligned to 16 bytes");
+       "; needs sm_80 (sm_75 for f16), K and stride multiples of 8, x aligned to 16 bytes");
 }
 
 DeviceLimits ReadDeviceLimits(int device) {

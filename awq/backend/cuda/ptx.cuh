@@ -12,6 +12,12 @@
 #else
 #define AWQ_SM90 0
 #endif
+// bf16 arithmetic, asynchronous copies and the wider mma; sm_75 does without.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+#define AWQ_SM80 1
+#else
+#define AWQ_SM80 0
+#endif
 
 namespace awq::cuda {
 
@@ -32,18 +38,34 @@ __device__ inline void Mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, u
 template <>
 __device__ inline void Mma<__half>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
                                    uint32_t b1) {
+#if AWQ_SM80
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
       "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(b0));
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[2]), "r"(a[3]), "r"(b1));
+#endif
 }
+// Not on sm_75, whose tensor cores do not know bf16.
 template <>
 __device__ inline void Mma<__nv_bfloat16>(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
                                           uint32_t b1) {
+#if AWQ_SM80
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
       "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+  __trap();
+#endif
 }
 
 // Four 8 x 8 matrices of 16-bit elements: lane l gives the address of row l % 8 of matrix l / 8 and
@@ -134,19 +156,27 @@ __device__ inline void AsyncProxyFence() {
 #endif
 }
 
-// ---- cp.async (sm_80)
-__device__ inline void AsyncCopy16(uint32_t to, const void* from) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
-}
-// Copies `bytes` of 16 and fills the rest with zeros.
+// ---- cp.async (sm_80); sm_75 copies through registers
+// Copies `bytes`, 16 or 0, and fills 16 up with zeros.
 __device__ inline void AsyncCopy16(uint32_t to, const void* from, int bytes) {
+#if AWQ_SM80
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
                : "memory");
+#else
+  const uint4 v = bytes == 0 ? make_uint4(0, 0, 0, 0) : *static_cast<const uint4*>(from);
+  StoreShared(to, v.x, v.y, v.z, v.w);
+#endif
 }
-__device__ inline void AsyncCommit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+__device__ inline void AsyncCommit() {
+#if AWQ_SM80
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
 template <int kPending>
 __device__ inline void AsyncWait() {
+#if AWQ_SM80
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+#endif
 }
 
 // ---- clusters (sm_90); a launch without a cluster is a cluster of one block
