@@ -1,18 +1,22 @@
 #include "awq/api/quantize.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
 
+#include "awq/api/internal/resources.h"
+#include "awq/api/internal/run_identity.h"
 #include "awq/api/version.h"
 #include "awq/backend/make_backend.h"
-#include "awq/base/file.h"
 #include "awq/checkpoint/companions.h"
 #include "awq/checkpoint/manifest.h"
 #include "awq/checkpoint/shard_writer.h"
 #include "awq/checkpoint/weights.h"
 #include "awq/quant/calibration.h"
 #include "awq/quant/pipeline.h"
+#include "awq/quant/plan.h"
+#include "awq/quant/run_folder.h"
 
 namespace awq {
 namespace {
@@ -41,6 +45,8 @@ void CheckOptions(const QuantizeOptions& options) {
   AWQ_CHECK(group, kInvalidArgument, "--group-size ", options.group,
             ": expected 32, 64, 128 or -1 (one group a row)");
   AWQ_CHECK(options.shard_bytes > 0, kInvalidArgument, "--shard-size: expected a positive size");
+  AWQ_CHECK(!options.resume || !options.restart, kInvalidArgument,
+            "--resume and --restart exclude each other");
   AWQ_CHECK(!options.autoawq_parity || options.method == "awq", kInvalidArgument,
             "--autoawq-parity goes with --method awq, not ", options.method);
 }
@@ -67,48 +73,126 @@ std::unique_ptr<Backend> MakeHostBackend(const QuantizeOptions& options) {
   return MakeBackend(options.device == "auto" ? "cpu" : options.device, options.threads);
 }
 
+// What the order of sums may depend on.
+std::string MachineOf(const Backend& backend) {
+  const BackendInfo info = backend.Info();
+  return info.name + " " + info.device.substr(0, info.device.find(','));
+}
+
+bool IsAbsentOrEmpty(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  return !std::filesystem::exists(folder, ignored) || std::filesystem::is_empty(folder, ignored);
+}
+
+// What the options name.
+struct Subject {
+  explicit Subject(const QuantizeOptions& options)
+      : format(PackFormatByName(options.format)),
+        checkpoint(OpenSource(options.model)),
+        source(checkpoint, ReadModel(checkpoint->config())),
+        method_options(MakeMethodOptions(options, format, checkpoint->model_type())),
+        method(MakeQuantMethod(options.autoawq_parity ? "autoawq" : options.method)) {}
+
+  static std::shared_ptr<const Checkpoint> OpenSource(const std::filesystem::path& model) {
+    auto out = Checkpoint::Open(model);
+    AWQ_CHECK(out->format() == nullptr, kInvalidArgument, model.string(),
+              ": is already quantized (", out->format()->Name(), "); quantize the 16-bit original");
+    return out;
+  }
+
+  const PackFormat& format;
+  std::shared_ptr<const Checkpoint> checkpoint;
+  WeightSource source;
+  MethodOptions method_options;
+  std::unique_ptr<QuantMethod> method;
+};
+
 class QuantizeRun {
  public:
   QuantizeRun(const QuantizeOptions& options, const QuantizeCallbacks& callbacks)
-      : options_(options), callbacks_(callbacks) {}
+      : options_(options), callbacks_(callbacks) {
+    CheckOptions(options_);
+  }
+
+  QuantizePlan Plan() {
+    const Subject subject(options_);
+    CheckFormat(subject);
+    const std::vector<TokenBlock> blocks = LoadBlocks(*subject.method, subject.source);
+    const auto backend = MakeHostBackend(options_);
+    ThreadPool pool(backend->Info().threads);
+    const MachineSpeed speed = MeasureSpeed(*backend, pool);
+    const QuantPlan plan = MakePlan(Request(subject, blocks), &speed);
+    WarnOfBlocks(plan);
+    CountSource(*subject.checkpoint);
+    QuantizePlan out;
+    for (const PlanUnit& u : plan.units) {
+      out.units.push_back({u.name, u.seconds, u.memory, u.largest});
+    }
+    out.seconds = plan.seconds + static_cast<double>(report_.source_bytes) / MeasureHashing();
+    out.memory = plan.memory;
+    out.memory_limit = options_.memory_limit;
+    out.disk = plan.disk;
+    out.free_disk = FreeDisk(options_.output);
+    out.activation_bytes = plan.stream_bytes + plan.kept_bytes;
+    out.output_bytes = plan.output_bytes;
+    out.moment_columns = plan.moment_columns;
+    out.calib_tokens = report_.calib_tokens;
+    out.flops = speed.product;
+    out.warnings = report_.warnings;
+    return out;
+  }
 
   QuantizeReport Execute() {
-    CheckOptions(options_);
-    const PackFormat& format = PackFormatByName(options_.format);
-    const auto checkpoint = Checkpoint::Open(options_.model);
-    AWQ_CHECK(checkpoint->format() == nullptr, kInvalidArgument, options_.model.string(),
-              ": is already quantized (", checkpoint->format()->Name(),
-              "); quantize the 16-bit original");
-    const WeightSource source(checkpoint, ReadModel(checkpoint->config()));
-    const MethodOptions method_options =
-        MakeMethodOptions(options_, format, checkpoint->model_type());
-    const auto method = MakeQuantMethod(options_.autoawq_parity ? "autoawq" : options_.method);
-    OutputFolder output(options_.output);
+    const Subject subject(options_);
+    const auto& [format, checkpoint, source, method_options, method] = subject;
+    CheckFormat(subject);
+    num_layers_ = source.spec().num_layers();
+    const bool exists = options_.resume && !IsAbsentOrEmpty(options_.output);
+    std::optional<RunFolder> folder;
+    if (!exists) {
+      folder.emplace(options_.output);
+      CheckLeftovers(*folder);
+    }
 
     const std::vector<TokenBlock> blocks = LoadBlocks(*method, source);
     const auto backend = MakeHostBackend(options_);
-    ThreadPool pool(backend->Info().threads);
-    const std::string described = DescribeOptions(options_);
-    ShardWriter writer(output.path(), options_.shard_bytes,
-                       {{"quantized_by", Cat("awq.cpp ", Version())}, {"awq_options", described}});
-    num_layers_ = source.spec().num_layers();
-    RunPipeline({source, *backend, pool, *method, format, method_options, blocks, writer,
-                 [&](int64_t layer) { LayerBegins(layer); },
-                 [&](const LinearOutcome& o) { LinearDone(o); }, [&] { Poll(); }});
-    writer.Finish();
-    WriteConfig(checkpoint->config(),
-                format.Config(method_options.rule.scheme, SkippedModules(source)), output.path());
-    CopyCompanions(options_.model, output.path());
-    WriteManifest(output.path(), Version(), RawJson::parse(described));
-    Poll();
-    output.Commit();
+    const QuantPlan plan = MakePlan(Request(subject, blocks), nullptr);
+    CheckDisk(plan);
+    WarnOfBlocks(plan);
+    const RawJson described = RawJson::parse(DescribeOptions(options_));
+    const RawJson input = IdentifyInput(*checkpoint, blocks, [&] { Poll(); });
+    CountSource(*checkpoint);
+    if (exists) return FinishedBefore(described, input);
 
-    for (const auto& file : checkpoint->files()) {
-      for (const std::string& name : file->Names()) {
-        report_.source_bytes += file->Get(name).view().NumBytes();
-      }
+    const RawJson identity = {{"program", Cat("awq.cpp ", Version())},
+                              {"machine", MachineOf(*backend)},
+                              {"options", described},
+                              {"shard_size", options_.shard_bytes},
+                              {"moment_columns", plan.moment_columns},
+                              {"source", input.at("source")},
+                              {"calibration", input.at("calibration")}};
+    const std::unique_ptr<Journal> journal = OpenJournal(*folder, identity);
+    try {
+      ThreadPool pool(backend->Info().threads);
+      ShardWriter writer(
+          folder->output(), options_.shard_bytes,
+          {{"quantized_by", Cat("awq.cpp ", Version())}, {"awq_options", described.dump()}});
+      RunPipeline({source, *backend, pool, *method, format, method_options, blocks, writer,
+                   folder->path(), journal.get(), plan.kept_memory, plan.moment_columns,
+                   [&](int64_t layer) { LayerBegins(layer); },
+                   [&](const LinearOutcome& o) { LinearDone(o); }, [&] { Poll(); }});
+      writer.Finish();
+      WriteConfig(checkpoint->config(),
+                  format.Config(method_options.rule.scheme, SkippedModules(source)),
+                  folder->output());
+      CopyCompanions(options_.model, folder->output());
+      WriteManifest(folder->output(), Version(), described, input);
+      Poll();
+      folder->Commit();
+      report_.output_bytes = writer.total_bytes();
+    } catch (const Error& e) {
+      Stop(e, *folder, *journal, plan);
     }
-    report_.output_bytes = writer.total_bytes();
     report_.bits_per_weight =
         8.0 * static_cast<double>(packed_bytes_) / static_cast<double>(parameters_);
     report_.seconds = SecondsSince(start_);
@@ -116,6 +200,104 @@ class QuantizeRun {
   }
 
  private:
+  // Before anything else is done.
+  static void CheckFormat(const Subject& subject) {
+    const ModelSpec& model = subject.source.spec();
+    for (int64_t i = 0; i < model.num_layers(); ++i) {
+      for (const LinearShape& s : LayerLinears(model, i)) {
+        subject.format.Check(subject.method_options.rule.scheme, s.n, s.k,
+                             subject.source.names().Module(s.role, i));
+      }
+    }
+  }
+
+  PlanRequest Request(const Subject& subject, const std::vector<TokenBlock>& blocks) const {
+    int64_t longest = 0;
+    for (const TokenBlock& b : blocks) longest = std::max(longest, static_cast<int64_t>(b.size()));
+    return {.source = subject.source,
+            .method = *subject.method,
+            .options = subject.method_options,
+            .tokens = report_.calib_tokens,
+            .longest_block = longest,
+            .shard_bytes = options_.shard_bytes,
+            .process_bytes = ProcessBytes(),
+            .memory_limit = options_.memory_limit};
+  }
+
+  void WarnOfBlocks(const QuantPlan& plan) {
+    if (plan.moment_columns == 0) return;
+    Warn(Cat("--memory-limit: second moments are kept in blocks of ", plan.moment_columns,
+             " columns, as if inputs further apart were unrelated; whole ones, which serve the "
+             "quality, take --memory-limit ",
+             Megabytes(plan.whole_memory)));
+  }
+
+  void CheckDisk(const QuantPlan& plan) const {
+    const std::filesystem::path partial = RunFolder::PartialOf(options_.output);
+    const int64_t missing = plan.disk - BytesIn(partial) - FreeDisk(options_.output);
+    AWQ_CHECK(missing <= 0, kIo, options_.output.string(), ": the disk has too little room: about ",
+              Megabytes(plan.disk), " are needed, ", Megabytes(missing), " more than are free");
+  }
+
+  // An interrupted run is neither mixed with another nor thrown away unasked.
+  void CheckLeftovers(const RunFolder& folder) const {
+    if (options_.resume || options_.restart) return;
+    const auto journal = folder.OpenJournal();
+    AWQ_CHECK(journal == nullptr, kInvalidArgument, folder.path().string(),
+              ": holds an interrupted run, ", std::min(journal->size(), num_layers_), " of ",
+              num_layers_, " layers done; --resume goes on with it, --restart discards it");
+  }
+
+  std::unique_ptr<Journal> OpenJournal(RunFolder& folder, const RawJson& identity) {
+    auto journal = options_.resume ? folder.OpenJournal() : nullptr;
+    if (journal == nullptr) return folder.Begin(identity);
+    const std::string difference = FirstDifference(journal->identity(), identity);
+    AWQ_CHECK(difference.empty(), kInvalidArgument, folder.path().string(),
+              ": cannot resume: ", difference, "; --restart begins again");
+    report_.resumed_layers = std::min(journal->size(), num_layers_);
+    return journal;
+  }
+
+  // Leaves or removes what was done so far, and says so.
+  [[noreturn]] void Stop(const Error& e, RunFolder& folder, const Journal& journal,
+                         const QuantPlan& plan) const {
+    const int64_t done = std::min(journal.size(), num_layers_);
+    const std::string kept = Cat(folder.path().string(), " keeps ", done, " of ", num_layers_,
+                                 " layers; the same command with --resume goes on");
+    if (e.code() == ErrorCode::kCancelled && done > 0) Fail(e.code(), "stopped; ", kept);
+    if (e.code() == ErrorCode::kIo || e.code() == ErrorCode::kOutOfMemory) {
+      const int64_t missing = plan.disk - BytesIn(folder.path()) - FreeDisk(folder.target());
+      const bool full = e.code() == ErrorCode::kIo && missing > 0;
+      Fail(e.code(), e.what(), full ? Cat("; about ", Megabytes(missing), " more are needed") : "",
+           "; ", kept);
+    }
+    folder.Discard();
+    if (e.code() == ErrorCode::kCancelled) {
+      Fail(e.code(), "stopped before the first layer was done; nothing was written");
+    }
+    throw e;
+  }
+
+  QuantizeReport FinishedBefore(const RawJson& described, const RawJson& input) {
+    AWQ_CHECK(IsFinished(options_.output, Version(), described, input), kInvalidArgument,
+              options_.output.string(),
+              ": output exists and is not the result of this command; remove it or choose another "
+              "name");
+    std::error_code ignored;
+    std::filesystem::remove_all(RunFolder::PartialOf(options_.output), ignored);
+    report_.already_complete = true;
+    report_.seconds = SecondsSince(start_);
+    return std::move(report_);
+  }
+
+  void CountSource(const Checkpoint& checkpoint) {
+    for (const auto& file : checkpoint.files()) {
+      for (const std::string& name : file->Names()) {
+        report_.source_bytes += file->Get(name).view().NumBytes();
+      }
+    }
+  }
+
   std::vector<TokenBlock> LoadBlocks(const QuantMethod& method, const WeightSource& source) {
     if (!method.NeedsCalibration()) return {};
     const auto tokenizer = Tokenizer::Load(options_.model);
@@ -137,16 +319,16 @@ class QuantizeRun {
 
   void Poll() const {
     if (callbacks_.cancelled && callbacks_.cancelled()) {
-      Fail(ErrorCode::kCancelled, "cancelled; nothing was written");
+      Fail(ErrorCode::kCancelled, "stopped; nothing was written");
     }
   }
 
   double Eta() const {
-    if (layers_done_ == 0) return 0;
+    const int64_t measured = layers_done_ - report_.resumed_layers;
+    if (measured <= 0) return 0;
     const double spent = std::chrono::duration<double>(last_layer_ - first_layer_).count();
     const auto left = static_cast<double>(num_layers_ - layers_done_);
-    return std::max(0.0,
-                    spent / static_cast<double>(layers_done_) * left - SecondsSince(last_layer_));
+    return std::max(0.0, spent / static_cast<double>(measured) * left - SecondsSince(last_layer_));
   }
 
   void Report(QuantizeEvent event) {
@@ -159,7 +341,7 @@ class QuantizeRun {
 
   void LayerBegins(int64_t layer) {
     last_layer_ = Clock::now();
-    if (layer == 0) first_layer_ = last_layer_;
+    if (layer <= report_.resumed_layers) first_layer_ = last_layer_;
     layers_done_ = layer;
     QuantizeEvent event;
     event.layer = layer;
@@ -192,6 +374,10 @@ class QuantizeRun {
 };
 
 }  // namespace
+
+QuantizePlan PlanQuantize(const QuantizeOptions& options, const QuantizeCallbacks& callbacks) {
+  return QuantizeRun(options, callbacks).Plan();
+}
 
 QuantizeReport Quantize(const QuantizeOptions& options, const QuantizeCallbacks& callbacks) {
   return QuantizeRun(options, callbacks).Execute();

@@ -11,8 +11,9 @@ namespace awq {
 
 struct QuantizeOptions {
   std::filesystem::path model;  // a Hugging Face folder
-  std::filesystem::path
-      output;  // appears only when complete; must not exist, or be an empty folder
+  // Appears only when complete; must not exist, or be an empty folder. Work goes on in
+  // OUTPUT.partial beside it.
+  std::filesystem::path output;
   std::string method =
       "joint";  // "joint", "gptq", "awq" (arXiv:2306.00978), "rtn" (no calibration)
   std::string format = "awq_gemm";  // or "compressed-tensors"
@@ -28,7 +29,37 @@ struct QuantizeOptions {
   uint64_t seed = 0;                // order of calibration texts
   int64_t shard_bytes = int64_t{5} * 1000 * 1000 * 1000;
   std::string device = "auto";
-  int threads = 0;  // 0: all cores
+  int threads = 0;  // 0: all cores; the output does not depend on it
+  // Go on behind what an interrupted run of the same input, options and program has finished, or
+  // begin if there is none; the output is the same to the byte.
+  bool resume = false;
+  bool restart = false;  // discard what an interrupted run has left
+  // Bytes of memory that the process may hold, without what the system caches of files; 0: no
+  // limit. Activations that find no room go to files. The output depends on it only where moments
+  // have to be cut into blocks, of which there is a warning.
+  int64_t memory_limit = 0;
+};
+
+// What a run will need; estimates.
+struct QuantizePlan {
+  struct Unit {
+    std::string name;  // "layer 3"; the last is what is not quantized
+    double seconds = 0;
+    int64_t memory = 0;   // bytes
+    std::string largest;  // the step that needs it: "down: moments and weights"
+  };
+  std::vector<Unit> units;
+  double seconds = 0;            // the units, and reading the source once to identify it
+  int64_t memory = 0;            // bytes: the most that the process holds, without file cache
+  int64_t memory_limit = 0;      // 0: none
+  int64_t disk = 0;              // bytes: the most that OUTPUT.partial holds
+  int64_t free_disk = 0;         // bytes, where OUTPUT will be
+  int64_t activation_bytes = 0;  // of it, until the last layer is done
+  int64_t output_bytes = 0;      // of it
+  int64_t moment_columns = 0;    // 0: whole moments; else blocks of so many columns
+  int64_t calib_tokens = 0;
+  double flops = 0;  // f32 products a second, as measured
+  std::vector<std::string> warnings;
 };
 
 // One linear is done (or, with an empty linear, a layer's search begins).
@@ -51,6 +82,8 @@ struct QuantizeReport {
   double bits_per_weight = 0;  // of the quantized linears, scales and zeros included
   int64_t calib_tokens = 0;
   double seconds = 0;
+  int64_t resumed_layers = 0;     // of an earlier run; their events came at once
+  bool already_complete = false;  // --resume found the finished output; nothing was done
   std::vector<std::string> warnings;
 };
 
@@ -60,9 +93,16 @@ struct QuantizeCallbacks {
   std::function<void(const std::string&)> warning;
 };
 
-// Throws Error: kInvalidArgument (options, existing output), kNotFound, kCorrupt (names file and
-// tensor; also NaN weights), kUnsupported, kIo (disk full), kCancelled, kInternal. Nothing is left
-// behind unless it succeeds.
+// Throws Error: kInvalidArgument (options; existing output; an interrupted run that is neither
+// resumed nor discarded, or one of another input, option or version, which is named), kNotFound,
+// kCorrupt (names file and tensor; also NaN weights), kUnsupported, kIo (disk full), kOutOfMemory,
+// kCancelled, kInternal. After kCancelled, kIo and kOutOfMemory, or a crash, OUTPUT.partial keeps
+// the finished layers for `resume`; after anything else, and before the first layer is done,
+// nothing is left behind.
 QuantizeReport Quantize(const QuantizeOptions& options, const QuantizeCallbacks& callbacks = {});
+
+// What that would need. Measures this machine for about a second and writes nothing. Throws what
+// Quantize() does before it begins to work.
+QuantizePlan PlanQuantize(const QuantizeOptions& options, const QuantizeCallbacks& callbacks = {});
 
 }  // namespace awq

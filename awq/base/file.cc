@@ -22,14 +22,14 @@ namespace {
   Fail(code, file.string(), ": ", what, ": ", std::strerror(error));
 }
 
+}  // namespace
+
 void SyncFolder(const fs::path& folder) {
   const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return;  // some file systems refuse; the rename itself is still atomic
   ::fsync(fd);
   ::close(fd);
 }
-
-}  // namespace
 
 std::string ReadFile(const fs::path& file) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
@@ -53,6 +53,16 @@ std::string ReadFile(const fs::path& file) {
 FileWriter::FileWriter(fs::path file) : file_(std::move(file)) {
   descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) FailIo(file_, "cannot create");
+}
+
+FileWriter::FileWriter(fs::path file, int64_t keep) : file_(std::move(file)), bytes_(keep) {
+  descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) FailIo(file_, "cannot open");
+  const off_t size = ::lseek(descriptor_, 0, SEEK_END);
+  AWQ_CHECK(size >= keep, kCorrupt, file_.string(), ": expected at least ", keep, " bytes, found ",
+            size);
+  if (::ftruncate(descriptor_, keep) != 0) FailIo(file_, "cannot truncate");
+  if (::lseek(descriptor_, keep, SEEK_SET) != keep) FailIo(file_, "cannot seek");
 }
 
 FileWriter::~FileWriter() {
@@ -81,10 +91,55 @@ void FileWriter::WriteAt(int64_t offset, std::string_view text) {
   }
 }
 
-void FileWriter::Close() {
+void FileWriter::Sync() {
   if (::fsync(descriptor_) != 0) FailIo(file_, "cannot flush");
+}
+
+void FileWriter::Close() {
+  Sync();
   const int fd = std::exchange(descriptor_, -1);
   if (::close(fd) != 0) FailIo(file_, "cannot close");
+}
+
+ScratchFile::ScratchFile(fs::path file) : file_(std::move(file)) {
+  descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) FailIo(file_, "cannot create");
+}
+
+ScratchFile::~ScratchFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void ScratchFile::Write(int64_t offset, const void* data, int64_t bytes) {
+  const char* at = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const auto piece = static_cast<size_t>(std::min(bytes, int64_t{1} << 30));
+    const ssize_t n = ::pwrite(descriptor_, at, piece, offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) FailIo(file_, "cannot write");
+    at += n;
+    offset += n;
+    bytes -= n;
+  }
+}
+
+void ScratchFile::Read(int64_t offset, void* data, int64_t bytes) const {
+  char* at = static_cast<char*>(data);
+  while (bytes > 0) {
+    const auto piece = static_cast<size_t>(std::min(bytes, int64_t{1} << 30));
+    const ssize_t n = ::pread(descriptor_, at, piece, offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) FailIo(file_, "cannot read");
+    AWQ_CHECK(n > 0, kCorrupt, file_.string(), ": expected at least ", offset + bytes,
+              " bytes, found ", offset);
+    at += n;
+    offset += n;
+    bytes -= n;
+  }
+}
+
+void ScratchFile::Sync() {
+  if (::fsync(descriptor_) != 0) FailIo(file_, "cannot flush");
 }
 
 void WriteFileAtomically(const fs::path& file, std::string_view text) {

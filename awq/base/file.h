@@ -17,6 +17,9 @@ std::string ReadFile(const std::filesystem::path& file);
 class FileWriter {
  public:
   explicit FileWriter(std::filesystem::path file);  // creates or truncates
+  // Goes on behind the first `keep` bytes of a file that has as many (kCorrupt otherwise; a file
+  // that does not exist has none) and drops the rest.
+  FileWriter(std::filesystem::path file, int64_t keep);
   ~FileWriter();
   FileWriter(const FileWriter&) = delete;
   FileWriter& operator=(const FileWriter&) = delete;
@@ -26,6 +29,8 @@ class FileWriter {
   // Overwrites bytes written before, e.g. a header whose content is known last.
   void WriteAt(int64_t offset, std::string_view text);
   int64_t bytes_written() const { return bytes_; }
+  // Flushes to the device.
+  void Sync();
   // Flushes to the device and closes; without it the file is left as it is.
   void Close();
 
@@ -34,6 +39,28 @@ class FileWriter {
   int descriptor_ = -1;
   int64_t bytes_ = 0;
 };
+
+// A file of fixed size that is read and written at random places, without a mapping: what the
+// system caches of it is not memory of the process. Errors throw kIo naming the file.
+class ScratchFile {
+ public:
+  explicit ScratchFile(std::filesystem::path file);  // opened as it is, or created empty
+  ~ScratchFile();
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+
+  void Write(int64_t offset, const void* data, int64_t bytes);
+  // kCorrupt when the file ends before.
+  void Read(int64_t offset, void* data, int64_t bytes) const;
+  void Sync();
+
+ private:
+  std::filesystem::path file_;
+  int descriptor_ = -1;
+};
+
+// Makes renames, creations and removals inside the folder durable, where the file system can.
+void SyncFolder(const std::filesystem::path& folder);
 
 // Writes to a temporary name beside it, fsyncs, renames.
 void WriteFileAtomically(const std::filesystem::path& file, std::string_view text);

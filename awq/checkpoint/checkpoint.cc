@@ -166,6 +166,11 @@ Tensor Checkpoint::Get(const std::string& name) const {
   return files_[it->second]->Get(name);
 }
 
+void Checkpoint::Release(const std::string& name) const {
+  const auto it = file_of_.find(name);
+  if (it != file_of_.end()) files_[it->second]->Release(name);
+}
+
 fs::path Checkpoint::FileOf(const std::string& name) const {
   const auto it = file_of_.find(name);
   AWQ_CHECK(it != file_of_.end(), kNotFound, folder_.string(), ": no tensor ", name);

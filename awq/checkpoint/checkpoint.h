@@ -37,6 +37,8 @@ class Checkpoint : public TensorLookup {
   Tensor Find(const std::string& name) const override;
   // Throws kNotFound naming the tensor and the folder.
   Tensor Get(const std::string& name) const;
+  // The tensor's pages will not be needed again soon; views of it stay valid.
+  void Release(const std::string& name) const;
   // All tensor names, sorted.
   const std::vector<std::string>& Names() const { return names_; }
   // The file that holds a tensor.

@@ -35,15 +35,19 @@ bool IsCompanion(std::string_view name) {
 
 }  // namespace
 
-void CopyCompanions(const fs::path& from, const fs::path& to) {
+std::vector<fs::path> Companions(const fs::path& folder) {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(from)) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.is_regular_file() && IsCompanion(entry.path().filename().string())) {
       files.push_back(entry.path());
     }
   }
   std::sort(files.begin(), files.end());
-  for (const fs::path& file : files) {
+  return files;
+}
+
+void CopyCompanions(const fs::path& from, const fs::path& to) {
+  for (const fs::path& file : Companions(from)) {
     FileWriter out(to / file.filename());
     out.Write(ReadFile(file));
     out.Close();

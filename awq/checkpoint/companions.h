@@ -2,10 +2,14 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "awq/base/json.h"
 
 namespace awq {
+
+// The files of a checkpoint folder that CopyCompanions takes along, sorted.
+std::vector<std::filesystem::path> Companions(const std::filesystem::path& folder);
 
 // Copies tokenizer, generation and processor files, templates, remote code and licences unchanged.
 // Throws kIo.

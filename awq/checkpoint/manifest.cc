@@ -23,39 +23,63 @@ bool IsPlainName(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos;
 }
 
+class Digest {
+ public:
+  explicit Digest(std::string what)
+      : what_(std::move(what)), context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    Check(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+  }
+  void Add(const void* data, size_t bytes) {
+    Check(EVP_DigestUpdate(context_.get(), data, bytes) == 1);
+  }
+  std::string Hex() {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int size = 0;
+    Check(EVP_DigestFinal_ex(context_.get(), digest, &size) == 1);
+    std::string hex;
+    for (unsigned int i = 0; i < size; ++i) {
+      hex += "0123456789abcdef"[digest[i] >> 4];
+      hex += "0123456789abcdef"[digest[i] & 15];
+    }
+    return hex;
+  }
+
+ private:
+  void Check(bool ok) const { AWQ_CHECK(ok, kInternal, what_, ": SHA-256 failed"); }
+  std::string what_;
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
+
 }  // namespace
 
 std::string Sha256(const fs::path& file) {
   const auto mapped = MappedFile::Open(file);
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
-                                                                        EVP_MD_CTX_free);
-  bool ok = context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+  Digest digest(file.string());
   std::span<const std::byte> rest = mapped->bytes();
-  while (ok && !rest.empty()) {
+  while (!rest.empty()) {
     const auto piece = rest.first(std::min(rest.size(), kPiece));
-    ok = EVP_DigestUpdate(context.get(), piece.data(), piece.size()) == 1;
+    digest.Add(piece.data(), piece.size());
     mapped->Release(piece.data(), piece.size());
     rest = rest.subspan(piece.size());
   }
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  ok = ok && EVP_DigestFinal_ex(context.get(), digest, &size) == 1;
-  AWQ_CHECK(ok, kInternal, file.string(), ": SHA-256 failed");
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) {
-    hex += "0123456789abcdef"[digest[i] >> 4];
-    hex += "0123456789abcdef"[digest[i] & 15];
-  }
-  return hex;
+  return digest.Hex();
 }
 
-void WriteManifest(const fs::path& folder, std::string_view awq_version, const RawJson& options) {
+std::string Sha256OfText(std::string_view text) {
+  Digest digest("text");
+  digest.Add(text.data(), text.size());
+  return digest.Hex();
+}
+
+void WriteManifest(const fs::path& folder, std::string_view awq_version, const RawJson& options,
+                   const RawJson& made_from) {
   std::map<std::string, std::string> files;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (entry.is_regular_file() && name != kManifestName) files[name] = Sha256(entry.path());
   }
-  const RawJson json = {{"awq_version", awq_version}, {"options", options}, {"files", files}};
+  RawJson json = {{"awq_version", awq_version}, {"options", options}, {"files", files}};
+  if (!made_from.is_null()) json["made_from"] = made_from;
   FileWriter out(folder / kManifestName);
   out.Write(json.dump(2) + "\n");
   out.Close();
@@ -64,7 +88,9 @@ void WriteManifest(const fs::path& folder, std::string_view awq_version, const R
 std::optional<Manifest> ReadManifest(const fs::path& folder) {
   if (!fs::exists(folder / kManifestName)) return std::nullopt;
   const Json json = Json::Load(folder / kManifestName);
+  const auto made_from = json.Find("made_from");
   Manifest out{json.String("awq_version"), json.At("options").raw(), {}};
+  if (made_from) out.made_from = made_from->raw();
   const Json files = json.At("files");
   AWQ_CHECK(files.raw().is_object(), kCorrupt, files.Where(), ": expected an object");
   for (const auto& [name, value] : files.raw().items()) {

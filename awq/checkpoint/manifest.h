@@ -18,15 +18,17 @@ struct Manifest {
   std::string awq_version;
   RawJson options;  // what the checkpoint was made with
   std::map<std::string, std::string>
-      files;  // name in the folder → SHA-256, 64 lower-case hex digits
+      files;               // name in the folder → SHA-256, 64 lower-case hex digits
+  RawJson made_from = {};  // hashes of its source and calibration tokens; null if unknown
 };
 
 // Lower-case hex. Throws kNotFound, kIo.
 std::string Sha256(const std::filesystem::path& file);
+std::string Sha256OfText(std::string_view text);
 
 // Hashes the regular files of a folder and writes the manifest beside them. Throws kIo.
 void WriteManifest(const std::filesystem::path& folder, std::string_view awq_version,
-                   const RawJson& options);
+                   const RawJson& options, const RawJson& made_from = {});
 
 // Empty when the folder has none. Throws kCorrupt for anything that is not a manifest.
 std::optional<Manifest> ReadManifest(const std::filesystem::path& folder);

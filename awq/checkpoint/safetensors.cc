@@ -20,6 +20,11 @@ const SafetensorsEntry& SafetensorsFile::EntryOf(const std::string& name) const 
   return header_.entries[it->second];
 }
 
+void SafetensorsFile::Release(const std::string& name) const {
+  const SafetensorsEntry& entry = EntryOf(name);
+  file_->Release(file_->bytes().data() + entry.begin, static_cast<size_t>(entry.end - entry.begin));
+}
+
 Tensor SafetensorsFile::Get(const std::string& name) const {
   const SafetensorsEntry& entry = EntryOf(name);
   const auto type = DTypeFromName(entry.type);

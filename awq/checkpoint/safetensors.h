@@ -26,6 +26,8 @@ class SafetensorsFile {
   // Shares the mapping, or copies where the file does not align the elements. Throws kNotFound, and
   // kUnsupported for an element type or rank that exists on disk alone.
   Tensor Get(const std::string& name) const;
+  // The tensor's pages will not be needed again soon; views of it stay valid.
+  void Release(const std::string& name) const;
   // The element type as the file spells it, known or not. Throws kNotFound.
   std::string_view TypeName(const std::string& name) const { return EntryOf(name).type; }
   const std::map<std::string, std::string>& Metadata() const { return header_.metadata; }

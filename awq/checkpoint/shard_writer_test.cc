@@ -203,12 +203,60 @@ TEST_F(ShardWriterTest, Refusals) {
   });
 }
 
-TEST_F(ShardWriterTest, NothingIsLeftBehindButTheUnfinishedShard) {
+// A writer that was cut off anywhere after a Log() is taken up behind it.
+TEST_F(ShardWriterTest, RestoredWritersGiveTheSameBytes) {
+  const auto write = [](ShardWriter& writer, int first, int last) {
+    for (int i = first; i < last; ++i) {
+      writer.Write(TensorName(i), Filled(DType::kU8, {i * 7}, i).view());
+    }
+  };
+  const auto contents = [&](const fs::path& folder) {
+    std::map<std::string, std::string> out;
+    for (const auto& e : fs::directory_iterator(folder)) {
+      out[e.path().filename()] = ReadFile(e.path());
+    }
+    return out;
+  };
+  const fs::path whole = folder_ / "whole";
+  fs::create_directories(whole);
+  ShardWriter straight(whole, 300, {});
+  write(straight, 0, 20);
+  straight.Finish();
+
+  const fs::path folder = folder_ / "cut";
+  fs::create_directories(folder);
+  std::vector<RawJson> logs;
+  for (const int done : {0, 3, 11, 20}) {
+    ShardWriter writer(folder, 300, {});
+    writer.Restore(logs);
+    write(writer, logs.empty() ? 0 : logs.size() == 1 ? 3 : 11, done);
+    writer.Sync();
+    if (done > 0) logs.push_back(writer.Log());
+    if (done < 20) write(writer, done, 20);  // lost: never logged
+  }
+  for (const bool again : {false, true}) {
+    SCOPED_TRACE(again);
+    ShardWriter writer(folder, 300, {});
+    writer.Restore(logs);
+    writer.Finish();
+    EXPECT_EQ(contents(folder), contents(whole));
+    EXPECT_EQ(writer.total_bytes(), straight.total_bytes());
+  }
+}
+
+TEST_F(ShardWriterTest, RestoringMoreThanTheFilesHoldIsRefused) {
+  RawJson log;
   {
     ShardWriter writer(folder_, 1000, {});
-    writer.Write("t", Filled(DType::kU8, {8}, 1).view());
+    writer.Write("t", Filled(DType::kU8, {64}, 1).view());
+    log = writer.Log();
   }
-  EXPECT_TRUE(Files().empty());
+  fs::resize_file(folder_ / "shard-1.data", 60);
+  ShardWriter writer(folder_, 1000, {});
+  writer.Restore({log});
+  ExpectError(ErrorCode::kCorrupt, {"shard-1.data", "expected at least 64 bytes, found 60"},
+              [&] { writer.Write("u", Filled(DType::kU8, {8}, 1).view()); });
+  ExpectError(ErrorCode::kCorrupt, {"shard-1.data", "expected 64 bytes"}, [&] { writer.Finish(); });
 }
 
 }  // namespace

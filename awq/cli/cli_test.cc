@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <thread>
 
 #include "awq/api/internal/scratch_folder.h"
@@ -304,18 +305,72 @@ bool WaitFor(const Process& process, const std::string& text) {
   return false;
 }
 
-TEST(Cli, InterruptedQuantizationWritesNothing) {
+// All files of a folder, by name.
+std::map<std::string, std::string> Contents(const fs::path& folder) {
+  std::map<std::string, std::string> out;
+  for (const auto& e : fs::directory_iterator(folder))
+    out[e.path().filename()] = ReadFile(e.path());
+  return out;
+}
+
+TEST(Cli, InterruptedQuantizationGoesOn) {
+  const testing::ScratchFolder folder;
+  const auto args = [&](const std::string& out, const std::string& more = "") {
+    std::vector<std::string> a = {"quantize",
+                                  kDemo,
+                                  "-o",
+                                  folder.path() / out,
+                                  "--method",
+                                  "gptq",
+                                  "--max-calib-samples",
+                                  "4",
+                                  "--max-calib-seq-len",
+                                  "64"};
+    if (!more.empty()) a.push_back(more);
+    return a;
+  };
+  ASSERT_EQ(Awq(args("straight")).status, 0);
+  const std::string partial = folder.path() / "q.partial";
   for (const int signal : {SIGINT, SIGTERM}) {
-    const testing::ScratchFolder folder;
-    const Process process({"quantize", kDemo, "-o", folder.path() / "q", "--method", "awq",
-                           "--max-calib-samples", "16"});
-    ASSERT_TRUE(WaitFor(process, "layer 1/8"));
+    const Process process(args("q", "--resume"));
+    ASSERT_TRUE(WaitFor(process, signal == SIGINT ? "layer 3/8" : "layer 5/8"));
     process.Signal(signal);
     const Result r = process.Wait();
-    EXPECT_EQ(r.status, 130);
-    EXPECT_TRUE(r.err.ends_with("awq: error: cancelled; nothing was written\n")) << r.err;
-    EXPECT_TRUE(fs::is_empty(folder.path()));
+    EXPECT_EQ(r.status, 75);
+    EXPECT_NE(r.err.find("awq: stopped; " + partial + " keeps "), std::string::npos) << r.err;
+    EXPECT_TRUE(r.err.ends_with("of 8 layers; the same command with --resume goes on\n")) << r.err;
+    EXPECT_FALSE(fs::exists(folder.path() / "q"));
   }
+  Fails(args("q"), 2, "--resume goes on with it, --restart discards it");
+  auto other = args("q", "--resume");
+  other.insert(other.end(), {"--group-size", "32"});
+  Fails(other, 2, "options.group_size: the interrupted run had 128, this one has 32");
+  const Process killed(args("q", "--resume"));
+  ASSERT_TRUE(WaitFor(killed, "layer 7/8"));
+  killed.Signal(SIGKILL);
+  killed.Wait();
+  EXPECT_EQ(Awq(args("q", "--resume")).status, 0);
+  EXPECT_EQ(Contents(folder.path() / "q"), Contents(folder.path() / "straight"));
+  EXPECT_FALSE(fs::exists(partial));
+  const Result again = Awq(args("q", "--resume"));
+  EXPECT_EQ(again.status, 0);
+  EXPECT_NE(again.out.find("is complete already"), std::string::npos) << again.out;
+  Fails(args("q"), 2, "output exists");
+}
+
+TEST(Cli, QuantizationStoppedInItsFirstLayerWritesNothing) {
+  const testing::ScratchFolder folder;
+  const Process process({"quantize", kDemo, "-o", folder.path() / "q", "--method", "awq",
+                         "--max-calib-samples", "64"});
+  // The journal's first line is written when everything has been read.
+  for (int i = 0; i < 6000 && !fs::exists(folder.path() / "q.partial" / "journal.jsonl"); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  process.Signal(SIGINT);
+  const Result r = process.Wait();
+  EXPECT_EQ(r.status, 75);
+  EXPECT_NE(r.err.find("nothing was written\n"), std::string::npos) << r.err;
+  EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
 TEST(Cli, InterruptedGenerationStops) {

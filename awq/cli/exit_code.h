@@ -17,8 +17,9 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitOutOfMemory = 7;
+inline constexpr int kExitStopped = 75;
 
-inline constexpr std::array<ExitCode, 10> kExitCodes = {{
+inline constexpr std::array<ExitCode, 11> kExitCodes = {{
     {kExitOk, "done"},
     {kExitFailed, "verify found problems, or an internal error"},
     {kExitUsage, "bad usage or argument"},
@@ -28,7 +29,8 @@ inline constexpr std::array<ExitCode, 10> kExitCodes = {{
     {6, "reading or writing failed (disk full, permissions)"},
     {kExitOutOfMemory, "out of memory"},
     {8, "the device failed"},
-    {130, "cancelled"},
+    {kExitStopped, "quantize was stopped (Ctrl-C, SIGTERM); --resume goes on"},
+    {130, "cancelled, or stopped at once by a second Ctrl-C"},
 }};
 
 constexpr int ExitStatus(ErrorCode code) {

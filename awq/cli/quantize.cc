@@ -1,4 +1,7 @@
 // awq quantize: a 16-bit checkpoint in, a 4-bit checkpoint out.
+#include <malloc.h>
+
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <memory>
@@ -6,6 +9,7 @@
 
 #include "awq/api/quantize.h"
 #include "awq/base/file.h"
+#include "awq/cli/exit_code.h"
 #include "awq/cli/flags.h"
 #include "awq/cli/interrupt.h"
 #include "awq/cli/progress.h"
@@ -23,6 +27,8 @@ struct QuantizeFlags {
   bool no_duo_scaling = false;
   std::string shard_size = "5GB";
   std::string log_jsonl;
+  std::string memory_limit;
+  bool dry_run = false;
   bool json = false;
 };
 
@@ -91,12 +97,15 @@ RawJson Summary(const QuantizeFlags& flags, const QuantizeReport& r) {
           {"error_after", Number(errors.after)},
           {"calib_tokens", r.calib_tokens},
           {"seconds", r.seconds},
+          {"resumed_layers", r.resumed_layers},
+          {"already_complete", r.already_complete},
           {"peak_rss_bytes", PeakRss()},
           {"warnings", r.warnings}};
 }
 
 void PrintSummary(const QuantizeFlags& flags, const QuantizeReport& r) {
   const QuantizeOptions& o = flags.options;
+  if (r.already_complete) return Print(Cat(o.output.string(), " is complete already\n"));
   const MeanErrors errors = Mean(r.linears);
   const auto share =
       100 * static_cast<double>(r.output_bytes) / static_cast<double>(r.source_bytes);
@@ -110,13 +119,88 @@ void PrintSummary(const QuantizeFlags& flags, const QuantizeReport& r) {
             FormatBytes(PeakRss()), "\n"));
 }
 
+RawJson ToJson(const QuantizePlan& p) {
+  RawJson units = RawJson::array();
+  for (const QuantizePlan::Unit& u : p.units) {
+    units.push_back({{"name", u.name},
+                     {"seconds", u.seconds},
+                     {"memory_bytes", u.memory},
+                     {"largest", u.largest}});
+  }
+  return {{"event", "plan"},
+          {"seconds", p.seconds},
+          {"memory_bytes", p.memory},
+          {"memory_limit_bytes", p.memory_limit > 0 ? RawJson(p.memory_limit) : RawJson(nullptr)},
+          {"disk_bytes", p.disk},
+          {"free_disk_bytes", p.free_disk},
+          {"activation_bytes", p.activation_bytes},
+          {"output_bytes", p.output_bytes},
+          {"moment_columns", p.moment_columns > 0 ? RawJson(p.moment_columns) : RawJson(nullptr)},
+          {"calib_tokens", p.calib_tokens},
+          {"flops", p.flops},
+          {"units", units},
+          {"warnings", p.warnings}};
+}
+
+void PrintPlan(const QuantizeOptions& o, const QuantizePlan& p) {
+  std::string out = Cat(o.model.string(), " -> ", o.output.string(), ": nothing is written\n");
+  const auto largest = std::max_element(p.units.begin(), p.units.end(),
+                                        [](auto& a, auto& b) { return a.memory < b.memory; });
+  out += Cat("  memory    ", FormatBytes(p.memory), " without file cache",
+             p.memory_limit > 0 ? ", limit " + FormatBytes(p.memory_limit) : "", "; most in ",
+             largest->name, ", ", largest->largest, "\n");
+  if (p.moment_columns > 0) {
+    out += Cat("  moments   in blocks of ", p.moment_columns, " columns, for the limit's sake\n");
+  }
+  out += Cat("  disk      ", FormatBytes(p.disk), " at most, of ", FormatBytes(p.free_disk),
+             " free: activations ", FormatBytes(p.activation_bytes), ", output ",
+             FormatBytes(p.output_bytes), "\n");
+  out += Cat("  time      ", FormatSeconds(p.seconds), ", ", p.calib_tokens,
+             " calibration tokens, at ", FormatNumber("%.0f", p.flops / 1e9),
+             " GFLOP/s as measured now\n  units\n");
+  for (size_t i = 0; i < p.units.size();) {
+    size_t end = i + 1;
+    while (end < p.units.size() && p.units[end].seconds == p.units[i].seconds &&
+           p.units[end].memory == p.units[i].memory) {
+      ++end;
+    }
+    const QuantizePlan::Unit& u = p.units[i];
+    out += Cat("    ", Pad(end - i > 1 ? Cat(u.name, " … ", p.units[end - 1].name) : u.name, 26),
+               u.memory > 0 ? Cat(FormatSeconds(u.seconds), end - i > 1 ? " each, " : ", ",
+                                  FormatBytes(u.memory))
+                            : "copied",
+               "\n");
+    i = end;
+  }
+  Print(out);
+}
+
+// What the run needs, and nothing else.
+int RunPlan(const QuantizeFlags& flags) {
+  QuantizeCallbacks callbacks;
+  callbacks.warning = [](const std::string& w) { PrintErr("awq: warning: " + w + "\n"); };
+  callbacks.cancelled = [] { return Interrupted(); };
+  const QuantizePlan plan = PlanQuantize(flags.options, callbacks);
+  if (flags.json) {
+    PrintJson(ToJson(plan));
+  } else {
+    PrintPlan(flags.options, plan);
+  }
+  return 0;
+}
+
 int RunQuantize(QuantizeFlags flags) {
+  // What is freed goes back to the system instead of waiting in the heap, whose size would
+  // otherwise creep above what is in use. A fixed value also keeps glibc from raising it.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
   QuantizeOptions& o = flags.options;
   if (o.autoawq_parity && !flags.method_given) o.method = "awq";
   o.symmetric = !flags.zero_point;
   o.clip = !flags.no_clip;
   o.duo_scaling = !flags.no_duo_scaling;
   o.shard_bytes = ParseBytes(flags.shard_size);
+  if (!flags.memory_limit.empty()) o.memory_limit = ParseBytes(flags.memory_limit);
+  if (flags.dry_run) return RunPlan(flags);
   JsonlLog log(flags.log_jsonl);
   const auto progress = MakeQuantizeProgress(StderrTerminal());
   QuantizeCallbacks callbacks;
@@ -138,7 +222,9 @@ int RunQuantize(QuantizeFlags flags) {
   } catch (const Error& e) {
     progress->Close();
     log.Write({{"event", "error"}, {"code", ErrorCodeName(e.code())}, {"message", e.what()}});
-    throw;
+    if (e.code() != ErrorCode::kCancelled) throw;
+    PrintErr(Cat("awq: ", e.what(), "\n"));
+    return kExitStopped;
   }
   progress->Close();
   const RawJson summary = Summary(flags, report);
@@ -168,6 +254,24 @@ void AddWhat(CLI::App& verb, QuantizeFlags& f) {
                 "ranges with a zero point (default), or symmetric ones");
   verb.add_option("--shard-size", f.shard_size, "largest file, e.g. 5GB or 500MiB")
       ->capture_default_str();
+}
+
+void AddRunning(CLI::App& verb, QuantizeFlags& f) {
+  QuantizeOptions& o = f.options;
+  verb.add_flag("--dry-run", f.dry_run,
+                "print what the run will need of memory, disk and time, and do nothing")
+      ->group("Long runs");
+  verb.add_option(
+          "--memory-limit", f.memory_limit,
+          "most memory to hold, file cache not counted, e.g. 4GiB; what finds no room goes\n"
+          "to files in OUTPUT.partial [no limit]")
+      ->group("Long runs");
+  verb.add_flag("--resume", o.resume,
+                "go on behind the layers that an interrupted run has finished; the output is the\n"
+                "same to the byte. Begins if there is nothing to resume")
+      ->group("Long runs");
+  verb.add_flag("--restart", o.restart, "discard what an interrupted run has left")
+      ->group("Long runs");
 }
 
 void AddHow(CLI::App& verb, QuantizeFlags& f) {
@@ -212,6 +316,7 @@ void AddQuantize(CLI::App& app, Action& chosen) {
   auto flags = std::make_shared<QuantizeFlags>();
   AddWhat(*verb, *flags);
   AddHow(*verb, *flags);
+  AddRunning(*verb, *flags);
   AddDeviceFlags(*verb, flags->options.device, flags->options.threads);
   verb->add_option("--log-jsonl", flags->log_jsonl,
                    "also write events to FILE, a JSON object a line");
@@ -222,7 +327,12 @@ void AddQuantize(CLI::App& app, Action& chosen) {
       "is\n"
       "the squared error of a linear's outputs as a share of the outputs, by plain rounding and "
       "as\n"
-      "written. Ctrl-C stops cleanly and writes nothing.");
+      "written.\n\n"
+      "Ctrl-C or SIGTERM stops within moments; OUTPUT.partial keeps the finished layers, as it "
+      "does\n"
+      "after a crash, a full disk or kill -9, and the same command with --resume goes on. A "
+      "second\n"
+      "Ctrl-C ends the process at once, which loses no more.");
   verb->callback([flags, &chosen] { chosen = [flags] { return RunQuantize(*flags); }; });
 }
 

@@ -25,7 +25,8 @@ void DecoderLayer::Continue(ExecContext& ctx, const Batch& batch, const PagedKv&
 DecoderLayer MakeDecoderLayer(Backend& backend, const ModelSpec& model, int64_t layer,
                               const LayerParams& params) {
   const LayerSpec& spec = model.layers[static_cast<size_t>(layer)];
-  const auto group = [&](const std::vector<Role>& roles) {
+  const auto group = [&](std::vector<Role> roles) {
+    std::erase_if(roles, [&](Role role) { return !params.linears.contains(role); });
     return LinearGroup(backend, layer, params, roles);
   };
   const auto vector = [&](Role role) {

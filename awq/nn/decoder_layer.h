@@ -38,6 +38,7 @@ class DecoderLayer {
   Mlp mlp_;
 };
 
+// Parts whose linears `params` lacks must not be run.
 DecoderLayer MakeDecoderLayer(Backend& backend, const ModelSpec& model, int64_t layer,
                               const LayerParams& params);
 

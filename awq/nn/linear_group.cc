@@ -88,6 +88,7 @@ LinearGroup::LinearGroup(Backend& backend, int64_t layer, const LayerParams& par
     members.push_back(&params.linears.at(role));
     begins_.push_back(begins_.back() + Outputs(*members.back()));
   }
+  if (members.empty()) return;
   if (members.size() == 1) {
     linears_.push_back(MakeLinear(backend, *members[0]));
     return;

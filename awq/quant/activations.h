@@ -2,36 +2,66 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <functional>
 #include <span>
 #include <vector>
 
+#include "awq/base/file.h"
 #include "awq/base/tensor.h"
 
 namespace awq {
 
 using TokenBlock = std::vector<int32_t>;
 
-// F32, in memory: 4 · D bytes a token.
+// F32, in two files of 4 · D bytes a token: one holds the stream where a unit of work begins and is
+// left alone until that unit has been committed, the other takes its progress. Memory: none; the
+// system caches of the files what it has room for.
 class ActivationStore {
  public:
-  ActivationStore(std::span<const TokenBlock> blocks, int64_t hidden);
+  // Files `stem`.0 and `stem`.1, of which `current` holds the stream; it need not exist yet.
+  ActivationStore(std::span<const TokenBlock> blocks, int64_t hidden,
+                  const std::filesystem::path& stem, int current = 0);
 
   // The blocks grouped into pieces of at most `tokens` tokens (one block at least).
   struct Piece {
     int64_t first_block, end_block;
     int64_t first_row, end_row;
+    int64_t rows() const { return end_row - first_row; }
   };
   std::vector<Piece> Pieces(int64_t tokens) const;
   std::span<const TokenBlock> Blocks(const Piece& piece) const;
-  // [rows, D], shared with the store.
-  TensorView Rows(const Piece& piece) const;
 
-  int64_t num_tokens() const { return rows_.shape()[0]; }
+  // rows [piece.rows(), D], dense, on the host.
+  void Read(const Piece& piece, const TensorView& rows) const;
+  // Called before the file that was current at the last Commit but one is overwritten.
+  void BeforeOverwrite(std::function<void()> settle) { settle_ = std::move(settle); }
+  // The piece's next state. Reading goes on in the present one until Flip().
+  void Write(const Piece& piece, const TensorView& rows);
+  // All pieces have been written.
+  void Flip() { current_ = writing_; }
+
+  // Makes the stream durable; what follows leaves it alone until the next Commit. Returns the file
+  // that holds it, for a store that takes it up again.
+  int Commit();
+  void Sync() { files_[committed_].Sync(); }
+  // Deletes the files; the store is of no use afterwards.
+  void Remove() const;
+
+  int64_t num_tokens() const { return first_row_.back(); }
+  int64_t hidden() const { return hidden_; }
 
  private:
+  std::filesystem::path stem_;
   std::span<const TokenBlock> blocks_;
+  int64_t hidden_;
   std::vector<int64_t> first_row_;
-  Tensor rows_;
+  ScratchFile files_[2];
+  std::function<void()> settle_;
+  bool settled_ = false;  // since the last Commit
+  int committed_;         // holds the stream at the last Commit
+  int current_;           // is read
+  int writing_;           // is written; may be the one that is read, piece by piece
 };
 
 }  // namespace awq

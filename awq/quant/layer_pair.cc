@@ -1,15 +1,10 @@
 #include "awq/quant/layer_pair.h"
 
 #include "awq/nn/batch_builder.h"
+#include "awq/quant/layer_weights.h"
 
 namespace awq {
 namespace {
-
-Tensor Zeros(Backend& backend, const Shape& shape) {
-  Tensor out = backend.Alloc(DType::kF32, shape);
-  backend.Copy(out.view(), MakeTensor(DType::kF32, shape).view());
-  return out;
-}
 
 void Subtract(const TensorView& to, const TensorView& x) {
   const auto a = to.Span<float>();
@@ -17,17 +12,22 @@ void Subtract(const TensorView& to, const TensorView& x) {
   for (size_t i = 0; i < a.size(); ++i) a[i] -= b[i];
 }
 
+void ScaleColumns(std::span<const float> by, const TensorView& x) {
+  const auto values = x.Span<float>();
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= by[i % by.size()];
+}
+
 }  // namespace
 
 LayerPair::LayerPair(Backend& backend, const ModelSpec& model, int64_t layer, ActivationStore& full,
-                     ActivationStore& quantized, int64_t keep_bytes)
+                     ActivationStore& quantized, KeptRows& kept, int64_t moment_columns)
     : backend_(backend),
       model_(model),
       layer_(layer),
       full_(full),
       quantized_(quantized),
-      keep_bytes_(keep_bytes),
-      scratch_(backend),
+      kept_(kept),
+      moment_columns_(moment_columns),
       pages_(MakePiecePages(backend, model, layer, full)) {}
 
 int64_t LayerPair::SiteSize(Role site) const {
@@ -49,39 +49,44 @@ void LayerPair::SiteInput(Role site, ExecContext& ctx, const DecoderLayer& layer
   if (site == Role::kDown) layer.mlp().Hidden(ctx, norm, x);
 }
 
+DecoderLayer LayerPair::InputParts(Role site, const LayerParams& params) const {
+  std::vector<Role> roles;
+  if (site == Role::kO) roles = {Role::kQ, Role::kK, Role::kV};
+  if (site == Role::kDown) roles = {Role::kGate, Role::kUp};
+  return MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, roles));
+}
+
 SiteMoments LayerPair::Observe(Role site, const LayerParams& original, const LayerParams& current,
                                const std::function<void()>& poll) {
-  const DecoderLayer full = MakeDecoderLayer(backend_, model_, layer_, original);
-  const DecoderLayer quantized = MakeDecoderLayer(backend_, model_, layer_, current);
-  ExecContext ctx{backend_, scratch_, DType::kF32, nullptr};
+  Workspace scratch(backend_);  // its memory is needed elsewhere afterwards
+  const DecoderLayer full = InputParts(site, original);
+  const DecoderLayer quantized = InputParts(site, current);
+  ExecContext ctx{backend_, scratch, DType::kF32, nullptr};
   const int64_t k = SiteSize(site);
   const bool keep = site == Role::kO || site == Role::kDown;
-  kept_.clear();
-  int64_t kept_bytes = 0;
+  kept_.Clear();
+  inverse_.clear();
   SiteMoments out;
-  out.gram = Zeros(backend_, {k, k});
-  out.drift = Zeros(backend_, {k, k});
-  const Tensor abs = Zeros(backend_, {k});
-  for (const auto& piece : full_.Pieces(kPieceTokens)) {
+  out.gram = MakeMoments(backend_, k, moment_columns_);
+  out.drift = MakeMoments(backend_, k, moment_columns_);
+  const Tensor abs = MakeTensor(DType::kF32, {k});
+  for (const auto& piece : full_.Pieces(PieceTokens(model_, layer_))) {
     poll();
-    const Workspace::Scope scope(scratch_);
+    const Workspace::Scope scope(scratch);
     BatchBuilder builder;
     const Batch batch = BuildFreshBatch(builder, backend_, full_.Blocks(piece));
-    const Shape shape{piece.end_row - piece.first_row, k};
-    const TensorView x = scratch_.Take(DType::kF32, shape);
-    const TensorView y = scratch_.Take(DType::kF32, shape);
-    SiteInput(site, ctx, full, batch, full_.Rows(piece), x);
-    SiteInput(site, ctx, quantized, batch, quantized_.Rows(piece), y);
-    kept_bytes += x.NumBytes() + y.NumBytes();
-    if (keep && kept_bytes <= keep_bytes_) {
-      Kept& kept = kept_.emplace_back(
-          Kept{backend_.Alloc(DType::kF32, shape), backend_.Alloc(DType::kF32, shape)});
-      backend_.Copy(kept.full.view(), x);
-      backend_.Copy(kept.quantized.view(), y);
-    }
+    const Shape shape{piece.rows(), k};
+    const TensorView x = scratch.Take(DType::kF32, shape);
+    const TensorView y = scratch.Take(DType::kF32, shape);
+    const TensorView residual = scratch.Take(DType::kF32, {piece.rows(), model_.hidden});
+    full_.Read(piece, residual);
+    SiteInput(site, ctx, full, batch, residual, x);
+    quantized_.Read(piece, residual);
+    SiteInput(site, ctx, quantized, batch, residual, y);
+    if (keep) kept_.Keep(x, y);
     Subtract(x, y);
-    backend_.Gram(y, out.gram.view());
-    backend_.CrossGram(x, y, out.drift.view());
+    AddMoments(backend_, y, y, out.gram.view());
+    AddMoments(backend_, x, y, out.drift.view());
     backend_.AbsSum(y, abs.view());
     out.tokens += shape[0];
   }
@@ -92,48 +97,46 @@ SiteMoments LayerPair::Observe(Role site, const LayerParams& original, const Lay
 }
 
 void LayerPair::Rescale(std::span<const float> s) {
-  std::vector<float> inverse(s.begin(), s.end());
-  for (float& v : inverse) v = 1.0f / v;
-  for (const Kept& kept : kept_) {
-    const auto values = kept.quantized.Span<float>();
-    for (size_t i = 0; i < values.size(); ++i) values[i] *= inverse[i % inverse.size()];
-  }
+  inverse_.resize(s.size(), 1.0f);
+  for (size_t i = 0; i < s.size(); ++i) inverse_[i] /= s[i];
 }
 
 void LayerPair::Advance(Role site, const LayerParams& original, const LayerParams& current,
                         const std::function<void()>& poll) {
-  const Linear full_out = MakeLinear(backend_, original.linears.at(site));
-  const Linear quantized_out = MakeLinear(backend_, current.linears.at(site));
-  std::unique_ptr<DecoderLayer> full, quantized;
-  const auto pieces = full_.Pieces(kPieceTokens);
-  if (kept_.size() < pieces.size()) {
-    full = std::make_unique<DecoderLayer>(MakeDecoderLayer(backend_, model_, layer_, original));
-    quantized = std::make_unique<DecoderLayer>(MakeDecoderLayer(backend_, model_, layer_, current));
-  }
-  ExecContext ctx{backend_, scratch_, DType::kF32, nullptr};
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    poll();
-    const Workspace::Scope scope(scratch_);
-    const auto step = [&](const Linear& out, const DecoderLayer* layer, const Tensor* kept,
-                          const TensorView& residual) {
-      const TensorView y = scratch_.Take(DType::kF32, residual.shape);
-      if (kept) {
-        out.Forward(ctx, kept->view(), y);
+  Workspace scratch(backend_);
+  const auto pieces = full_.Pieces(PieceTokens(model_, layer_));
+  const int64_t k = SiteSize(site);
+  const auto advance = [&](ActivationStore& store, const LayerParams& params, int stream) {
+    const Linear out = MakeLinear(backend_, params.linears.at(site));
+    std::unique_ptr<DecoderLayer> parts;
+    if (kept_.pieces() < pieces.size()) {
+      parts = std::make_unique<DecoderLayer>(InputParts(site, params));
+    }
+    ExecContext ctx{backend_, scratch, DType::kF32, nullptr};
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      poll();
+      const Workspace::Scope scope(scratch);
+      const TensorView residual = scratch.Take(DType::kF32, {pieces[i].rows(), model_.hidden});
+      const TensorView x = scratch.Take(DType::kF32, {pieces[i].rows(), k});
+      const TensorView y = scratch.Take(DType::kF32, residual.shape);
+      store.Read(pieces[i], residual);
+      if (i < kept_.pieces()) {
+        kept_.Read(i, stream, x);
+        if (stream == 1 && !inverse_.empty()) ScaleColumns(inverse_, x);
       } else {
         BatchBuilder builder;
-        const Batch batch = BuildFreshBatch(builder, backend_, full_.Blocks(pieces[i]));
-        const TensorView x = scratch_.Take(DType::kF32, {residual.dim(0), SiteSize(site)});
-        SiteInput(site, ctx, *layer, batch, residual, x);
-        out.Forward(ctx, x, y);
+        const Batch batch = BuildFreshBatch(builder, backend_, store.Blocks(pieces[i]));
+        SiteInput(site, ctx, *parts, batch, residual, x);
       }
+      out.Forward(ctx, x, y);
       backend_.Add(residual, y);
-    };
-    const Kept* kept = i < kept_.size() ? &kept_[i] : nullptr;
-    step(full_out, full.get(), kept ? &kept->full : nullptr, full_.Rows(pieces[i]));
-    step(quantized_out, quantized.get(), kept ? &kept->quantized : nullptr,
-         quantized_.Rows(pieces[i]));
-  }
-  kept_.clear();
+      store.Write(pieces[i], residual);
+    }
+    store.Flip();
+  };
+  advance(full_, original, 0);
+  advance(quantized_, current, 1);
+  kept_.Clear();
 }
 
 }  // namespace awq

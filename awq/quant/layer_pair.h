@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "awq/quant/kept_rows.h"
 #include "awq/quant/layer_runner.h"
 #include "awq/quant/moments.h"
 
@@ -16,11 +17,11 @@ namespace awq {
 
 class LayerPair {
  public:
-  // The stores hold the layer's inputs: of the full-precision model and of the quantized one. Up to
-  // `keep_bytes` of what o and down read are kept between Observe and Advance; the rest is computed
-  // again.
+  // The stores hold the layer's inputs: of the full-precision model and of the quantized one. What
+  // o and down read is kept between Observe and Advance as far as `kept` has room; the rest is
+  // computed again. moment_columns: 0, or the columns of the blocks that moments are cut into.
   LayerPair(Backend& backend, const ModelSpec& model, int64_t layer, ActivationStore& full,
-            ActivationStore& quantized, int64_t keep_bytes);
+            ActivationStore& quantized, KeptRows& kept, int64_t moment_columns);
 
   // The moments, drift included, of what the linears of `site` (q, o, gate, down) read in the
   // quantized model. q and o before, gate and down after the attention has been advanced.
@@ -35,9 +36,8 @@ class LayerPair {
                const std::function<void()>& poll);
 
  private:
-  struct Kept {
-    Tensor full, quantized;
-  };
+  // The parts of the layer that compute what the site reads.
+  DecoderLayer InputParts(Role site, const LayerParams& params) const;
   // What the site reads in one stream [rows, K].
   void SiteInput(Role site, ExecContext& ctx, const DecoderLayer& layer, const Batch& batch,
                  const TensorView& residual, const TensorView& x) const;
@@ -48,10 +48,10 @@ class LayerPair {
   int64_t layer_;
   ActivationStore& full_;
   ActivationStore& quantized_;
-  int64_t keep_bytes_;
-  Workspace scratch_;
+  KeptRows& kept_;
+  int64_t moment_columns_;
   std::unique_ptr<KvPages> pages_;
-  std::vector<Kept> kept_;  // of the first pieces
+  std::vector<float> inverse_;  // 1/s of the scales applied since Observe; empty: none
 };
 
 }  // namespace awq

@@ -26,10 +26,19 @@ double SquaredDistance(const TensorView& a, const TensorView& b) {
 
 }  // namespace
 
+int64_t PieceTokens(const ModelSpec& model, int64_t layer) {
+  constexpr int64_t kMost = 2048;
+  constexpr int64_t kBytes = int64_t{128} << 20;
+  int64_t widest = 1;
+  for (const LinearShape& l : LayerLinears(model, layer)) widest = std::max(widest, l.k);
+  constexpr int64_t kBuffers = 4;  // f32, of the widest input: both streams, and what it comes from
+  return std::clamp<int64_t>(kBytes / (kBuffers * 4 * widest), 1, kMost);
+}
+
 std::unique_ptr<KvPages> MakePiecePages(Backend& backend, const ModelSpec& model, int64_t layer,
                                         const ActivationStore& store) {
   int64_t pages = 1;
-  for (const auto& piece : store.Pieces(kPieceTokens)) {
+  for (const auto& piece : store.Pieces(PieceTokens(model, layer))) {
     pages = std::max(pages, PagesOf(store.Blocks(piece)));
   }
   return std::make_unique<KvPages>(backend, model, layer, 1, pages, DType::kF32);
@@ -48,19 +57,17 @@ void LayerRunner::Run(const LayerParams& params, Tap* tap, bool keep,
                       const std::function<void()>& poll) {
   const DecoderLayer layer = MakeDecoderLayer(backend_, model_, layer_, params);
   ExecContext ctx{backend_, scratch_, DType::kF32, tap};
-  for (const auto& piece : store_.Pieces(kPieceTokens)) {
+  for (const auto& piece : store_.Pieces(PieceTokens(model_, layer_))) {
     poll();
     const Workspace::Scope scope(scratch_);
     BatchBuilder builder;
     const Batch batch = BuildFreshBatch(builder, backend_, store_.Blocks(piece));
-    TensorView rows = store_.Rows(piece);
-    if (!keep) {
-      const TensorView copy = scratch_.Take(DType::kF32, rows.shape);
-      backend_.Copy(copy, rows);
-      rows = copy;
-    }
+    const TensorView rows = scratch_.Take(DType::kF32, {piece.rows(), model_.hidden});
+    store_.Read(piece, rows);
     layer.Forward(ctx, batch, pages_->layers()[0], rows);
+    if (keep) store_.Write(piece, rows);
   }
+  if (keep) store_.Flip();
 }
 
 void LayerRunner::Advance(const LayerParams& params, Tap* tap, const std::function<void()>& poll) {
@@ -91,7 +98,7 @@ std::vector<double> LayerRunner::PartLosses(LayerPart part, const LayerParams& p
   const Tensor inputs = backend_.Alloc(DType::kF32, all);
   const Tensor outputs = backend_.Alloc(DType::kF32, all);
   const auto each_piece = [&](const auto& body) {
-    for (const auto& piece : store_.Pieces(kPieceTokens)) {
+    for (const auto& piece : store_.Pieces(PieceTokens(model_, layer_))) {
       poll();
       const Workspace::Scope scope(scratch_);
       BatchBuilder builder;
@@ -101,12 +108,11 @@ std::vector<double> LayerRunner::PartLosses(LayerPart part, const LayerParams& p
     }
   };
   each_piece([&](const auto& piece, const Batch& batch, const TensorView& x, const TensorView& y) {
-    const TensorView residual = store_.Rows(piece);
+    const TensorView sum = ctx.scratch.Take(DType::kF32, x.shape);
+    store_.Read(piece, sum);
     if (part == LayerPart::kAttention) {
-      original.attn_norm().Forward(ctx, residual, x);
+      original.attn_norm().Forward(ctx, sum, x);
     } else {
-      const TensorView sum = ctx.scratch.Take(DType::kF32, residual.shape);
-      backend_.Copy(sum, residual);
       original.attn_norm().Forward(ctx, sum, x);
       original.attention().Forward(ctx, batch, cache, x, x);
       backend_.Add(sum, x);

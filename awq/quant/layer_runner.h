@@ -15,8 +15,10 @@ namespace awq {
 // The part of a layer whose output AutoAWQ compares.
 enum class LayerPart { kAttention, kMlp };
 
-// Calibration runs in pieces of about so many tokens.
-inline constexpr int64_t kPieceTokens = 2048;
+// Calibration runs in pieces of at most so many tokens (one block at least): what a layer takes
+// between its linears then stays near 128 MiB. Sums are rounded piece by piece, so this depends on
+// the model alone, not on the machine or a limit.
+int64_t PieceTokens(const ModelSpec& model, int64_t layer);
 // Pages for the largest piece of the store.
 std::unique_ptr<KvPages> MakePiecePages(Backend& backend, const ModelSpec& model, int64_t layer,
                                         const ActivationStore& store);

@@ -12,6 +12,7 @@
 #include "awq/quant/grid.h"
 #include "awq/quant/layer_pair.h"
 #include "awq/quant/layer_runner.h"
+#include "awq/quant/layer_weights.h"
 #include "awq/quant/moments.h"
 #include "awq/quant/scale_edges.h"
 
@@ -30,6 +31,8 @@ struct LayerJob {
   const ModelSpec& model;
   int64_t layer = 0;
   const MethodOptions& options;
+  // Turns linears of the layer into f32 copies that can be changed.
+  const LayerWeights& weights;
   // Empty for methods that need no calibration.
   std::map<Role, SiteMoments> moments;
   // Replays parts of the layer on its calibration inputs; null without calibration.
@@ -40,6 +43,14 @@ struct LayerJob {
   // exact.
   DType vector_type = DType::kF32;
   std::function<void()> poll;  // throws kCancelled when the user stops
+};
+
+// What Run() costs beside the forward passes and the moments; for plan.h.
+struct MethodCost {
+  double products = 0;   // f32 products of each linear's [N, K] with a [K, K]
+  double passes = 0;     // elementwise passes over each linear's weights
+  int64_t matrices = 0;  // [K, K] in memory at a time, beside the moments
+  int64_t copies = 0;    // [N, K] in f32 in memory at a time, beside the site's weights
 };
 
 struct QuantizedLinear {
@@ -62,7 +73,9 @@ class QuantMethod {
   virtual bool FollowsPrefix() const { return false; }
   // Above 0: moments hold a second Gram matrix of every n-th of `tokens` tokens, n the answer.
   virtual int64_t SampleStride(int64_t /*tokens*/) const { return 0; }
-  // Quantizes every linear of the f32 layer. May rescale the layer's norms and biases in place.
+  virtual MethodCost Cost(const MethodOptions& options) const = 0;
+  // Quantizes every linear of the layer, whose linears come as the checkpoint stores them, norms
+  // and biases in f32. May rescale norms and biases in place.
   virtual std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const = 0;
 };
 

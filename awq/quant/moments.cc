@@ -16,15 +16,51 @@ Role SiteOf(Role role) {
   }
 }
 
+std::vector<DiagonalBlock> DiagonalBlocks(const TensorView& matrix) {
+  const int64_t k = matrix.dim(0);
+  const int64_t width = matrix.dim(1);
+  std::vector<DiagonalBlock> out;
+  for (int64_t at = 0; at < k; at += width) out.push_back({at, std::min(at + width, k)});
+  return out;
+}
+
+TensorView ViewOf(const TensorView& matrix, const DiagonalBlock& block) {
+  return matrix.Rows(block.begin, block.end).Columns(0, block.end - block.begin);
+}
+
+TensorView PartOf(const TensorView& matrix, int64_t begin, int64_t end) {
+  const int64_t first = begin / matrix.dim(1) * matrix.dim(1);
+  return matrix.Rows(begin, end).Columns(begin - first, end - first);
+}
+
+Tensor MakeMoments(Backend& backend, int64_t k, int64_t columns) {
+  const Shape shape{k, columns > 0 ? std::min(columns, k) : k};
+  Tensor out = backend.Alloc(DType::kF32, shape);
+  std::fill_n(out.As<float>(), shape.NumElements(), 0.0f);
+  return out;
+}
+
+void AddMoments(Backend& backend, const TensorView& x, const TensorView& y,
+                const TensorView& matrix) {
+  for (const DiagonalBlock& block : DiagonalBlocks(matrix)) {
+    const TensorView to = ViewOf(matrix, block);
+    const TensorView left = x.Columns(block.begin, block.end);
+    if (x.data == y.data) {
+      backend.Gram(left, to);
+    } else {
+      backend.CrossGram(left, y.Columns(block.begin, block.end), to);
+    }
+  }
+}
+
 void MomentsTap::AddSampled(Sums& sums, const TensorView& x) {
-  const int64_t k = x.dim(1);
-  if (sums.sampled.empty()) sums.sampled = MakeTensor(DType::kF32, {k, k});
+  if (sums.sampled.empty()) sums.sampled = MakeMoments(backend_, x.dim(1), columns_);
   const int64_t first = (stride_ - sums.tokens % stride_) % stride_;
   if (first >= x.dim(0)) return;
   TensorView rows = x.Rows(first, x.dim(0));
   rows.shape[0] = (x.dim(0) - first + stride_ - 1) / stride_;
   rows.strides[0] *= stride_;
-  backend_.Gram(rows, sums.sampled.view());
+  AddMoments(backend_, rows, rows, sums.sampled.view());
 }
 
 void MomentsTap::OnInput(Role role, int64_t, const TensorView& x) {
@@ -32,10 +68,10 @@ void MomentsTap::OnInput(Role role, int64_t, const TensorView& x) {
   Sums& sums = sums_[role];
   const int64_t k = x.dim(1);
   if (sums.gram.empty()) {
-    sums.gram = MakeTensor(DType::kF32, {k, k});
+    sums.gram = MakeMoments(backend_, k, columns_);
     sums.abs = MakeTensor(DType::kF32, {k});
   }
-  backend_.Gram(x, sums.gram.view());
+  AddMoments(backend_, x, x, sums.gram.view());
   backend_.AbsSum(x, sums.abs.view());
   if (stride_ > 0) AddSampled(sums, x);
   sums.tokens += x.dim(0);
@@ -57,19 +93,23 @@ std::map<Role, SiteMoments> MomentsTap::Finish() {
 }
 
 Tensor ScaleGram(const TensorView& gram, std::span<const float> a) {
-  const int64_t k = gram.dim(0);
-  Tensor out = MakeTensor(DType::kF32, {k, k});
-  for (int64_t i = 0; i < k; ++i) {
-    const float* from = gram.As<const float>() + i * k;
-    float* to = out.As<float>() + i * k;
-    for (int64_t j = 0; j < k; ++j) {
-      to[j] = from[j] * a[static_cast<size_t>(i)] * a[static_cast<size_t>(j)];
+  Tensor out = MakeTensor(DType::kF32, gram.shape);
+  const int64_t width = gram.dim(1);
+  for (const DiagonalBlock& block : DiagonalBlocks(gram)) {
+    for (int64_t i = block.begin; i < block.end; ++i) {
+      const float* from = gram.As<const float>() + i * width;
+      float* to = out.As<float>() + i * width;
+      for (int64_t j = 0; j < block.end - block.begin; ++j) {
+        to[j] = from[j] * a[static_cast<size_t>(i)] * a[static_cast<size_t>(block.begin + j)];
+      }
     }
   }
   return out;
 }
 
-double GramLoss(Backend& backend, const TensorView& delta, const TensorView& gram) {
+namespace {
+
+double BlockLoss(Backend& backend, const TensorView& delta, const TensorView& gram) {
   const int64_t k = delta.dim(1);
   constexpr int64_t kChunkElements = int64_t{1} << 23;  // 32 MiB of products at a time
   const int64_t rows = std::clamp<int64_t>(kChunkElements / k, 1, delta.dim(0));
@@ -81,7 +121,7 @@ double GramLoss(Backend& backend, const TensorView& delta, const TensorView& gra
     const TensorView out = product.view().Rows(0, end - r);
     backend.MatMul(chunk, gram, false, out);
     for (int64_t i = 0; i < end - r; ++i) {
-      const float* a = chunk.As<const float>() + i * k;
+      const float* a = chunk.As<const float>() + i * chunk.strides[0];
       const float* b = out.As<const float>() + i * k;
       float partial[8] = {};
       int64_t c = 0;
@@ -93,6 +133,16 @@ double GramLoss(Backend& backend, const TensorView& delta, const TensorView& gra
       for (float p : partial) row += static_cast<double>(p);
       loss += row;
     }
+  }
+  return loss;
+}
+
+}  // namespace
+
+double GramLoss(Backend& backend, const TensorView& delta, const TensorView& gram) {
+  double loss = 0;
+  for (const DiagonalBlock& block : DiagonalBlocks(gram)) {
+    loss += BlockLoss(backend, delta.Columns(block.begin, block.end), ViewOf(gram, block));
   }
   return loss;
 }

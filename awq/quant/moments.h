@@ -14,7 +14,17 @@ namespace awq {
 // The linears that read one tensor share a site, named after the first of them: q, o, gate or down.
 Role SiteOf(Role role);
 
-// Of x [T, K] at one site.
+// A matrix [K, K] of which blocks on the diagonal are kept, as a tensor [K, B]: rows of a block
+// hold its columns. B = K is the whole matrix.
+struct DiagonalBlock {
+  int64_t begin, end;  // rows, and columns
+};
+std::vector<DiagonalBlock> DiagonalBlocks(const TensorView& matrix);
+TensorView ViewOf(const TensorView& matrix, const DiagonalBlock& block);
+// The part of rows and columns [begin, end), which lies in one block.
+TensorView PartOf(const TensorView& matrix, int64_t begin, int64_t end);
+
+// Of x [T, K] at one site. Matrices may be kept as blocks.
 struct SiteMoments {
   Tensor gram;          // F32 [K, K]: Σ_t x xᵀ
   Tensor sampled_gram;  // the same of every stride-th token; empty without a stride
@@ -27,7 +37,9 @@ struct SiteMoments {
 class MomentsTap : public Tap {
  public:
   // stride > 0: a second Gram matrix of every stride-th token, as AutoAWQ's clip search uses.
-  explicit MomentsTap(Backend& backend, int64_t stride = 0) : backend_(backend), stride_(stride) {}
+  // columns > 0: of blocks of so many columns.
+  explicit MomentsTap(Backend& backend, int64_t stride = 0, int64_t columns = 0)
+      : backend_(backend), stride_(stride), columns_(columns) {}
   void OnInput(Role role, int64_t layer, const TensorView& x) override;
   // The moments so far; the tap is empty afterwards.
   std::map<Role, SiteMoments> Finish();
@@ -41,13 +53,21 @@ class MomentsTap : public Tap {
 
   Backend& backend_;
   int64_t stride_;
+  int64_t columns_;
   std::map<Role, Sums> sums_;
 };
+
+// Zeros [K, K], kept as blocks of `columns` if 0 < columns < K.
+Tensor MakeMoments(Backend& backend, int64_t k, int64_t columns);
+// matrix += xᵀ·y over the rows of x and y [T, K]; x = y (the same memory) is cheaper.
+void AddMoments(Backend& backend, const TensorView& x, const TensorView& y,
+                const TensorView& matrix);
 
 // gram[i, j] · a[i] · a[j]: the Gram matrix of x scaled by a [K].
 Tensor ScaleGram(const TensorView& gram, std::span<const float> a);
 
-// Σ_n δ_n · G · δ_nᵀ for rows δ of delta [N, K]: ‖delta · X‖² when G = Σ x xᵀ.
+// Σ_n δ_n · G · δ_nᵀ for rows δ of delta [N, K]: ‖delta · X‖² when G = Σ x xᵀ; G may
+// be kept as blocks.
 double GramLoss(Backend& backend, const TensorView& delta, const TensorView& gram);
 
 }  // namespace awq

@@ -46,7 +46,7 @@ std::shared_ptr<const Checkpoint> QuantizeTiny(const std::string& method, std::s
   fs::create_directories(folder);
   ShardWriter writer(folder, int64_t{1} << 30, {});
   RunPipeline({source, *backend, pool, *MakeQuantMethod(method), codec, options, blocks, writer,
-               [](int64_t) {}, [](const LinearOutcome&) {}, [] {}});
+               folder, nullptr, kKeptBytes, 0, [](int64_t) {}, [](const LinearOutcome&) {}, [] {}});
   writer.Finish();
   RawJson config = checkpoint->config().raw();
   config["quantization_config"] = codec.Config(options.rule.scheme, SkippedModules(source));

@@ -1,6 +1,7 @@
 #include "awq/quant/pipeline.h"
 
-#include <cmath>
+#include <future>
+#include <limits>
 #include <memory>
 #include <set>
 
@@ -9,71 +10,37 @@
 namespace awq {
 namespace {
 
-void CheckFinite(const WeightSource& source, const std::string& name, const TensorView& view) {
-  for (float v : view.Span<const float>()) {
-    if (std::isfinite(v)) continue;
-    Fail(ErrorCode::kCorrupt, source.checkpoint().FileOf(name).string(), ": ", name,
-         ": expected finite values, found ", v);
-  }
-}
-
-// The layer in f32, all of it owned, checked.
-LayerParams LoadLayer(const WeightSource& source, int64_t layer) {
-  LayerParams out;
-  for (const LinearShape& shape : LayerLinears(source.spec(), layer)) {
-    LinearWeight from = source.Linear(shape, layer);
-    LinearWeight& to = out.linears[shape.role];
-    Tensor dense = source.DenseF32(shape, layer);
-    CheckFinite(source, source.names().Weight(shape.role, layer), dense.view());
-    to.weight = std::move(dense);
-    if (!from.bias.empty()) {
-      to.bias = ConvertTo(from.bias.view(), DType::kF32);
-      CheckFinite(source, source.names().Bias(shape.role, layer), to.bias.view());
-    }
-  }
-  for (const VectorShape& shape : LayerVectors(source.spec(), layer)) {
-    Tensor v = source.Vector(shape.role, layer, shape.size);
-    CheckFinite(source, source.names().Weight(shape.role, layer), v.view());
-    out.vectors.emplace(shape.role, std::move(v));
-  }
-  return out;
-}
-
-// A copy that a method may change while the original still runs calibration.
-LayerParams Clone(const LayerParams& from) {
-  LayerParams out;
-  for (const auto& [role, linear] : from.linears) {
-    out.linears[role].weight = ConvertTo(DenseWeight(from, role), DType::kF32);
-    if (!linear.bias.empty()) out.linears[role].bias = ConvertTo(linear.bias.view(), DType::kF32);
-  }
-  for (const auto& [role, v] : from.vectors) {
-    out.vectors.emplace(role, ConvertTo(v.view(), DType::kF32));
-  }
-  return out;
-}
-
 // Embeds all calibration blocks into the store.
 void EmbedBlocks(const PipelineJob& job, ActivationStore& store) {
   const Tensor table = job.source.Embedding();
-  for (const auto& piece : store.Pieces(2048)) {
+  for (const auto& piece : store.Pieces(PieceTokens(job.source.spec(), 0))) {
+    job.poll();
     BatchBuilder builder;
     const Batch batch = BuildFreshBatch(builder, job.backend, store.Blocks(piece));
-    job.backend.Embed(batch.tokens, table.view(), store.Rows(piece));
+    const Tensor rows = job.backend.Alloc(DType::kF32, {piece.rows(), store.hidden()});
+    job.backend.Embed(batch.tokens, table.view(), rows.view());
+    store.Write(piece, rows.view());
   }
+  store.Flip();
+  store.Commit();
 }
 
-// Of activations kept within a layer, beside the stores.
-constexpr int64_t kKeepBytes = int64_t{2} << 30;
+RawJson ToJson(const LinearOutcome& o) {
+  return {RoleName(o.role), o.alpha,      o.clipped,     o.error_before,
+          o.error_after,    o.parameters, o.packed_bytes};
+}
+
+// JSON has no NaN or infinity.
+double Number(const RawJson& json) {
+  return json.is_number() ? json.get<double>() : std::numeric_limits<double>::quiet_NaN();
+}
 
 class Pipeline {
  public:
-  explicit Pipeline(const PipelineJob& job) : job_(job) {
-    if (job.method.NeedsCalibration()) {
-      store_ = std::make_unique<ActivationStore>(job.blocks, job.source.spec().hidden);
-    }
-    if (job.method.FollowsPrefix()) {
-      prefix_ = std::make_unique<ActivationStore>(job.blocks, job.source.spec().hidden);
-    }
+  explicit Pipeline(const PipelineJob& job)
+      : job_(job), kept_(job.backend, kKeptBytes, job.kept_memory, job.work / "kept") {}
+  ~Pipeline() {
+    if (commit_.valid()) commit_.wait();
   }
 
   void Run() {
@@ -84,41 +51,139 @@ class Pipeline {
                           job_.source.names().Module(s.role, i));
       }
     }
-    if (store_) EmbedBlocks(job_, *store_);
-    if (prefix_) EmbedBlocks(job_, *prefix_);
-    for (int64_t i = 0; i < model.num_layers(); ++i) {
+    const int64_t first = Restore();
+    for (int64_t i = first; i < model.num_layers(); ++i) {
       job_.layer_begins(i);
       QuantizeLayer(i);
+      Commit(i);
     }
-    // Everything that belongs to no layer, as it is.
-    for (const std::string& name : job_.source.checkpoint().Names()) {
-      if (written_.contains(name)) continue;
-      job_.poll();
-      job_.writer.Write(name, job_.source.checkpoint().Get(name).view());
+    Settle();
+    for (auto* store : {&store_, &prefix_}) {
+      if (*store) (*store)->Remove();
+      store->reset();
+    }
+    if (first <= model.num_layers()) {
+      CopyRest();
+      Commit(model.num_layers());
+      Settle();
     }
   }
 
  private:
+  // Everything that belongs to no layer, as it is: the last unit.
+  void CopyRest() {
+    const Checkpoint& checkpoint = job_.source.checkpoint();
+    for (const std::string& name : checkpoint.Names()) {
+      if (written_.contains(name)) continue;
+      job_.poll();
+      job_.writer.Write(name, checkpoint.Get(name).view());
+      checkpoint.Release(name);
+    }
+  }
+
+  // Takes up the work where the journal ends. Returns the first unit that is to be done.
+  int64_t Restore() {
+    std::vector<RawJson> logs;
+    int full = 0;
+    int quantized = 0;
+    int64_t next = 0;
+    for (const RawJson& record : job_.journal ? job_.journal->records() : std::vector<RawJson>()) {
+      logs.push_back(record.at("tensors"));
+      full = record.at("stream").get<int>();
+      quantized = record.at("prefix").get<int>();
+      const auto unit = record.at("unit").get<int64_t>();
+      if (unit < job_.source.spec().num_layers()) ReplayLayer(unit, record.at("linears"));
+      next = unit + 1;
+    }
+    job_.writer.Restore(logs);
+    if (next >= job_.source.spec().num_layers()) return next;
+    const int64_t hidden = job_.source.spec().hidden;
+    if (job_.method.NeedsCalibration()) {
+      store_ = std::make_unique<ActivationStore>(job_.blocks, hidden, job_.work / "stream", full);
+    }
+    if (job_.method.FollowsPrefix()) {
+      prefix_ =
+          std::make_unique<ActivationStore>(job_.blocks, hidden, job_.work / "prefix", quantized);
+    }
+    for (ActivationStore* store : {store_.get(), prefix_.get()}) {
+      if (store == nullptr) continue;
+      if (next == 0) EmbedBlocks(job_, *store);
+      store->BeforeOverwrite([this] { Settle(); });
+    }
+    return next;
+  }
+
+  void ReplayLayer(int64_t layer, const RawJson& linears) {
+    const NameMap& names = job_.source.names();
+    job_.layer_begins(layer);
+    for (const VectorShape& shape : LayerVectors(job_.source.spec(), layer)) {
+      written_.insert(names.Weight(shape.role, layer));
+    }
+    size_t i = 0;
+    for (const LinearShape& shape : LayerLinears(job_.source.spec(), layer)) {
+      const RawJson& l = linears.at(i++);
+      written_.insert(names.Weight(shape.role, layer));
+      if (shape.bias) written_.insert(names.Bias(shape.role, layer));
+      job_.linear_done({layer, shape.role, l.at(1).get<std::string>(), Number(l.at(2)),
+                        Number(l.at(3)), Number(l.at(4)), l.at(5).get<int64_t>(),
+                        l.at(6).get<int64_t>()});
+    }
+  }
+
+  // Makes the unit final: its tensors and the streams behind it are flushed, then the journal says
+  // so. The device works on that while the next layer is computed; Settle() waits for it.
+  void Commit(int64_t unit) {
+    const int full = store_ ? store_->Commit() : 0;
+    const int quantized = prefix_ ? prefix_->Commit() : 0;
+    if (job_.journal == nullptr) return;
+    RawJson record = {{"unit", unit},
+                      {"stream", full},
+                      {"prefix", quantized},
+                      {"linears", std::exchange(outcomes_, RawJson::array())},
+                      {"tensors", job_.writer.Log()}};
+    commit_ = std::async(std::launch::async, [this, record = std::move(record)] {
+      job_.writer.Sync();
+      if (store_) store_->Sync();
+      if (prefix_) prefix_->Sync();
+      job_.journal->Append(record);
+    });
+  }
+  // Nothing that the last unit rests on may be overwritten before.
+  void Settle() {
+    if (commit_.valid()) commit_.get();
+  }
+
   void QuantizeLayer(int64_t layer) {
-    LayerParams params = LoadLayer(job_.source, layer);
-    LayerJob work{job_.backend, job_.pool,    job_.source.spec(),
-                  layer,        job_.options, {},
-                  nullptr,      nullptr,      job_.source.checkpoint().model_type(),
+    const LayerWeights weights(job_.source, layer);
+    LayerParams params = weights.Stored();
+    LayerJob work{job_.backend,
+                  job_.pool,
+                  job_.source.spec(),
+                  layer,
+                  job_.options,
+                  weights,
+                  {},
+                  nullptr,
+                  nullptr,
+                  job_.source.checkpoint().model_type(),
                   job_.poll};
     std::unique_ptr<LayerRunner> runner;
     std::map<Role, QuantizedLinear> done;
     if (prefix_) {
-      LayerPair pair(job_.backend, job_.source.spec(), layer, *store_, *prefix_, kKeepBytes);
+      LayerPair pair(job_.backend, job_.source.spec(), layer, *store_, *prefix_, kept_,
+                     job_.moment_columns);
       work.pair = &pair;
       done = RunMethod(work, params);
     } else if (store_) {
       runner = std::make_unique<LayerRunner>(job_.backend, job_.source.spec(), layer, *store_);
       work.runner = runner.get();
-      MomentsTap tap(job_.backend, job_.method.SampleStride(store_->num_tokens()));
+      MomentsTap tap(job_.backend, job_.method.SampleStride(store_->num_tokens()),
+                     job_.moment_columns);
       if (job_.method.ReplaysInputs()) {
         runner->Observe(params, &tap, job_.poll);
         work.moments = tap.Finish();
-        LayerParams changed = Clone(params);
+        LayerParams changed = ShareAll(params);
+        CopyVectors(changed);
         done = RunMethod(work, changed);
         runner->Advance(params, nullptr, job_.poll);
         params = std::move(changed);
@@ -130,7 +195,9 @@ class Pipeline {
     } else {
       done = RunMethod(work, params);
     }
+    Settle();
     WriteLayer(layer, params, done);
+    weights.Release();
   }
 
   std::map<Role, QuantizedLinear> RunMethod(LayerJob& work, LayerParams& params) const {
@@ -160,8 +227,16 @@ class Pipeline {
       job_.writer.Write(packed);
       written_.insert(module + ".weight");
       if (shape.bias) WriteLike(checkpoint, module + ".bias", params.linears.at(shape.role).bias);
-      job_.linear_done({layer, shape.role, linear.alpha, linear.clipped, linear.error_before,
-                        linear.error_after, shape.n * shape.k, bytes});
+      const LinearOutcome outcome{layer,
+                                  shape.role,
+                                  linear.alpha,
+                                  linear.clipped,
+                                  linear.error_before,
+                                  linear.error_after,
+                                  shape.n * shape.k,
+                                  bytes};
+      outcomes_.push_back(ToJson(outcome));
+      job_.linear_done(outcome);
     }
   }
 
@@ -173,6 +248,9 @@ class Pipeline {
   }
 
   const PipelineJob& job_;
+  KeptRows kept_;
+  std::future<void> commit_;                 // of the last unit
+  RawJson outcomes_ = RawJson::array();      // of the present one
   std::unique_ptr<ActivationStore> store_;   // the full-precision model's residual stream
   std::unique_ptr<ActivationStore> prefix_;  // the quantized one's, for methods that follow it
   std::set<std::string> written_;            // names of the source that are done

@@ -1,9 +1,10 @@
 // QuantPipeline: streams a checkpoint layer by layer through calibration, a method and a pack
-// format into a new checkpoint. Peak memory: one layer with its moments, the activation store, one
-// output header.
+// format into a new checkpoint, each layer a unit that is finished for good once it is in the
+// journal. Peak memory: plan.h.
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "awq/base/threads.h"
 #include "awq/checkpoint/shard_writer.h"
 #include "awq/checkpoint/weights.h"
+#include "awq/quant/journal.h"
 #include "awq/quant/method.h"
 
 namespace awq {
@@ -27,6 +29,9 @@ struct LinearOutcome {
   int64_t packed_bytes = 0;  // scales and zeros included
 };
 
+// What o and down read of both streams, beside the activations, as far as it fits.
+inline constexpr int64_t kKeptBytes = int64_t{2} << 30;
+
 struct PipelineJob {
   const WeightSource& source;
   Backend& backend;
@@ -36,14 +41,20 @@ struct PipelineJob {
   const MethodOptions& options;
   const std::vector<TokenBlock>& blocks;  // empty for methods without calibration
   ShardWriter& writer;
+  std::filesystem::path work;  // a folder for activations
+  Journal* journal = nullptr;  // without it the run cannot be resumed
+  // Of what is kept within a layer so that it need not be computed twice; the rest goes to a file.
+  int64_t kept_memory = kKeptBytes;
+  int64_t moment_columns = 0;  // 0, or the columns of the blocks that moments are cut into
   std::function<void(int64_t layer)> layer_begins;
   std::function<void(const LinearOutcome&)> linear_done;
   std::function<void()> poll;  // throws kCancelled
 };
 
-// Throws kUnsupported before any work when the format cannot hold a linear; kCorrupt for weights
-// that are not finite (file, tensor); kInternal for a loss that is not (layer). The writer is left
-// to be finished.
+// Units that the journal holds are not done again: their linears are told of at once, and the
+// writer must be new. Throws kUnsupported before any work when the format cannot hold a linear;
+// kCorrupt for weights that are not finite (file, tensor); kInternal for a loss that is not
+// (layer). The writer is left to be finished.
 void RunPipeline(const PipelineJob& job);
 
 // Linears that stay in 16 bits, as the formats' skip lists name them.

@@ -106,24 +106,31 @@ double RoundingLoss(Backend& backend, const Hessian& hessian, const Rounding& ro
   return GramLoss(backend, RoundingError(here, rounding).view(), hessian.gram.view());
 }
 
-QuantizedWeight ToQuantizedWeight(const Rounding& rounding) {
+void StoreColumns(const Rounding& rounding, int64_t first, QuantizedWeight& out) {
   const int64_t n = rounding.n();
   const int64_t k = rounding.k();
-  const QuantScheme& scheme = rounding.rule.scheme;
+  const QuantScheme& scheme = out.scheme;
   const int64_t groups = scheme.Groups(k);
-  QuantizedWeight out = MakeQuantizedWeight(scheme, n, k, rounding.rule.scale_type);
-  for (int64_t i = 0; i < n * groups; ++i) {
-    StoreFloat(out.scales.view(), i, rounding.scales.As<const float>()[i]);
-    if (!scheme.symmetric) {
-      out.zeros.As<uint8_t>()[i] = static_cast<uint8_t>(rounding.zeros.As<const float>()[i]);
-    }
-  }
+  const int64_t first_group = first / scheme.GroupSize(out.k());
   for (int64_t r = 0; r < n; ++r) {
+    const float* scales = rounding.scales.As<const float>() + r * groups;
+    const float* zeros = rounding.zeros.As<const float>() + r * groups;
+    const int64_t at = r * scheme.Groups(out.k()) + first_group;
+    for (int64_t g = 0; g < groups; ++g) {
+      StoreFloat(out.scales.view(), at + g, scales[g]);
+      if (!scheme.symmetric) out.zeros.As<uint8_t>()[at + g] = static_cast<uint8_t>(zeros[g]);
+    }
     for (int64_t c = 0; c < k; ++c) {
-      const float zero = rounding.zeros.As<const float>()[r * groups + c / scheme.GroupSize(k)];
-      SetCode(out, r, c, static_cast<int>(rounding.steps.As<const float>()[r * k + c] + zero));
+      const float step = rounding.steps.As<const float>()[r * k + c];
+      SetCode(out, r, first + c, static_cast<int>(step + zeros[c / scheme.GroupSize(k)]));
     }
   }
+}
+
+QuantizedWeight ToQuantizedWeight(const Rounding& rounding) {
+  QuantizedWeight out = MakeQuantizedWeight(rounding.rule.scheme, rounding.n(), rounding.k(),
+                                            rounding.rule.scale_type);
+  StoreColumns(rounding, 0, out);
   return out;
 }
 

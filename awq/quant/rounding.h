@@ -59,6 +59,8 @@ double RoundingLoss(Backend& backend, const Hessian& hessian, const Rounding& ro
 // error[N, K] = W* - Ŵ.
 Tensor RoundingError(ThreadPool& pool, const Rounding& rounding);
 
+// Makes them the columns of `out` that begin at `first`, the first of a group.
+void StoreColumns(const Rounding& rounding, int64_t first, QuantizedWeight& out);
 QuantizedWeight ToQuantizedWeight(const Rounding& rounding);
 
 }  // namespace awq

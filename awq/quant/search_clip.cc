@@ -67,8 +67,7 @@ double ClipWeights(Backend& backend, ThreadPool& pool, const GridRule& rule, con
   int64_t clipped = 0;
   for (int64_t first = 0; first < k; first += group) {
     const int64_t n = std::min(group, k - first);
-    const Tensor block =
-        ConvertTo(gram.Rows(first, first + n).Columns(first, first + n), DType::kF32);
+    const Tensor block = ConvertTo(PartOf(gram, first, first + n), DType::kF32);
     for (int64_t r0 = 0; r0 < w.dim(0); r0 += rows) {
       const int64_t count = std::min(rows, w.dim(0) - r0);
       const TensorView e(errors.view().data, DType::kF32, {count * kSteps, n});

@@ -1,8 +1,10 @@
-// awq_synthetic SHAPE OUT [--dense]: a checkpoint with the shapes of a real model and random
-// weights, for measuring speed where nothing can be downloaded. 4 bits as awq_gemm, groups of 128,
-// zero points; with --dense in F16. Without a tokenizer: `awq bench` needs none.
+// awq_synthetic SHAPE OUT [--dense|--bf16] [--layers N]: a checkpoint with the shapes of a real model
+// and random weights, for measuring speed and memory where nothing can be downloaded. 4 bits as
+// awq_gemm, groups of 128, zero points; with --dense in F16, with --bf16 in BF16. Without a
+// tokenizer: `awq bench` needs none.
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -22,6 +24,8 @@ struct Model {
   double theta;
 };
 constexpr Model kModels[] = {
+    {"llama-3.2-1b", "llama", 2048, 16, 32, 8, 8192, 128256, 8192, 5e5},
+    {"tinyllama-1.1b", "llama", 2048, 22, 32, 4, 5632, 32000, 2048, 1e4},
     {"llama-3-8b", "llama", 4096, 32, 32, 8, 14336, 128256, 8192, 5e5},
     {"mistral-7b", "mistral", 4096, 32, 32, 8, 14336, 32000, 32768, 1e4},
     {"llama-2-13b", "llama", 5120, 40, 40, 40, 13824, 32000, 4096, 1e4},
@@ -43,24 +47,32 @@ Tensor Random(DType type, const Shape& shape, uint64_t mask, uint64_t base, uint
   for (int64_t i = 0; i < words; ++i) data[i] = (Next(state) & mask) | base;
   return out;
 }
-// ±[2^e, 2^(e+1)) in F16.
+// ±[2^e, 2^(e+1)).
 Tensor RandomF16(const Shape& shape, int exponent, uint64_t& state) {
   const auto field = static_cast<uint64_t>(exponent + 15) << 10;
   return Random(DType::kF16, shape, 0x83ff83ff83ff83ffu, field * 0x0001000100010001u, state);
 }
-Tensor Ones(int64_t size) {
-  Tensor out = MakeTensor(DType::kF16, {size});
+Tensor RandomBf16(const Shape& shape, int exponent, uint64_t& state) {
+  const auto field = static_cast<uint64_t>(exponent + 127) << 7;
+  return Random(DType::kBF16, shape, 0x807f807f807f807fu, field * 0x0001000100010001u, state);
+}
+Tensor RandomFloats(DType type, const Shape& shape, int exponent, uint64_t& state) {
+  return type == DType::kBF16 ? RandomBf16(shape, exponent, state)
+                              : RandomF16(shape, exponent, state);
+}
+Tensor Ones(DType type, int64_t size) {
+  Tensor out = MakeTensor(type, {size});
   for (int64_t i = 0; i < size; ++i) StoreFloat(out.view(), i, 1.0f);
   return out;
 }
 
 // Weights of about 1/√K, so that activations keep their size.
 std::vector<NamedTensor> RandomLinear(const std::string& name, int64_t n, int64_t k, bool dense,
-                                      uint64_t& state) {
+                                      DType type, uint64_t& state) {
   const int exponent = std::ilogb(1.0 / std::sqrt(static_cast<double>(k)));
   std::vector<NamedTensor> out;
   if (dense) {
-    out.push_back({name + ".weight", RandomF16({n, k}, exponent, state)});
+    out.push_back({name + ".weight", RandomFloats(type, {n, k}, exponent, state)});
     return out;
   }
   out.push_back({name + ".qweight", Random(DType::kI32, {k, n / 8}, ~uint64_t{0}, 0, state)});
@@ -72,7 +84,7 @@ std::vector<NamedTensor> RandomLinear(const std::string& name, int64_t n, int64_
   return out;
 }
 
-RawJson Config(const Model& m, bool dense) {
+RawJson Config(const Model& m, bool dense, DType type) {
   RawJson c = {
       {"model_type", m.type},
       {"architectures", RawJson::array({m.type == std::string("llama") ? "LlamaForCausalLM"
@@ -88,7 +100,7 @@ RawJson Config(const Model& m, bool dense) {
       {"rms_norm_eps", 1e-5},
       {"hidden_act", "silu"},
       {"tie_word_embeddings", false},
-      {"torch_dtype", "float16"}};
+      {"torch_dtype", type == DType::kBF16 ? "bfloat16" : "float16"}};
   if (!dense) {
     c["quantization_config"] = {{"quant_method", "awq"},
                                 {"version", "gemm"},
@@ -99,16 +111,16 @@ RawJson Config(const Model& m, bool dense) {
   return c;
 }
 
-int Write(const Model& m, const std::string& folder, bool dense) {
+int Write(const Model& m, const std::string& folder, bool dense, DType type) {
   OutputFolder output{folder};
   ShardWriter writer(output.path(), int64_t{5} << 30, {});
   uint64_t state = 88172645463325252u;
   const int64_t d = m.hidden / m.heads;
-  writer.Write("model.embed_tokens.weight", RandomF16({m.vocab, m.hidden}, -6, state).view());
+  writer.Write("model.embed_tokens.weight", RandomFloats(type, {m.vocab, m.hidden}, -6, state).view());
   for (int64_t l = 0; l < m.layers; ++l) {
     const std::string layer = Cat("model.layers.", l, ".");
     const auto linear = [&](const char* name, int64_t n, int64_t k) {
-      writer.Write(RandomLinear(layer + name, n, k, dense, state));
+      writer.Write(RandomLinear(layer + name, n, k, dense, type, state));
     };
     linear("self_attn.q_proj", m.hidden, m.hidden);
     linear("self_attn.k_proj", m.kv_heads * d, m.hidden);
@@ -117,13 +129,13 @@ int Write(const Model& m, const std::string& folder, bool dense) {
     linear("mlp.gate_proj", m.ffn, m.hidden);
     linear("mlp.up_proj", m.ffn, m.hidden);
     linear("mlp.down_proj", m.hidden, m.ffn);
-    writer.Write(layer + "input_layernorm.weight", Ones(m.hidden).view());
-    writer.Write(layer + "post_attention_layernorm.weight", Ones(m.hidden).view());
+    writer.Write(layer + "input_layernorm.weight", Ones(type, m.hidden).view());
+    writer.Write(layer + "post_attention_layernorm.weight", Ones(type, m.hidden).view());
   }
-  writer.Write("model.norm.weight", Ones(m.hidden).view());
-  writer.Write("lm_head.weight", RandomF16({m.vocab, m.hidden}, -6, state).view());
+  writer.Write("model.norm.weight", Ones(type, m.hidden).view());
+  writer.Write("lm_head.weight", RandomFloats(type, {m.vocab, m.hidden}, -6, state).view());
   writer.Finish();
-  WriteFileAtomically(output.path() / "config.json", Config(m, dense).dump(1) + "\n");
+  WriteFileAtomically(output.path() / "config.json", Config(m, dense, type).dump(1) + "\n");
   output.Commit();
   std::printf("%s: %.2f GB in %s\n", m.name, static_cast<double>(writer.total_bytes()) / 1e9,
               folder.c_str());
@@ -131,13 +143,28 @@ int Write(const Model& m, const std::string& folder, bool dense) {
 }
 
 int Run(int argc, char** argv) {
-  const bool dense = argc == 4 && std::strcmp(argv[3], "--dense") == 0;
-  if (argc == 3 || dense) {
-    for (const Model& m : kModels) {
-      if (std::strcmp(m.name, argv[1]) == 0) return Write(m, argv[2], dense);
+  bool dense = false;
+  DType type = DType::kF16;
+  int64_t layers = 0;
+  bool good = argc >= 3;
+  for (int i = 3; good && i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--layers" && i + 1 < argc) {
+      layers = std::atoll(argv[++i]);
+      good = layers > 0;
+    } else {
+      good = flag == "--dense" || flag == "--bf16";
+      dense = true;
+      if (flag == "--bf16") type = DType::kBF16;
     }
   }
-  std::fprintf(stderr, "usage: awq_synthetic SHAPE OUT [--dense]\nshapes:");
+  for (Model m : kModels) {
+    if (!good || std::strcmp(m.name, argv[1]) != 0) continue;
+    if (layers > 0) m.layers = layers;
+    return Write(m, argv[2], dense, type);
+  }
+  std::fprintf(stderr,
+               "usage: awq_synthetic SHAPE OUT [--dense|--bf16] [--layers N]\nshapes:");
   for (const Model& m : kModels) std::fprintf(stderr, " %s", m.name);
   std::fprintf(stderr, "\n");
   return 2;

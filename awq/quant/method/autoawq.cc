@@ -47,6 +47,9 @@ LayerParams WithQuantized(const LayerJob& job, const GridRule& rule, const Layer
 class AutoAwqMethod : public QuantMethod {
  public:
   bool NeedsCalibration() const override { return true; }
+  MethodCost Cost(const MethodOptions&) const override {
+    return {.products = 24, .passes = 60, .matrices = 1, .copies = 2};
+  }
   bool ReplaysInputs() const override { return true; }
   int64_t SampleStride(int64_t tokens) const override {
     return std::max<int64_t>(1, tokens / kClipTokens);
@@ -56,6 +59,7 @@ class AutoAwqMethod : public QuantMethod {
     const GridRule search = AutoAwqRule(job.options.rule, false);
     const GridRule pack = AutoAwqRule(job.options.rule, true);
     std::map<Role, QuantizedLinear> out;
+    job.weights.LoadAll(layer);
     for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
       const TensorView& w = DenseWeight(layer, shape.role);
       out[shape.role].error_before = RelativeError(

@@ -13,9 +13,14 @@ namespace {
 class AwqMethod : public QuantMethod {
  public:
   bool NeedsCalibration() const override { return true; }
+  // Some 24 scales, four losses, and the clip search.
+  MethodCost Cost(const MethodOptions& options) const override {
+    return {.products = 28, .passes = options.clip ? 40.0 : 28.0, .matrices = 1, .copies = 2};
+  }
 
   std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
     std::map<Role, QuantizedLinear> out;
+    job.weights.LoadAll(layer);
     for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
       const TensorView& w = DenseWeight(layer, shape.role);
       out[shape.role].error_before =

@@ -24,34 +24,34 @@ class SequentialMethod : public QuantMethod {
   explicit SequentialMethod(const Recipe& recipe) : recipe_(recipe) {}
   bool NeedsCalibration() const override { return true; }
   bool FollowsPrefix() const override { return true; }
+  // Four losses, some 24 scales, the correction, and a descent or refit for each step.
+  MethodCost Cost(const MethodOptions&) const override {
+    const double steps = recipe_.descents + 3.0 * recipe_.refits;
+    return {.products = 5 + steps + (recipe_.rescale ? 24 : 0) + (recipe_.correction > 0 ? 3 : 0),
+            .passes = 40 + 4 * steps,
+            .matrices = 2,
+            .copies = 3};
+  }
 
   std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
-    const LayerParams original = Share(layer);
+    // `layer` is about to change; what the full-precision stream runs on must not.
+    const LayerParams original = ShareAll(layer);
+    CopyVectors(layer);
     std::map<Role, QuantizedLinear> out;
     std::map<Role, std::vector<Role>> sites;
     for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
       sites[SiteOf(shape.role)].push_back(shape.role);
     }
-    // `layer` is about to change; what the full-precision stream runs on must not.
-    for (auto& [role, linear] : layer.linears) {
-      linear.weight = ConvertTo(DenseWeight(original, role), DType::kF32);
-      if (!linear.bias.empty()) linear.bias = ConvertTo(linear.bias.view(), DType::kF32);
-    }
-    for (auto& [role, vector] : layer.vectors) vector = ConvertTo(vector.view(), DType::kF32);
-
     for (const Role site : {Role::kQ, Role::kO, Role::kGate, Role::kDown}) {
       SiteMoments moments = job.pair->Observe(site, original, layer, job.poll);
+      for (Role role : sites.at(site)) job.weights.Load(role, layer);
       for (Role role : sites.at(site)) {
         const TensorView& w = DenseWeight(layer, role);
         out[role].error_before = RelativeError(
             job.backend, QuantizeToNearest(job.options.rule, job.pool, w), w, moments.gram.view());
       }
       if (recipe_.rescale) Rescale(job, site, layer, moments, out);
-      const Hessian hessian = MakeHessian(job.backend, moments.gram.view(), recipe_.damping);
-      for (Role role : sites.at(site)) {
-        job.poll();
-        Quantize(job, role, hessian, moments, layer, out[role]);
-      }
+      QuantizeSite(job, sites.at(site), moments, layer, out);
       if (site == Role::kO || site == Role::kDown) {
         job.pair->Advance(site, original, layer, job.poll);
       }
@@ -63,16 +63,6 @@ class SequentialMethod : public QuantMethod {
   }
 
  private:
-  static LayerParams Share(const LayerParams& from) {
-    LayerParams out;
-    for (const auto& [role, linear] : from.linears) {
-      out.linears[role].weight = std::get<Tensor>(linear.weight).Share();
-      out.linears[role].bias = linear.bias.Share();
-    }
-    for (const auto& [role, vector] : from.vectors) out.vectors.emplace(role, vector.Share());
-    return out;
-  }
-
   static void Rescale(LayerJob& job, Role site, LayerParams& layer, SiteMoments& moments,
                       std::map<Role, QuantizedLinear>& out) {
     for (const ScaleEdge& edge : DeriveScaleEdges(job.model, job.layer)) {
@@ -89,22 +79,49 @@ class SequentialMethod : public QuantMethod {
     }
   }
 
-  void Quantize(const LayerJob& job, Role role, const Hessian& hessian, const SiteMoments& moments,
-                LayerParams& layer, QuantizedLinear& out) const {
-    Tensor w = std::move(std::get<Tensor>(layer.linears.at(role).weight));
+  // Columns whose moments are kept apart are rounded apart.
+  void QuantizeSite(const LayerJob& job, const std::vector<Role>& roles, const SiteMoments& moments,
+                    LayerParams& layer, std::map<Role, QuantizedLinear>& out) const {
+    const GridRule& rule = job.options.rule;
+    for (Role role : roles) {
+      const Shape& shape = DenseWeight(layer, role).shape;
+      out[role].weight = MakeQuantizedWeight(rule.scheme, shape[0], shape[1], rule.scale_type);
+    }
+    for (const DiagonalBlock& block : DiagonalBlocks(moments.gram.view())) {
+      const Hessian hessian =
+          MakeHessian(job.backend, ViewOf(moments.gram.view(), block), recipe_.damping);
+      for (Role role : roles) {
+        job.poll();
+        RoundColumns(job, DenseWeight(layer, role), block, hessian, moments, out[role]);
+      }
+    }
+    for (Role role : roles) {
+      QuantizedLinear& linear = out[role];
+      linear.error_after =
+          RelativeError(job.backend, linear.weight, DenseWeight(layer, role), moments.gram.view());
+      AWQ_CHECK(std::isfinite(linear.error_after), kInternal,
+                "the quantization loss is not finite");
+      layer.linears.at(role).weight = std::move(linear.weight);
+    }
+  }
+
+  void RoundColumns(const LayerJob& job, const TensorView& w, const DiagonalBlock& block,
+                    const Hessian& hessian, const SiteMoments& moments,
+                    QuantizedLinear& out) const {
     Rounding rounding;
     rounding.rule = job.options.rule;
-    rounding.target = ConvertTo(w.view(), DType::kF32);
+    rounding.target = ConvertTo(w.Columns(block.begin, block.end), DType::kF32);
     if (recipe_.correction > 0) {
-      CorrectTarget(job.backend, hessian, moments.drift.view(), recipe_.correction,
+      CorrectTarget(job.backend, hessian, ViewOf(moments.drift.view(), block), recipe_.correction,
                     rounding.target.view());
     }
     RangeGrids grids = SearchRanges(job.backend, job.pool, job.options.rule, rounding.target.view(),
                                     hessian.gram.view(), job.options.clip);
-    out.clipped = grids.clipped;
+    out.clipped +=
+        grids.clipped * static_cast<double>(rounding.k()) / static_cast<double>(w.dim(1));
     rounding.scales = std::move(grids.scales);
     rounding.zeros = std::move(grids.zeros);
-    rounding.steps = MakeTensor(DType::kF32, w.shape());
+    rounding.steps = MakeTensor(DType::kF32, rounding.target.shape());
     RoundWithFeedback(job.backend, job.pool, hessian, rounding);
     for (int i = 0; i < recipe_.descents; ++i) {
       DescendCodes(job.backend, job.pool, hessian, rounding);
@@ -113,10 +130,7 @@ class SequentialMethod : public QuantMethod {
       RefitScales(job.backend, job.pool, hessian, rounding);
       DescendCodes(job.backend, job.pool, hessian, rounding);
     }
-    QuantizedWeight quantized = ToQuantizedWeight(rounding);
-    out.error_after = RelativeError(job.backend, quantized, w.view(), moments.gram.view());
-    AWQ_CHECK(std::isfinite(out.error_after), kInternal, "the quantization loss is not finite");
-    layer.linears.at(role).weight = std::move(quantized);
+    StoreColumns(rounding, block.begin, out.weight);
   }
 
   Recipe recipe_;

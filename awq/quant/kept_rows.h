@@ -1,0 +1,48 @@
+// KeptRows: what a site of both streams reads, kept until its linear is done so that it need not be
+// computed again: in memory as far as that may go, then in a file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "awq/base/file.h"
+#include "awq/ops/backend.h"
+
+namespace awq {
+
+class KeptRows {
+ public:
+  // At most `limit` bytes in all. `memory` of them stay in memory; what is there does not depend
+  // on it.
+  KeptRows(Backend& backend, int64_t limit, int64_t memory, std::filesystem::path file)
+      : backend_(backend), limit_(limit), memory_(memory), path_(std::move(file)) {}
+  ~KeptRows();
+
+  // The next piece of both streams, F32 [rows, K], dense; ignored from the first that has no room.
+  void Keep(const TensorView& full, const TensorView& quantized);
+  // How many of the first pieces were kept.
+  size_t pieces() const { return pieces_.size(); }
+  // stream: 0 full, 1 quantized.
+  void Read(size_t piece, int stream, const TensorView& rows) const;
+  void Clear();
+
+ private:
+  struct Piece {
+    Tensor memory[2];    // or
+    int64_t offset = 0;  // in the file, one stream behind the other
+  };
+  Backend& backend_;
+  int64_t limit_;
+  int64_t memory_;
+  std::filesystem::path path_;
+  std::optional<ScratchFile> file_;
+  std::vector<Piece> pieces_;
+  int64_t bytes_ = 0;
+  int64_t file_bytes_ = 0;
+  bool full_ = false;
+};
+
+}  // namespace awq

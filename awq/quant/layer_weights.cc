@@ -1,0 +1,103 @@
+#include "awq/quant/layer_weights.h"
+
+#include <cmath>
+
+namespace awq {
+namespace {
+
+// Of the bits of a float: all ones in the exponent are an infinity or NaN.
+template <typename Bits>
+bool AllFinite(const TensorView& view, Bits exponent) {
+  for (const Bits b : view.Span<const Bits>()) {
+    if ((b & exponent) == exponent) return false;
+  }
+  return true;
+}
+
+bool AllFinite(const TensorView& view) {
+  switch (view.dtype) {
+    case DType::kBF16:
+      return AllFinite<uint16_t>(view, 0x7f80);
+    case DType::kF16:
+      return AllFinite<uint16_t>(view, 0x7c00);
+    default:
+      return AllFinite<uint32_t>(view, 0x7f800000);
+  }
+}
+
+void CheckFinite(const WeightSource& source, const std::string& name, const TensorView& view) {
+  if (AllFinite(view)) return;
+  int64_t i = 0;
+  while (std::isfinite(LoadFloat(view, i))) ++i;
+  Fail(ErrorCode::kCorrupt, source.checkpoint().FileOf(name).string(), ": ", name,
+       ": expected finite values, found ", LoadFloat(view, i));
+}
+
+LinearWeight Share(const LinearWeight& from) {
+  LinearWeight out;
+  out.bias = from.bias.Share();
+  if (const auto* dense = std::get_if<Tensor>(&from.weight)) {
+    out.weight = dense->Share();
+  } else {
+    const auto& w = std::get<QuantizedWeight>(from.weight);
+    out.weight = QuantizedWeight{w.scheme, w.codes.Share(), w.scales.Share(), w.zeros.Share()};
+  }
+  return out;
+}
+
+}  // namespace
+
+LayerParams LayerWeights::Stored() const {
+  LayerParams out = source_.Layer(layer_);
+  const NameMap& names = source_.names();
+  for (auto& [role, linear] : out.linears) {
+    CheckFinite(source_, names.Weight(role, layer_), std::get<Tensor>(linear.weight).view());
+    if (linear.bias.empty()) continue;
+    CheckFinite(source_, names.Bias(role, layer_), linear.bias.view());
+    linear.bias = ConvertTo(linear.bias.view(), DType::kF32);
+  }
+  for (auto& [role, vector] : out.vectors) {
+    CheckFinite(source_, names.Weight(role, layer_), vector.view());
+  }
+  return out;
+}
+
+void LayerWeights::Load(Role role, LayerParams& params) const {
+  LinearWeight& linear = params.linears.at(role);
+  linear.weight = ConvertTo(std::get<Tensor>(linear.weight).view(), DType::kF32);
+}
+
+void LayerWeights::LoadAll(LayerParams& params) const {
+  for (auto& [role, linear] : params.linears) Load(role, params);
+}
+
+void LayerWeights::Release() const {
+  for (const LinearShape& shape : LayerLinears(source_.spec(), layer_)) {
+    source_.checkpoint().Release(source_.names().Weight(shape.role, layer_));
+  }
+}
+
+LayerParams ShareSome(const LayerParams& from, const std::vector<Role>& roles) {
+  LayerParams out;
+  for (const Role role : roles) {
+    const auto it = from.linears.find(role);
+    if (it != from.linears.end()) out.linears.emplace(role, Share(it->second));
+  }
+  for (const auto& [role, vector] : from.vectors) out.vectors.emplace(role, vector.Share());
+  return out;
+}
+
+LayerParams ShareAll(const LayerParams& from) {
+  LayerParams out = ShareSome(from, {});
+  for (const auto& [role, linear] : from.linears) out.linears.emplace(role, Share(linear));
+  return out;
+}
+
+void CopyVectors(LayerParams& params) {
+  for (auto& [role, vector] : params.vectors) vector = ConvertTo(vector.view(), DType::kF32);
+  for (auto& [role, linear] : params.linears) {
+    if (!linear.bias.empty()) linear.bias = ConvertTo(linear.bias.view(), DType::kF32);
+  }
+}
+
+}  // namespace awq

@@ -1,0 +1,265 @@
+#include "awq/quant/plan.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "awq/quant/pipeline.h"
+
+namespace awq {
+namespace {
+
+constexpr int64_t kFloat = 4;
+constexpr int64_t kStored = 2;  // bytes of a weight of the source in a prepared linear
+
+struct SiteShape {
+  Role site = Role::kQ;
+  int64_t k = 0;
+  int64_t n = 0;          // rows of all its linears
+  int64_t largest_n = 0;  // of one
+  int64_t weights() const { return n * k; }
+};
+
+std::vector<SiteShape> SitesOf(const ModelSpec& model, int64_t layer) {
+  std::vector<SiteShape> out;
+  for (const LinearShape& l : LayerLinears(model, layer)) {
+    auto it = std::find_if(out.begin(), out.end(),
+                           [&](const SiteShape& s) { return s.site == SiteOf(l.role); });
+    if (it == out.end()) it = out.insert(out.end(), SiteShape{SiteOf(l.role), l.k, 0, 0});
+    it->n += l.n;
+    it->largest_n = std::max(it->largest_n, l.n);
+  }
+  return out;
+}
+
+// One layer under one choice of moment blocks.
+class LayerPlan {
+ public:
+  LayerPlan(const PlanRequest& request, int64_t layer, int64_t moment_columns)
+      : request_(request),
+        model_(request.source.spec()),
+        sites_(SitesOf(model_, layer)),
+        moment_columns_(moment_columns),
+        cost_(request.method.Cost(request.options)) {
+    for (const SiteShape& s : sites_) {
+      weights_ += s.weights();
+      widest_ = std::max({widest_, s.k, s.n});
+    }
+    piece_ = std::min(request.tokens, std::max(request.longest_block, PieceTokens(model_, layer)));
+  }
+
+  // The largest phase.
+  PlanUnit Memory() const {
+    PlanUnit out;
+    const auto consider = [&](int64_t bytes, const std::string& what) {
+      if (bytes + Fixed() <= out.memory) return;
+      out.memory = bytes + Fixed();
+      out.largest = what;
+    };
+    if (!request_.method.NeedsCalibration()) {
+      for (const SiteShape& s : sites_) {
+        consider(CopyBytes(s) + weights_ * 5 / 8, Cat(RoleName(s.site), ": weights"));
+      }
+      return out;
+    }
+    int64_t all_moments = 0;
+    for (const SiteShape& s : sites_) all_moments += Moments(s);
+    if (request_.method.FollowsPrefix()) {
+      for (const SiteShape& s : sites_) {
+        const SiteShape* input = InputOf(s.site);
+        const int64_t packs = input ? input->weights() * kStored + input->weights() * 5 / 8 : 0;
+        consider(Moments(s) + packs + ObserveWorkspace(s, input),
+                 Cat(RoleName(s.site), ": activations and moments"));
+        consider(Moments(s) + Matrices(s) + CopyBytes(s) + weights_ * 5 / 8,
+                 Cat(RoleName(s.site), ": moments and weights"));
+      }
+    } else {
+      consider(all_moments + weights_ * kStored + ForwardWorkspace(),
+               "forward pass: activations and moments");
+      for (const SiteShape& s : sites_) {
+        consider(all_moments + Matrices(s) + (weights_ - s.weights()) * kFloat + CopyBytes(s) +
+                     weights_ * 5 / 8,
+                 Cat(RoleName(s.site), ": moments and weights"));
+      }
+    }
+    return out;
+  }
+
+  double Seconds(const MachineSpeed& speed) const {
+    const auto tokens = static_cast<double>(request_.tokens);
+    double linear = 0;
+    double gram = 0;
+    double product = 0;
+    double passes = 1 + cost_.passes;
+    for (const SiteShape& s : sites_) {
+      const auto k = static_cast<double>(s.k);
+      const auto weights = static_cast<double>(s.weights());
+      const double columns =
+          moment_columns_ > 0 ? std::min(k, static_cast<double>(moment_columns_)) : k;
+      linear += 2 * weights * tokens * streams();
+      // The Gram matrix's upper half; the drift's whole.
+      gram += (request_.method.FollowsPrefix() ? 3 : 1) * k * columns * tokens;
+      product += cost_.products * 2 * weights * columns;
+      product += cost_.matrices > 0 ? k * columns * columns / 3 : 0;
+    }
+    if (!request_.method.NeedsCalibration()) linear = gram = 0;
+    return linear / speed.linear + gram / speed.gram + product / speed.product +
+           passes * static_cast<double>(weights_) / speed.weights;
+  }
+
+ private:
+  double streams() const { return request_.method.FollowsPrefix() ? 2 : 1; }
+  int64_t Block(const SiteShape& s) const {
+    return moment_columns_ > 0 ? std::min(s.k, moment_columns_) : s.k;
+  }
+  // Of the moments that are held at a time for one site.
+  int64_t Moments(const SiteShape& s) const {
+    const int64_t gram = Block(s) * s.k * kFloat;
+    const bool sampled = request_.method.SampleStride(request_.tokens) > 0;
+    return gram * (1 + (request_.method.FollowsPrefix() ? 1 : 0) + (sampled ? 1 : 0));
+  }
+  int64_t Matrices(const SiteShape& s) const {
+    return cost_.matrices * Block(s) * Block(s) * kFloat;
+  }
+  int64_t CopyBytes(const SiteShape& s) const {
+    constexpr int64_t kProducts = int64_t{32} << 20;  // of a loss, at a time
+    const int64_t linear = s.largest_n * s.k * kFloat;
+    return s.weights() * kFloat + cost_.copies * linear + std::min(kProducts, linear);
+  }
+  // The process, and what the backend keeps between calls.
+  int64_t Fixed() const {
+    constexpr int64_t kPacked = 1024 + 256;  // rows of an operand, with room for growth
+    return request_.process_bytes + widest_ * kPacked * kFloat;
+  }
+  const SiteShape* InputOf(Role site) const {
+    const Role from = site == Role::kO ? Role::kQ : Role::kGate;
+    if (site != Role::kO && site != Role::kDown) return nullptr;
+    for (const SiteShape& s : sites_) {
+      if (s.site == from) return &s;
+    }
+    return nullptr;
+  }
+  int64_t ObserveWorkspace(const SiteShape& s, const SiteShape* input) const {
+    return piece_ * (2 * s.k + 2 * model_.hidden + (input ? input->n : 0)) * kFloat;
+  }
+  int64_t ForwardWorkspace() const {
+    int64_t inner = 0;
+    for (const SiteShape& s : sites_) {
+      const SiteShape* input = InputOf(s.site);
+      inner = std::max(inner, s.k + (input ? input->n : 0));
+    }
+    return piece_ * (3 * model_.hidden + inner) * kFloat;
+  }
+
+  const PlanRequest& request_;
+  const ModelSpec& model_;
+  std::vector<SiteShape> sites_;
+  int64_t moment_columns_;
+  MethodCost cost_;
+  int64_t weights_ = 0;
+  int64_t widest_ = 0;
+  int64_t piece_ = 0;
+};
+
+std::vector<PlanUnit> Layers(const PlanRequest& request, const MachineSpeed* speed,
+                             int64_t moment_columns) {
+  std::vector<PlanUnit> out;
+  for (int64_t i = 0; i < request.source.spec().num_layers(); ++i) {
+    const LayerPlan plan(request, i, moment_columns);
+    PlanUnit unit = plan.Memory();
+    unit.name = Cat("layer ", i + 1);
+    if (speed != nullptr) unit.seconds = plan.Seconds(*speed);
+    out.push_back(std::move(unit));
+  }
+  return out;
+}
+
+int64_t Largest(const std::vector<PlanUnit>& units) {
+  int64_t out = 0;
+  for (const PlanUnit& u : units) out = std::max(out, u.memory);
+  return out;
+}
+
+int64_t WidestInput(const ModelSpec& model) {
+  int64_t out = 0;
+  for (int64_t i = 0; i < model.num_layers(); ++i) {
+    for (const LinearShape& l : LayerLinears(model, i)) out = std::max(out, l.k);
+  }
+  return out;
+}
+
+// Columns of blocks that moments may be cut into, widest first: whole groups, at least 512.
+std::vector<int64_t> BlockChoices(const PlanRequest& request) {
+  const int64_t group = request.options.rule.scheme.group;
+  if (!request.method.NeedsCalibration() || request.method.ReplaysInputs() || group < 0) return {};
+  constexpr int64_t kLeast = 512;
+  std::vector<int64_t> out;
+  const int64_t widest = WidestInput(request.source.spec());
+  for (int64_t pieces = 2; widest / pieces >= kLeast; ++pieces) {
+    out.push_back((widest / pieces + kLeast / 4 - 1) / (kLeast / 4) * (kLeast / 4));
+  }
+  return out;
+}
+
+void PlanDisk(const PlanRequest& request, QuantPlan& plan) {
+  const WeightSource& source = request.source;
+  const ModelSpec& model = source.spec();
+  std::set<std::string> quantized;
+  for (int64_t i = 0; i < model.num_layers(); ++i) {
+    for (const LinearShape& l : LayerLinears(model, i)) {
+      plan.output_bytes += PackedBytes(request.options.rule.scheme, l.n, l.k);
+      quantized.insert(source.names().Weight(l.role, i));
+    }
+  }
+  int64_t rest = 0;
+  for (const std::string& name : source.checkpoint().Names()) {
+    if (!quantized.contains(name)) rest += source.checkpoint().Get(name).view().NumBytes();
+  }
+  const int64_t layers_bytes = plan.output_bytes;
+  plan.output_bytes += rest;
+  if (request.method.NeedsCalibration()) {
+    const int64_t streams = request.method.FollowsPrefix() ? 2 : 1;
+    plan.stream_bytes = 2 * streams * request.tokens * model.hidden * kFloat;
+  }
+  const int64_t finishing = plan.output_bytes + std::min(request.shard_bytes, plan.output_bytes);
+  plan.disk = std::max(plan.stream_bytes + plan.kept_bytes + layers_bytes, finishing);
+}
+
+}  // namespace
+
+int64_t PackedBytes(const QuantScheme& scheme, int64_t n, int64_t k) {
+  const int64_t groups = n * scheme.Groups(k);
+  return n * k * scheme.bits / 8 + groups * 2 + (scheme.symmetric ? 0 : groups * scheme.bits / 8);
+}
+
+QuantPlan MakePlan(const PlanRequest& request, const MachineSpeed* speed) {
+  QuantPlan plan;
+  plan.units = Layers(request, speed, 0);
+  const int64_t limit = request.memory_limit;
+  plan.memory = plan.whole_memory = Largest(plan.units);
+  for (const int64_t columns : BlockChoices(request)) {
+    if (limit == 0 || plan.memory <= limit) break;
+    plan.units = Layers(request, speed, columns);
+    plan.memory = Largest(plan.units);
+    plan.moment_columns = columns;
+  }
+  const auto megabytes = [](int64_t bytes) { return (bytes + 999999) / 1000000; };
+  AWQ_CHECK(limit == 0 || plan.memory <= limit, kInvalidArgument, "--memory-limit ",
+            megabytes(limit), "MB is too little for this model, method and calibration; ",
+            "--memory-limit ", megabytes(plan.memory), "MB will do");
+  if (request.method.FollowsPrefix()) {
+    const int64_t kept =
+        std::min(kKeptBytes, 2 * request.tokens * WidestInput(request.source.spec()) * kFloat);
+    plan.kept_memory = limit == 0 ? kept : std::min(kept, limit - plan.memory);
+    plan.kept_bytes = kept - plan.kept_memory;
+    plan.memory += plan.kept_memory;
+  }
+  PlanDisk(request, plan);
+  PlanUnit rest;
+  rest.name = "what is not quantized";
+  plan.units.push_back(std::move(rest));
+  for (const PlanUnit& u : plan.units) plan.seconds += u.seconds;
+  return plan;
+}
+
+}  // namespace awq
