@@ -2,24 +2,46 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <string>
 
 #include "awq/api/internal/loading.h"
 
 namespace awq {
 namespace {
 
+void Describe(const GqaSpec& a, InspectReport& out) {
+  out.heads = a.heads;
+  out.kv_heads = a.kv_heads;
+  out.head_size = a.head_size;
+  if (a.window > 0 && (out.window == 0 || a.window < out.window)) out.window = a.window;
+}
+
+void Describe(const MlaSpec& a, InspectReport& out) {
+  out.heads = out.kv_heads = a.heads;
+  out.head_size = a.qk_size();
+  out.latent = a.latent_size();
+}
+
+void Describe(const MlpSpec& f, InspectReport& out) {
+  if (out.ffn == 0) out.ffn = f.size;
+}
+
+void Describe(const MoeSpec& f, InspectReport& out) {
+  out.experts = f.experts;
+  out.active_experts = f.active;
+  out.expert_ffn = f.size;
+  ++out.moe_layers;
+}
+
 void DescribeModel(const ModelSpec& spec, InspectReport& out) {
-  const LayerSpec& first = spec.layers.front();
   out.architecture = spec.arch;
   out.layers = spec.num_layers();
   out.hidden = spec.hidden;
-  out.heads = first.attention.heads;
-  out.kv_heads = first.attention.kv_heads;
-  out.head_size = first.attention.head_size;
-  out.ffn = first.mlp.size;
   for (const LayerSpec& l : spec.layers) {
-    const int64_t w = l.attention.window;
-    if (w > 0 && (out.window == 0 || w < out.window)) out.window = w;
+    const auto describe = [&](const auto& part) { Describe(part, out); };
+    std::visit(describe, l.attention);
+    std::visit(describe, l.ffn);
   }
   out.vocabulary = spec.vocab;
   out.max_context = spec.context;
@@ -70,12 +92,13 @@ void DescribeQuantization(const WeightSource& source, InspectReport& out) {
     out.group = checkpoint.scheme().group;
     out.symmetric = checkpoint.scheme().symmetric;
   }
+  std::set<std::string> seen;  // a module may hold several linears
   int64_t bytes = 0;
   int64_t weights = 0;
   for (int64_t layer = 0; layer < out.layers; ++layer) {
     for (const LinearShape& shape : LayerLinears(source.spec(), layer)) {
-      const std::string module = source.names().Module(shape.role, layer);
-      bytes += ModuleBytes(out.tensors, module);
+      const std::string module = source.names().Module(shape.id, layer);
+      if (seen.insert(module).second) bytes += ModuleBytes(out.tensors, module);
       weights += shape.n * shape.k;
       if (checkpoint.IsQuantized(module)) {
         ++out.quantized_linears;

@@ -27,10 +27,15 @@ struct InspectReport {
   std::string architecture;  // config.json's model_type
   int64_t layers = 0;
   int64_t hidden = 0;
-  int64_t heads = 0;  // of the first layer, as the four that follow
+  int64_t heads = 0;  // of the last layer, as the two that follow
   int64_t kv_heads = 0;
-  int64_t head_size = 0;
-  int64_t ffn = 0;
+  int64_t head_size = 0;       // of queries and keys
+  int64_t latent = 0;          // elements cached a token under latent attention (MLA); 0: none is
+  int64_t ffn = 0;             // of the first dense layer; 0: there is none
+  int64_t moe_layers = 0;      // layers with routed experts
+  int64_t experts = 0;         // of such a layer
+  int64_t active_experts = 0;  // that one token goes to
+  int64_t expert_ffn = 0;      // of one expert
   int64_t window = 0;  // tokens of the narrowest attention window of any layer; 0: none has one
   int64_t vocabulary = 0;
   bool tied_head = false;

@@ -17,6 +17,7 @@
 #include "awq/quant/pipeline.h"
 #include "awq/quant/plan.h"
 #include "awq/quant/run_folder.h"
+#include "awq/quant/starved_experts.h"
 
 namespace awq {
 namespace {
@@ -181,6 +182,7 @@ class QuantizeRun {
                    folder->path(), journal.get(), plan.kept_memory, plan.moment_columns,
                    [&](int64_t layer) { LayerBegins(layer); },
                    [&](const LinearOutcome& o) { LinearDone(o); }, [&] { Poll(); }});
+      for (const std::string& warning : starved_.Warnings()) Warn(warning);
       writer.Finish();
       WriteConfig(checkpoint->config(),
                   format.Config(method_options.rule.scheme, SkippedModules(source)),
@@ -204,9 +206,11 @@ class QuantizeRun {
   static void CheckFormat(const Subject& subject) {
     const ModelSpec& model = subject.source.spec();
     for (int64_t i = 0; i < model.num_layers(); ++i) {
-      for (const LinearShape& s : LayerLinears(model, i)) {
-        subject.format.Check(subject.method_options.rule.scheme, s.n, s.k,
-                             subject.source.names().Module(s.role, i));
+      for (const LinearShape& s : QuantizableLinears(model, i)) {
+        int64_t rows = 0;
+        for (int64_t n : RowsOf(ModuleParts(subject.source.model(), i, s.id))) rows += n;
+        subject.format.Check(subject.method_options.rule.scheme, rows, s.k,
+                             subject.source.names().Module(s.id, i));
       }
     }
   }
@@ -301,11 +305,15 @@ class QuantizeRun {
   std::vector<TokenBlock> LoadBlocks(const QuantMethod& method, const WeightSource& source) {
     if (!method.NeedsCalibration()) return {};
     const auto tokenizer = Tokenizer::Load(options_.model);
-    const CalibrationOptions calibration{.source = options_.calib,
-                                         .max_samples = options_.max_calib_samples,
-                                         .max_seq_len = options_.max_calib_seq_len,
-                                         .seed = options_.seed,
-                                         .autoawq_rules = options_.autoawq_parity};
+    CalibrationOptions calibration{.source = options_.calib,
+                                   .max_samples = options_.max_calib_samples,
+                                   .max_seq_len = options_.max_calib_seq_len,
+                                   .seed = options_.seed,
+                                   .autoawq_rules = options_.autoawq_parity};
+    // Learned positions end where the model's context does.
+    if (source.spec().embed.positions > 0) {
+      calibration.max_seq_len = std::min(calibration.max_seq_len, source.spec().context);
+    }
     std::vector<TokenBlock> blocks = LoadCalibration(calibration, *tokenizer, source.spec().vocab,
                                                      [&](const std::string& w) { Warn(w); });
     for (const TokenBlock& b : blocks) report_.calib_tokens += static_cast<int64_t>(b.size());
@@ -349,11 +357,12 @@ class QuantizeRun {
   }
 
   void LinearDone(const LinearOutcome& o) {
+    starved_.Note(o);
     packed_bytes_ += o.packed_bytes;
     parameters_ += o.parameters;
     QuantizeEvent event;
     event.layer = o.layer;
-    event.linear = RoleName(o.role);
+    event.linear = LinearName(o.id);
     event.alpha = o.alpha;
     event.clipped = o.clipped;
     event.error_before = o.error_before;
@@ -370,6 +379,7 @@ class QuantizeRun {
   int64_t layers_done_ = 0;
   int64_t packed_bytes_ = 0;
   int64_t parameters_ = 0;
+  StarvedExperts starved_;
   QuantizeReport report_;
 };
 

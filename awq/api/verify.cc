@@ -27,10 +27,10 @@ constexpr std::string_view kSample =
 LayerParams DenseLayer(const WeightSource& source, int64_t layer) {
   LayerParams out;
   for (const LinearShape& shape : LayerLinears(source.spec(), layer)) {
-    out.linears.emplace(shape.role, LinearWeight{source.DenseF32(shape, layer), {}});
+    out.linears.emplace(shape.id, LinearWeight{source.DenseF32(shape, layer), {}});
   }
   for (const VectorShape& shape : LayerVectors(source.spec(), layer)) {
-    out.vectors.emplace(shape.role, source.Vector(shape.role, layer, shape.size));
+    out.vectors.emplace(shape.role, source.Vector(shape, layer));
   }
   return out;
 }
@@ -58,14 +58,15 @@ Sums Compare(const float* original, const float* changed, int64_t count) {
 std::vector<float> ProducerRatios(const ScaleEdge& edge, const LayerParams& original,
                                   const LayerParams& changed) {
   std::vector<float> out;
-  const bool is_norm = original.vectors.contains(edge.producer);
+  const bool is_norm = original.vectors.contains(edge.producer.role);
   const auto data = [&](const LayerParams& layer) {
-    return is_norm ? layer.vectors.at(edge.producer).As<const float>()
+    return is_norm ? layer.vectors.at(edge.producer.role).As<const float>()
                    : DenseWeight(layer, edge.producer).As<const float>();
   };
   const int64_t width = is_norm ? 1 : DenseWeight(original, edge.producer).dim(1);
   for (int64_t c = 0; c < edge.channels; ++c) {
-    const Sums s = Compare(data(original) + c * width, data(changed) + c * width, width);
+    const int64_t at = edge.Row(c) * width;
+    const Sums s = Compare(data(original) + at, data(changed) + at, width);
     const double ratio = s.product / s.changed_squared;
     // A dead or flipped channel was not rescaled; its error is to be seen as it is.
     out.push_back(std::isfinite(ratio) && ratio > 0 ? static_cast<float>(ratio) : 1.0f);
@@ -124,7 +125,7 @@ class Verification {
 
   void CheckLayer(int64_t layer) {
     for (const LinearShape& shape : LayerLinears(source_.spec(), layer)) {
-      const std::string module = source_.names().Module(shape.role, layer);
+      const std::string module = source_.names().Module(shape.id, layer);
       known_.insert(module);
       Guard(module, [&]() -> std::optional<std::string> {
         const LinearWeight linear = source_.Linear(shape, layer);
@@ -139,23 +140,44 @@ class Verification {
       });
     }
     for (const VectorShape& shape : LayerVectors(source_.spec(), layer)) {
-      CheckVector(shape.role, layer, shape.size);
+      CheckVector(shape, layer);
     }
   }
 
-  void CheckVector(Role role, int64_t layer, int64_t size) {
-    known_.insert(source_.names().Module(role, layer));
-    Guard(source_.names().Weight(role, layer),
-          [&] { return FindBadValue(source_.Vector(role, layer, size).view()); });
+  void CheckVector(const VectorShape& shape, int64_t layer) {
+    known_.insert(source_.names().Module(shape.role, layer));
+    Guard(source_.names().Weight(shape.role, layer),
+          [&] { return FindBadValue(source_.Vector(shape, layer).view()); });
+    if (!shape.bias) return;
+    Guard(source_.names().Bias(shape.role, layer),
+          [&] { return FindBadValue(source_.VectorBias(shape, layer).view()); });
+  }
+
+  void CheckOther(Role role, const Shape& shape) {
+    known_.insert(source_.names().Module(role));
+    Guard(source_.names().Weight(role),
+          [&] { return FindBadValue(source_.Other(role, shape).view()); });
   }
 
   void CheckRest() {
     Step("embedding and head");
-    CheckVector(Role::kFinalNorm, 0, source_.spec().hidden);
+    const ModelSpec& model = source_.spec();
+    for (const VectorShape& shape : OtherVectors(model)) CheckVector(shape, 0);
+    if (model.embed.positions > 0) {
+      CheckOther(Role::kPositions, {model.embed.positions, model.hidden});
+    }
+    if (model.has_projections()) {
+      CheckOther(Role::kEmbedProjection, {model.hidden, model.embed_size()});
+      CheckOther(Role::kHeadProjection, {model.embed_size(), model.hidden});
+    }
     known_.insert(source_.names().Module(Role::kEmbed));
     known_.insert(source_.names().Module(Role::kHead));
     Guard(source_.names().Weight(Role::kEmbed),
           [&] { return FindBadValue(source_.Embedding().view()); });
+    if (model.head.bias) {
+      Guard(source_.names().Bias(Role::kHead),
+            [&] { return FindBadValue(source_.HeadBias().view()); });
+    }
     if (source_.HeadIsTied()) return;
     Guard(source_.names().Weight(Role::kHead), [&] { return FindBadValue(source_.Head().view()); });
   }
@@ -193,7 +215,7 @@ class Verification {
       const auto x = LayerLinears(a, l);
       const auto y = LayerLinears(b, l);
       same = std::equal(x.begin(), x.end(), y.begin(), y.end(), [](const auto& p, const auto& q) {
-        return p.role == q.role && p.n == q.n && p.k == q.k && p.bias == q.bias;
+        return p.id == q.id && p.n == q.n && p.k == q.k && p.bias == q.bias;
       });
     }
     AWQ_CHECK(same, kInvalidArgument, options_.source->string(), ": is a ", a.arch, " with ",
@@ -210,11 +232,11 @@ class Verification {
       ApplyScale(edge, undo, after);
     }
     for (const LinearShape& shape : LayerLinears(source_.spec(), layer)) {
-      const TensorView& a = DenseWeight(before, shape.role);
-      const Sums sums = Compare(a.As<const float>(),
-                                DenseWeight(after, shape.role).As<const float>(), a.NumElements());
+      const TensorView& a = DenseWeight(before, shape.id);
+      const Sums sums = Compare(a.As<const float>(), DenseWeight(after, shape.id).As<const float>(),
+                                a.NumElements());
       const double error = std::sqrt(sums.difference_squared / sums.original_squared);
-      const std::string module = source_.names().Module(shape.role, layer);
+      const std::string module = source_.names().Module(shape.id, layer);
       report_.linears.push_back({module, error});
       if (!(error < kWrongLinear)) {
         report_.problems.push_back(Cat(options_.model.string(), ": ", module,

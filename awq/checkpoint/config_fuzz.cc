@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         (void)model.names.Module(shape.role, 0);
       }
       (void)awq::LayerVectors(model.spec, 0);
-      (void)awq::InverseFrequencies(model.spec.layers[0].attention.rope, 1);
+      (void)awq::InverseFrequencies(awq::RopeOf(model.spec.layers[0]), 1);
     }
   } catch (const awq::Error&) {
     // Refused: what most inputs deserve.

@@ -32,7 +32,12 @@ RawJson ToJson(const InspectFlags& flags, const InspectReport& r) {
                  {"heads", r.heads},
                  {"kv_heads", r.kv_heads},
                  {"head_size", r.head_size},
+                 {"latent", r.latent},
                  {"ffn", r.ffn},
+                 {"moe_layers", r.moe_layers},
+                 {"experts", r.experts},
+                 {"active_experts", r.active_experts},
+                 {"expert_ffn", r.expert_ffn},
                  {"window", r.window},
                  {"vocabulary", r.vocabulary},
                  {"tied_head", r.tied_head},
@@ -75,7 +80,12 @@ std::string Text(const InspectFlags& flags, const InspectReport& r) {
   const auto millions = FormatNumber("%.1f M", static_cast<double>(r.parameters) / 1e6);
   std::string out =
       Cat(flags.model, "\n  architecture  ", r.architecture, ": ", r.layers, " layers, hidden ",
-          r.hidden, ", ", r.heads, " heads of ", r.head_size, " (", r.kv_heads, " kv), ffn ", r.ffn,
+          r.hidden, ", ", r.heads, " heads of ", r.head_size, " (",
+          r.latent > 0 ? Cat("latent of ", r.latent) : Cat(r.kv_heads, " kv"), ")",
+          r.ffn > 0 ? Cat(", ffn ", r.ffn) : "",
+          r.experts > 0 ? Cat(", ", r.active_experts, " of ", r.experts, " experts of ",
+                              r.expert_ffn, " in ", r.moe_layers, " layers")
+                        : "",
           ", vocabulary ", r.vocabulary, r.tied_head ? ", tied head" : "", "\n  context       ",
           r.max_context, " tokens", r.window > 0 ? Cat(", window ", r.window) : "",
           "\n  parameters    ", millions, "\n  weights       ", Scheme(r), "\n  bits a weight ",

@@ -156,6 +156,8 @@ RopeScaling ReadScaling(const Json& config, const Json& scaling, const RopeSpec&
   if (type == "default" || type == "mrope") return NoScaling{};
   if (type == "linear") return LinearScaling{factor()};
   if (type == "dynamic") return DynamicScaling{factor()};
+  // Early Phi-3 files call LongRoPE "yarn" and "su".
+  if (type == "yarn" && scaling.Has("short_factor")) return ReadLongRope(config, scaling, rope);
   if (type == "yarn") return ReadYarn(scaling, rope.trained_context);
   if (type == "longrope" || type == "su") return ReadLongRope(config, scaling, rope);
   if (type == "llama3") return ReadLlama3(scaling, rope.trained_context);
@@ -211,8 +213,10 @@ RopeSpec ReadRope(const Json& config, int64_t head_size) {
   const Json& partial_home =
       parameters && parameters->Has("partial_rotary_factor") ? *parameters : config;
   const double partial = partial_home.Double("partial_rotary_factor", 1.0);
+  AWQ_CHECK(partial >= 0 && partial <= 1, kCorrupt, partial_home.Where(),
+            ": partial_rotary_factor: expected 0 … 1, found ", partial);
   rope.rotary = static_cast<int64_t>(static_cast<double>(head_size) * partial);
-  AWQ_CHECK(rope.rotary > 0 && rope.rotary % 2 == 0 && rope.rotary <= head_size, kCorrupt,
+  AWQ_CHECK(rope.rotary >= 0 && rope.rotary % 2 == 0 && rope.rotary <= head_size, kCorrupt,
             config.Where(), ": ", rope.rotary, " of ", head_size,
             " head elements rotate; expected an even number up to the head size");
   rope.trained_context = config.Int("max_position_embeddings", 2048);

@@ -45,7 +45,7 @@ using RopeScaling = std::variant<NoScaling, LinearScaling, DynamicScaling, YarnS
 
 struct RopeSpec {
   double theta = 10000;
-  int64_t rotary = 0;  // elements of a head that rotate
+  int64_t rotary = 0;  // elements of a head that rotate; 0: none, nothing is rotated
   bool interleaved = false;
   int64_t trained_context = 0;  // max_position_embeddings
   RopeScaling scaling;

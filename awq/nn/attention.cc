@@ -2,8 +2,6 @@
 
 #include <vector>
 
-#include "awq/nn/norm.h"
-
 namespace awq {
 namespace {
 
@@ -21,18 +19,22 @@ TensorView AsHeads(const TensorView& rows, int64_t d) {
 
 }  // namespace
 
-Attention::Attention(Backend& backend, const GqaSpec& spec, const NormSpec& norm,
-                     AttentionWeights weights)
-    : spec_(spec), norm_(norm), weights_(std::move(weights)) {
-  if (!spec_.rope.DependsOnLength()) {
+Attention::Attention(Backend& backend, const GqaSpec& spec, AttentionWeights weights)
+    : spec_(spec), weights_(std::move(weights)) {
+  if (spec_.rope.rotary > 0 && !spec_.rope.DependsOnLength()) {
     std::vector<float> values = InverseFrequencies(spec_.rope, 0);
     frequencies_ = ToDevice(backend, AsView(values));
+  }
+  if (spec_.alibi != 0) {
+    std::vector<float> slopes = AlibiSlopes(spec_.heads, spec_.alibi);
+    alibi_slopes_ = ToDevice(backend, AsView(slopes));
   }
 }
 
 void Attention::RotateAndStore(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
                                const TensorView& q, const TensorView& k,
                                const TensorView& v) const {
+  if (spec_.rope.rotary == 0) return ctx.backend.KvWrite(batch, k, v, cache);
   RopeArgs args{.inverse_frequencies = frequencies_.view(),
                 .interleaved = spec_.rope.interleaved,
                 .magnitude = spec_.rope.Magnitude()};
@@ -71,15 +73,17 @@ void Attention::Mix(ExecContext& ctx, const Batch& batch, const PagedKv& cache, 
   const TensorView k3 = AsHeads(weights_.qkv.Part(qkv, 1), d);
   const TensorView v3 = AsHeads(weights_.qkv.Part(qkv, 2), d);
 
-  if (spec_.qk_norm == QkNorm::kPerHead) {
-    const NormArgs args = ToArgs(norm_);
-    ctx.backend.Norm(args, q3, weights_.q_norm.view(), {}, q3);
-    ctx.backend.Norm(args, k3, weights_.k_norm.view(), {}, k3);
+  if (spec_.qkv_limit > 0) {
+    ctx.backend.Scale({.limit = static_cast<float>(spec_.qkv_limit)}, qkv, qkv);
   }
-
+  if (weights_.q_norm) weights_.q_norm->Forward(ctx, q3, q3);
+  if (weights_.k_norm) weights_.k_norm->Forward(ctx, k3, k3);
   RotateAndStore(ctx, batch, cache, q3, k3, v3);
 
-  const AttentionArgs args{.scale = static_cast<float>(spec_.scale), .window = spec_.window};
+  const AttentionArgs args{.scale = static_cast<float>(spec_.scale),
+                           .window = spec_.window,
+                           .softcap = static_cast<float>(spec_.softcap),
+                           .alibi_slopes = alibi_slopes_.view()};
   ctx.backend.Attention(args, batch, q3, cache, mixed.Reshape({t, spec_.heads, d}));
 }
 

@@ -1,9 +1,13 @@
-// Attention: grouped-query self-attention over a paged cache, with RoPE and optional q/k norms.
+// Attention: grouped-query self-attention over a paged cache; positions by RoPE, ALiBi or not at
+// all.
 #pragma once
+
+#include <optional>
 
 #include "awq/model/spec.h"
 #include "awq/nn/context.h"
 #include "awq/nn/linear_group.h"
+#include "awq/nn/norm.h"
 #include "awq/ops/args.h"
 
 namespace awq {
@@ -11,12 +15,12 @@ namespace awq {
 struct AttentionWeights {
   LinearGroup qkv;
   LinearGroup o;
-  Tensor q_norm, k_norm;  // F32 [d] on the device; empty without q/k norms
+  std::optional<Norm> q_norm, k_norm;  // of each head
 };
 
 class Attention {
  public:
-  Attention(Backend& backend, const GqaSpec& spec, const NormSpec& norm, AttentionWeights weights);
+  Attention(Backend& backend, const GqaSpec& spec, AttentionWeights weights);
 
   // y [T, D] = attention of x [T, D]; writes the batch's keys and values to the cache first.
   void Forward(ExecContext& ctx, const Batch& batch, const PagedKv& cache, const TensorView& x,
@@ -26,14 +30,14 @@ class Attention {
            const TensorView& mixed) const;
 
  private:
-  // Rotates q and k; stores k and v.
+  // Rotates q and k where positions are told so; stores k and v.
   void RotateAndStore(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
                       const TensorView& q, const TensorView& k, const TensorView& v) const;
 
   GqaSpec spec_;
-  NormSpec norm_;
   AttentionWeights weights_;
-  Tensor frequencies_;  // empty when they depend on the length of each sequence
+  Tensor frequencies_;   // empty when they depend on the length of each sequence
+  Tensor alibi_slopes_;  // [H], or empty
 };
 
 }  // namespace awq

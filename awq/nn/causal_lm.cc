@@ -1,13 +1,10 @@
 #include "awq/nn/causal_lm.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace awq {
 namespace {
-
-Tensor CopyToDevice(Backend& backend, const TensorView& host) {
-  Tensor out = backend.Alloc(host.dtype, host.shape);
-  backend.Copy(out.view(), host);
-  return out;
-}
 
 std::vector<DecoderLayer> MakeLayers(Backend& backend, const ModelSpec& model,
                                      const std::function<LayerParams(int64_t)>& layer) {
@@ -19,9 +16,32 @@ std::vector<DecoderLayer> MakeLayers(Backend& backend, const ModelSpec& model,
   return layers;
 }
 
+// Each row divided by its length, in f32.
+Tensor NormalizeRows(const TensorView& w) {
+  Tensor out = ConvertTo(w, DType::kF32);
+  for (int64_t r = 0; r < w.dim(0); ++r) {
+    const auto row = out.view().Rows(r, r + 1).Span<float>();
+    double squares = 0;
+    for (float v : row) squares += static_cast<double>(v) * static_cast<double>(v);
+    const auto length = static_cast<float>(std::max(std::sqrt(squares), 1e-7));
+    for (float& v : row) v /= length;
+  }
+  return out;
+}
+
 Linear MakeHead(Backend& backend, const WeightSource& source) {
-  const Tensor head = source.Head();
-  return Linear(backend.PrepareDense(head.view(), head.dtype()), {});
+  Tensor head = source.Head();
+  if (source.spec().head.normalized_rows) head = NormalizeRows(head.view());
+  const Tensor bias = source.HeadBias();
+  return Linear(backend.PrepareDense(head.view(), head.dtype()),
+                bias.empty() ? Tensor() : ToDevice(backend, bias.view()));
+}
+
+std::optional<Linear> MakeHeadProjection(Backend& backend, const WeightSource& source) {
+  const ModelSpec& model = source.spec();
+  if (!model.has_projections()) return std::nullopt;
+  const Tensor w = source.Other(Role::kHeadProjection, {model.embed_size(), model.hidden});
+  return Linear(backend.PrepareDense(w.view(), w.dtype()), {});
 }
 
 }  // namespace
@@ -32,30 +52,39 @@ CausalLm::CausalLm(Backend& backend, const WeightSource& source)
 CausalLm::CausalLm(Backend& backend, const WeightSource& source,
                    const std::function<LayerParams(int64_t)>& layer)
     : spec_(source.spec()),
-      embedding_(CopyToDevice(backend, source.Embedding().view())),
+      embedding_(backend, source),
       layers_(MakeLayers(backend, spec_, layer)),
-      final_norm_(spec_.final_norm,
-                  ToDevice(backend, source.Vector(Role::kFinalNorm, 0, spec_.hidden).view())),
+      final_norm_(LoadNorm(backend, spec_.final_norm, Role::kFinalNorm, spec_.hidden, source)),
+      head_projection_(MakeHeadProjection(backend, source)),
       head_(MakeHead(backend, source)) {}
 
 void CausalLm::Forward(ExecContext& ctx, const Batch& batch, std::span<const PagedKv> caches,
                        const TensorView& hidden) const {
   AWQ_CHECK(caches.size() == layers_.size(), kInternal, "a cache for ", caches.size(), " of ",
             layers_.size(), " layers");
-  ctx.backend.Embed(batch.tokens, embedding_.view(), hidden);
+  embedding_.Forward(ctx, batch, hidden);
   const Workspace::Scope scope(ctx.scratch);
   const TensorView x = ctx.scratch.Take(ctx.act, hidden.shape);
+  bool pending = false;
   for (size_t i = 0; i < layers_.size(); ++i) {
-    layers_[i].Continue(ctx, batch, caches[i], hidden, x, i > 0);
+    pending = layers_[i].Continue(ctx, batch, caches[i], hidden, x, pending);
   }
-  ctx.backend.Add(hidden, x);
+  if (pending) ctx.backend.Add(hidden, x);
 }
 
 void CausalLm::Logits(ExecContext& ctx, const TensorView& hidden, const TensorView& logits) const {
   const Workspace::Scope scope(ctx.scratch);
-  const TensorView x = ctx.scratch.Take(ctx.act, hidden.shape);
+  TensorView x = ctx.scratch.Take(ctx.act, hidden.shape);
   final_norm_.Forward(ctx, hidden, x);
+  if (head_projection_) {
+    const TensorView y = ctx.scratch.Take(ctx.act, {x.dim(0), spec_.embed_size()});
+    head_projection_->Forward(ctx, x, y);
+    x = y;
+  }
   head_.Forward(ctx, x, logits);
+  const ScaleArgs scale{.factor = static_cast<float>(spec_.head.scale),
+                        .softcap = static_cast<float>(spec_.head.softcap)};
+  if (scale.factor != 1 || scale.softcap > 0) ctx.backend.Scale(scale, logits, logits);
 }
 
 }  // namespace awq

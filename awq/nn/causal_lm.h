@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "awq/checkpoint/weights.h"
 #include "awq/nn/context.h"
 #include "awq/nn/decoder_layer.h"
+#include "awq/nn/embedding.h"
 #include "awq/ops/args.h"
 
 namespace awq {
@@ -33,9 +35,10 @@ class CausalLm {
 
  private:
   ModelSpec spec_;
-  Tensor embedding_;
+  Embedding embedding_;
   std::vector<DecoderLayer> layers_;
   Norm final_norm_;
+  std::optional<Linear> head_projection_;  // from D to E
   Linear head_;
 };
 

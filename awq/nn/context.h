@@ -14,8 +14,9 @@ namespace awq {
 class Tap {
  public:
   virtual ~Tap() = default;
-  // x [T, K] on the device; q, k and v (gate and up) are told of the same x one after another.
-  virtual void OnInput(Role role, int64_t layer, const TensorView& x) = 0;
+  // x [T, K] on the device; linears that read one x (q, k, v · gate, up) are told of once, by the
+  // first of them.
+  virtual void OnInput(LinearId id, int64_t layer, const TensorView& x) = 0;
 };
 
 struct ExecContext {

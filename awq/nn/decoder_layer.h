@@ -2,40 +2,71 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <variant>
 
 #include "awq/checkpoint/weights.h"
 #include "awq/nn/attention.h"
+#include "awq/nn/latent_attention.h"
 #include "awq/nn/mlp.h"
+#include "awq/nn/moe.h"
 #include "awq/nn/norm.h"
 
 namespace awq {
 
+// Those that the kind of residual has; see Residual.
+struct LayerNorms {
+  Norm attn;
+  std::optional<Norm> ffn, attn_post, ffn_post;
+};
+
 class DecoderLayer {
  public:
-  DecoderLayer(Norm attn_norm, Attention attention, Norm ffn_norm, Mlp mlp)
-      : attn_norm_(std::move(attn_norm)),
+  using AnyAttention = std::variant<Attention, LatentAttention>;
+  using AnyFfn = std::variant<Mlp, Moe>;
+
+  DecoderLayer(const LayerSpec& spec, LayerNorms norms, AnyAttention attention, AnyFfn ffn)
+      : residual_(spec.residual),
+        scale_(static_cast<float>(spec.residual_scale)),
+        norms_(std::move(norms)),
         attention_(std::move(attention)),
-        ffn_norm_(std::move(ffn_norm)),
-        mlp_(std::move(mlp)) {}
+        ffn_(std::move(ffn)) {}
 
   // residual [T, D] F32, in place.
   void Forward(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
                const TensorView& residual) const;
-  // The same, but the last sum is left to the next layer: x [T, D] of act is what residual lacks
-  // yet, on entry when `pending`, and on return.
-  void Continue(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
+  // The same, but the last sum may be left to the next layer: x [T, D] of act is what residual
+  // lacks yet, on entry when `pending`, and on return when the answer is true.
+  bool Continue(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
                 const TensorView& residual, const TensorView& x, bool pending) const;
 
-  const Norm& attn_norm() const { return attn_norm_; }
-  const Attention& attention() const { return attention_; }
-  const Norm& ffn_norm() const { return ffn_norm_; }
-  const Mlp& mlp() const { return mlp_; }
+  // Step by step. x [T, D] of act: what the first linears of a part read.
+  void AttentionInput(ExecContext& ctx, const TensorView& residual, const TensorView& x) const;
+  void FfnInput(ExecContext& ctx, const TensorView& residual, const TensorView& x) const;
+  // y [T, D] = the attention of x [T, D]; all of it but the output projection: mixed [T, H·d].
+  void Attend(ExecContext& ctx, const Batch& batch, const PagedKv& cache, const TensorView& x,
+              const TensorView& y) const;
+  void Mix(ExecContext& ctx, const Batch& batch, const PagedKv& cache, const TensorView& x,
+           const TensorView& mixed) const;
+  // y [T, D] = the feed-forward part of x [T, D].
+  void Feed(ExecContext& ctx, const TensorView& x, const TensorView& y) const;
+  // Adds what a part gave, y [T, D] of act, which changes. In a parallel block both inputs are
+  // taken before either sum.
+  void AddAttention(ExecContext& ctx, const TensorView& residual, const TensorView& y) const;
+  void AddFfn(ExecContext& ctx, const TensorView& residual, const TensorView& y) const;
+
+  const AnyAttention& attention() const { return attention_; }
+  const AnyFfn& ffn() const { return ffn_; }
 
  private:
-  Norm attn_norm_;
-  Attention attention_;
-  Norm ffn_norm_;
-  Mlp mlp_;
+  // What is done to a part's output before it is added.
+  void Finish(ExecContext& ctx, const std::optional<Norm>& post, const TensorView& y) const;
+
+  Residual residual_;
+  float scale_;
+  LayerNorms norms_;
+  AnyAttention attention_;
+  AnyFfn ffn_;
 };
 
 // Parts whose linears `params` lacks must not be run.

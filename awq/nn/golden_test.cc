@@ -93,7 +93,7 @@ TEST_P(Golden, UnequalBatch) {
 TEST_P(Golden, TokenByToken) {
   // Keys that were written at another length keep that length's rotation, here as in Transformers;
   // the goldens rotate all of them alike.
-  const bool by_length = model_.spec().layers[0].attention.rope.DependsOnLength();
+  const bool by_length = RopeOf(model_.spec().layers[0]).DependsOnLength();
   const GoldenPrompt& prompt = by_length ? prompts_[1] : prompts_[0];
   std::vector<int32_t> table(8);
   std::iota(table.rbegin(), table.rend(), 3);  // pages out of order

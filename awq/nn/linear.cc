@@ -13,16 +13,17 @@ Tensor ToDevice(Backend& backend, const TensorView& host) {
   return out;
 }
 
-Linear MakeLinear(Backend& backend, const LinearWeight& weight) {
-  std::unique_ptr<PackedWeight> packed;
+std::unique_ptr<PackedWeight> Prepare(Backend& backend, const LinearWeight& weight) {
   if (const auto* dense = std::get_if<Tensor>(&weight.weight)) {
-    packed = backend.PrepareDense(dense->view(), dense->dtype());
-  } else {
-    packed = backend.PrepareQuantized(std::get<QuantizedWeight>(weight.weight));
+    return backend.PrepareDense(dense->view(), dense->dtype());
   }
+  return backend.PrepareQuantized(std::get<QuantizedWeight>(weight.weight));
+}
+
+Linear MakeLinear(Backend& backend, const LinearWeight& weight) {
   Tensor bias;
   if (!weight.bias.empty()) bias = ToDevice(backend, weight.bias.view());
-  return Linear(std::move(packed), std::move(bias));
+  return Linear(Prepare(backend, weight), std::move(bias));
 }
 
 }  // namespace awq

@@ -24,7 +24,8 @@ class Linear {
   Tensor bias_;
 };
 
-// Dense weights keep the type they are stored in.
+// The weight on the device; dense ones keep the type they are stored in.
+std::unique_ptr<PackedWeight> Prepare(Backend& backend, const LinearWeight& weight);
 Linear MakeLinear(Backend& backend, const LinearWeight& weight);
 // A device copy of host values, F32.
 Tensor ToDevice(Backend& backend, const TensorView& host);

@@ -1,7 +1,6 @@
 #include "awq/nn/mlp.h"
 
 namespace awq {
-namespace {
 
 Activation ToOp(FfnActivation activation) {
   switch (activation) {
@@ -17,8 +16,6 @@ Activation ToOp(FfnActivation activation) {
   Fail(ErrorCode::kInternal, "unknown activation");
 }
 
-}  // namespace
-
 void Mlp::Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const {
   const Workspace::Scope scope(ctx.scratch);
   const TensorView hidden = ctx.scratch.Take(ctx.act, {x.dim(0), spec_.size});
@@ -27,6 +24,10 @@ void Mlp::Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) co
 }
 
 void Mlp::Hidden(ExecContext& ctx, const TensorView& x, const TensorView& hidden) const {
+  if (!spec_.gated) {
+    weights_.gate_up.Forward(ctx, x, hidden);
+    return ctx.backend.Activate(ToOp(spec_.activation), {}, hidden, hidden);
+  }
   const Workspace::Scope scope(ctx.scratch);
   const TensorView both = ctx.scratch.Take(ctx.act, {x.dim(0), weights_.gate_up.n()});
   weights_.gate_up.Forward(ctx, x, both);

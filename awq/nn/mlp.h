@@ -1,4 +1,4 @@
-// Mlp: the gated feed-forward part, down(activation(gate(x)) · up(x)).
+// Mlp: the feed-forward part, down(activation(gate(x)) · up(x)) or down(activation(up(x))).
 #pragma once
 
 #include "awq/model/spec.h"
@@ -7,8 +7,10 @@
 
 namespace awq {
 
+Activation ToOp(FfnActivation activation);
+
 struct MlpWeights {
-  LinearGroup gate_up;
+  LinearGroup gate_up;  // or up alone
   LinearGroup down;
 };
 

@@ -1,6 +1,7 @@
-// Norm: RMS norm with its weight on the device.
+// Norm: RMS norm or LayerNorm with its weight on the device.
 #pragma once
 
+#include "awq/checkpoint/weights.h"
 #include "awq/model/spec.h"
 #include "awq/nn/context.h"
 
@@ -8,31 +9,40 @@ namespace awq {
 
 inline NormArgs ToArgs(const NormSpec& spec) {
   NormArgs args;
-  switch (spec.type) {
-    case NormType::kRms:
-      args.kind = NormKind::kRms;
-  }
+  args.kind = spec.type == NormType::kLayer ? NormKind::kLayer : NormKind::kRms;
   args.epsilon = static_cast<float>(spec.epsilon);
   return args;
 }
 
 class Norm {
  public:
-  // weight: F32 [D] on the device.
-  Norm(const NormSpec& spec, Tensor weight) : args_(ToArgs(spec)), weight_(std::move(weight)) {}
+  // weight: F32 [D] on the device; bias likewise, or empty. Neither is read where there is no norm.
+  Norm(const NormSpec& spec, Tensor weight, Tensor bias = {})
+      : type_(spec.type), args_(ToArgs(spec)), weight_(std::move(weight)), bias_(std::move(bias)) {}
 
+  bool is_none() const { return type_ == NormType::kNone; }
+  // x and y may be the same memory; without a norm y is x.
   void Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const {
-    ctx.backend.Norm(args_, x, weight_.view(), {}, y);
+    if (is_none()) return ctx.backend.Scale({}, x, y);
+    ctx.backend.Norm(args_, x, weight_.view(), bias_.view(), y);
   }
   // residual += x; y = norm of it. x and y may be the same memory.
   void AddForward(ExecContext& ctx, const TensorView& residual, const TensorView& x,
                   const TensorView& y) const {
-    ctx.backend.AddNorm(args_, residual, x, weight_.view(), {}, y);
+    ctx.backend.AddNorm(args_, residual, x, weight_.view(), bias_.view(), y);
   }
 
  private:
+  NormType type_;
   NormArgs args_;
-  Tensor weight_;
+  Tensor weight_, bias_;
 };
+
+// The norm of a role of a layer; its weight is ones where none is stored.
+Norm MakeNorm(Backend& backend, const NormSpec& spec, Role role, int64_t size,
+              const LayerParams& params);
+// One that belongs to no layer.
+Norm LoadNorm(Backend& backend, const NormSpec& spec, Role role, int64_t size,
+              const WeightSource& source);
 
 }  // namespace awq

@@ -1,6 +1,6 @@
 // Plain arguments of the operations: what kernels see of a batch and of the KV cache.
 // Letters: T tokens, B sequences, D hidden, H query heads, G kv heads, d head size, F ffn size,
-// V vocabulary; linears M rows, N out, K in.
+// E experts, A of them a token, P = T·A pairs, V vocabulary; linears M rows, N out, K in.
 #pragma once
 
 #include <cstdint>
@@ -29,10 +29,12 @@ struct Batch {
   int64_t num_seqs() const { return kv_len.dim(0); }
 };
 
-// One layer's share of the cache: pages of page_size tokens.
+// One layer's share of the cache: pages of page_size tokens. Under latent attention a token has one
+// row, its latent vector and the rotated key that all heads share: [pages, 1, page_size, rank +
+// rope], and no values.
 struct PagedKv {
   TensorView keys;    // [pages, G, page_size, d]
-  TensorView values;  // [pages, G, page_size, d]
+  TensorView values;  // [pages, G, page_size, d], or empty
   int64_t page_size() const { return keys.dim(2); }
   int64_t kv_heads() const { return keys.dim(1); }
 };
@@ -53,9 +55,41 @@ struct RopeArgs {
 
 enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
 
+// A score is q·k · scale, capped, plus the query head's slope times (key - query) positions.
 struct AttentionArgs {
-  float scale = 1.0f;  // of q·k
-  int64_t window = 0;  // a query at p sees keys in (p - window, p]; 0: all keys up to p
+  float scale = 1.0f;       // of q·k
+  int64_t window = 0;       // a query at p sees keys in (p - window, p]; 0: all keys up to p
+  float softcap = 0.0f;     // c: s becomes c · tanh(s / c); 0: it stays
+  TensorView alibi_slopes;  // F32 [H] (ALiBi, arXiv:2108.12409); empty: none
+};
+
+// v = x · factor, then clamped to ±limit, then softcap · tanh(v / softcap); a 0 leaves its step
+// out.
+struct ScaleArgs {
+  float factor = 1.0f;
+  float limit = 0.0f;
+  float softcap = 0.0f;
+};
+
+// How experts are chosen. A score is the softmax of an expert's logit over all experts, or its
+// sigmoid; the choice adds a bias to it, the weights do not.
+struct RouteArgs {
+  bool sigmoid = false;
+  bool normalize = false;  // the chosen experts' scores are divided by their sum
+  float scale = 1.0f;      // of the weights, at last
+  // Experts are chosen from the active_groups best of `groups` groups, ranked by the sum of their
+  // rank_by best experts; all others then count as 0, as in Transformers.
+  int64_t groups = 1;
+  int64_t active_groups = 1;
+  int rank_by = 1;
+};
+
+// Where the rows of a step go. Pair p = t · A + a is token t's a-th expert; the best comes first.
+struct Routing {
+  TensorView experts;  // I32 [T, A]
+  TensorView weights;  // F32 [T, A]
+  TensorView pairs;    // I32 [P]: the pairs of expert 0 first, rising within each expert
+  TensorView starts;   // I32 [E + 1]: expert e has pairs[starts[e] … starts[e + 1])
 };
 
 }  // namespace awq

@@ -52,6 +52,9 @@ class Backend {
   // w: F32, F16 or BF16 [N, K], dense; kept in `type` (F32 or a 16-bit type).
   virtual std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) = 0;
   virtual std::unique_ptr<PackedWeight> PrepareQuantized(const QuantizedWeight& w) = 0;
+  // Prepared weights of one shape as one; at least one.
+  virtual std::unique_ptr<PackedStack> Stack(
+      std::vector<std::unique_ptr<PackedWeight>> weights) = 0;
 
   // ---- compute
   // y[M, N] = x[M, K] · Wᵀ + bias[N]; bias F32 or empty. y may be F32 whatever the type of x.
@@ -70,12 +73,15 @@ class Backend {
     Add(residual, x);
     Norm(args, residual, weight, bias, y);
   }
+  // y[R, C] = x[R, C] as `args` says; x and y: F32 or act, each its own; may be the same memory.
+  virtual void Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) = 0;
   // In place on x[T, heads, d] (dense in the last two dimensions); positions I32 [T].
   virtual void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) = 0;
-  // y[T, F] = activation(gate[T, F]) · up[T, F]; without gate (empty view): activation(up).
+  // y[T, F] = activation(gate[T, F]) · up[T, F]; without gate (empty view): activation(up). y may
+  // be the memory of up.
   virtual void Activate(Activation kind, const TensorView& gate, const TensorView& up,
                         const TensorView& y) = 0;
-  // Stores the batch's keys and values [T, G, d] in their pages.
+  // Stores the batch's keys and values [T, G, d] in their pages; no values if the cache has none.
   virtual void KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
                        const PagedKv& cache) = 0;
   // Rope on q and k, then KvWrite of k and v, in one pass; k is undefined afterwards.
@@ -89,6 +95,26 @@ class Backend {
   // query head h reads kv head h / (H / G).
   virtual void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                          const PagedKv& cache, const TensorView& y) = 0;
+  // Latent attention: H heads of queries [T, H, rank] and [T, H, rope] over one latent vector and
+  // one rotated key a token, which the cache already holds: a score is scale · (q_latent · latent +
+  // q_rope · key), y[T, H, rank] the latent vectors so weighted. No window.
+  virtual void MlaAttention(const AttentionArgs& args, const Batch& batch,
+                            const TensorView& q_latent, const TensorView& q_rope,
+                            const PagedKv& cache, const TensorView& y) = 0;
+  // y[t, h, N] = x[t, h, K] · W_hᵀ for H dense weights; heads lie side by side in x and in y.
+  virtual void HeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y) = 0;
+  // Where rows with these logits [T, E] F32 go; bias F32 [E] or empty. Equal scores: the lowest
+  // expert. NaN never is an index out of range.
+  virtual void Route(const RouteArgs& args, const TensorView& logits, const TensorView& bias,
+                     const Routing& routing) = 0;
+  // y[p, N] = row · W_eᵀ for each pair p, e its expert; row p / (P / M) of x[M, K], so that x has a
+  // row a token or a row a pair.
+  virtual void MoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
+                         const TensorView& y) = 0;
+  // y[t, D] = Σ_a weights[t, a] · x[t·A + a, D] + sigmoid(gate[t]) · shared[t, D]; without gate
+  // (F32 [T, 1]) shared counts once, without shared it does not count. All but gate: act.
+  virtual void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
+                      const TensorView& gate, const TensorView& y) = 0;
   // y[T, D] = table[tokens[t]]; table F32 or 16-bit [V, D], y F32. Ids must be in [0, V).
   virtual void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) = 0;
   // to[i] = from[rows[i]]; F32 [*, D], rows I32 [R].

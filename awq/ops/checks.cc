@@ -49,10 +49,10 @@ void CheckHeads(const char* op, const char* name, const TensorView& t, int64_t t
 void CheckCache(const char* op, const PagedKv& cache) {
   const TensorView& k = cache.keys;
   const TensorView& v = cache.values;
-  AWQ_CHECK(k.rank() == 4 && k.shape == v.shape && k.dtype == v.dtype && IsFloat(k.dtype) &&
-                k.IsContiguous() && v.IsContiguous(),
-            kInternal, op, ": cache: expected dense floats [pages, G, page_size, d], found keys ",
-            Describe(k), ", values ", Describe(v));
+  const bool alike = v.empty() || (k.shape == v.shape && k.dtype == v.dtype && v.IsContiguous());
+  AWQ_CHECK(k.rank() == 4 && alike && IsFloat(k.dtype) && k.IsContiguous(), kInternal, op,
+            ": cache: expected dense floats [pages, G, page_size, d], found keys ", Describe(k),
+            ", values ", Describe(v));
 }
 
 void CheckBatch(const char* op, const Batch& batch, int64_t tokens) {
@@ -105,6 +105,12 @@ RowDims CheckAdd(const TensorView& residual, const TensorView& x) {
   CheckAnyMatrix("add", "x", x);
   CheckMatrix("add", "residual", residual, x.dim(0), x.dim(1));
   CheckF32("add", "residual", residual);
+  return {x.dim(0), x.dim(1)};
+}
+
+RowDims CheckScale(const TensorView& x, const TensorView& y) {
+  CheckAnyMatrix("scale", "x", x);
+  CheckMatrix("scale", "y", y, x.dim(0), x.dim(1));
   return {x.dim(0), x.dim(1)};
 }
 
@@ -199,13 +205,16 @@ HeadDims CheckKvWrite(const Batch& batch, const TensorView& k, const TensorView&
   CheckBatch("kv_write", batch, k.dim(0));
   const HeadDims d{k.dim(0), cache.kv_heads(), cache.keys.dim(3)};
   CheckHeads("kv_write", "k", k, d.tokens, d.heads, d.head_size);
-  CheckHeads("kv_write", "v", v, d.tokens, d.heads, d.head_size);
+  AWQ_CHECK(v.empty() == cache.values.empty(), kInternal, "kv_write: v: found ", Describe(v),
+            " for a cache with values ", Describe(cache.values));
+  if (!v.empty()) CheckHeads("kv_write", "v", v, d.tokens, d.heads, d.head_size);
   return d;
 }
 
-HeadDims CheckAttention(const Batch& batch, const TensorView& q, const PagedKv& cache,
-                        const TensorView& y) {
+HeadDims CheckAttention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
+                        const PagedKv& cache, const TensorView& y) {
   CheckCache("attention", cache);
+  AWQ_CHECK(!cache.values.empty(), kInternal, "attention: a cache without values");
   CheckBatch("attention", batch, q.dim(0));
   AWQ_CHECK(q.rank() == 3 && q.dim(1) % cache.kv_heads() == 0, kInternal,
             "attention: q: expected [T, H, d], H a multiple of ", cache.kv_heads(), ", found ",
@@ -213,7 +222,85 @@ HeadDims CheckAttention(const Batch& batch, const TensorView& q, const PagedKv& 
   const HeadDims d{q.dim(0), q.dim(1), cache.keys.dim(3)};
   CheckHeads("attention", "q", q, d.tokens, d.heads, d.head_size);
   CheckHeads("attention", "y", y, d.tokens, d.heads, d.head_size);
+  if (!args.alibi_slopes.empty()) {
+    CheckVector("attention", "alibi_slopes", args.alibi_slopes, DType::kF32, d.heads);
+  }
   return d;
+}
+
+MlaDims CheckMlaAttention(const Batch& batch, const TensorView& q_latent, const TensorView& q_rope,
+                          const PagedKv& cache, const TensorView& y) {
+  CheckCache("mla_attention", cache);
+  CheckBatch("mla_attention", batch, q_latent.dim(0));
+  AWQ_CHECK(q_latent.rank() == 3 && q_rope.rank() == 3 && cache.kv_heads() == 1 &&
+                cache.values.empty() && q_latent.dim(2) + q_rope.dim(2) == cache.keys.dim(3),
+            kInternal, "mla_attention: queries ", Describe(q_latent), " and ", Describe(q_rope),
+            " do not fit a cache of ", Describe(cache.keys));
+  const MlaDims d{q_latent.dim(0), q_latent.dim(1), q_latent.dim(2), q_rope.dim(2)};
+  CheckHeads("mla_attention", "q_latent", q_latent, d.tokens, d.heads, d.rank);
+  CheckHeads("mla_attention", "q_rope", q_rope, d.tokens, d.heads, d.rope);
+  CheckHeads("mla_attention", "y", y, d.tokens, d.heads, d.rank);
+  return d;
+}
+
+void CheckHeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y) {
+  CheckHeads("head_linear", "x", x, x.dim(0), w.size(), w.k());
+  CheckHeads("head_linear", "y", y, x.dim(0), w.size(), w.n());
+}
+
+TensorView HeadRows(const TensorView& x, int64_t h) {
+  TensorView rows = x;
+  rows.shape = Shape{x.dim(0), x.dim(2)};
+  rows.strides = Shape{x.strides[0], 1};
+  rows.data = x.As<char>() + h * x.strides[1] * BitsOf(x.dtype) / 8;
+  return rows;
+}
+
+RouteDims CheckRoute(const RouteArgs& args, const TensorView& logits, const TensorView& bias,
+                     const Routing& routing) {
+  CheckAnyMatrix("route", "logits", logits);
+  CheckF32("route", "logits", logits);
+  const RouteDims d{logits.dim(0), logits.dim(1), routing.experts.dim(1)};
+  if (!bias.empty()) CheckVector("route", "bias", bias, DType::kF32, d.experts);
+  const Shape chosen{d.tokens, d.active};
+  AWQ_CHECK(routing.experts.shape == chosen && routing.weights.shape == chosen &&
+                routing.experts.dtype == DType::kI32 && routing.weights.dtype == DType::kF32 &&
+                routing.experts.IsContiguous() && routing.weights.IsContiguous(),
+            kInternal, "route: expected I32 and F32 ", chosen, ", found ",
+            Describe(routing.experts), " and ", Describe(routing.weights));
+  CheckVector("route", "pairs", routing.pairs, DType::kI32, d.tokens * d.active);
+  CheckVector("route", "starts", routing.starts, DType::kI32, d.experts + 1);
+  AWQ_CHECK(args.groups > 0 && d.experts % args.groups == 0 && args.active_groups <= args.groups &&
+                args.rank_by <= d.experts / args.groups && d.active <= d.experts,
+            kInternal, "route: ", d.active, " experts from ", args.active_groups, " of ",
+            args.groups, " groups of ", d.experts);
+  return d;
+}
+
+MoeDims CheckMoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
+                       const TensorView& y) {
+  const int64_t pairs = routing.pairs.dim(0);
+  CheckVector("moe_linear", "starts", routing.starts, DType::kI32, w.size() + 1);
+  CheckAnyMatrix("moe_linear", "x", x);
+  CheckMatrix("moe_linear", "x", x, x.dim(0), w.k());
+  CheckMatrix("moe_linear", "y", y, pairs, w.n());
+  AWQ_CHECK(x.dim(0) > 0 && (x.dim(0) == pairs || x.dim(0) == routing.experts.dim(0)), kInternal,
+            "moe_linear: x: ", x.dim(0), " rows for ", pairs, " pairs");
+  return {pairs, pairs / x.dim(0), w.n(), w.k()};
+}
+
+RowDims CheckMoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
+                    const TensorView& gate, const TensorView& y) {
+  CheckAnyMatrix("moe_sum", "y", y);
+  CheckMatrix("moe_sum", "x", x, routing.pairs.dim(0), y.dim(1));
+  CheckMatrix("moe_sum", "y", y, routing.experts.dim(0), y.dim(1));
+  if (!shared.empty()) CheckMatrix("moe_sum", "shared", shared, y.dim(0), y.dim(1));
+  if (!gate.empty()) {
+    CheckMatrix("moe_sum", "gate", gate, y.dim(0), 1);
+    CheckF32("moe_sum", "gate", gate);
+    AWQ_CHECK(!shared.empty(), kInternal, "moe_sum: a gate of nothing");
+  }
+  return {y.dim(0), y.dim(1)};
 }
 
 void CheckHostBatch(const Batch& batch, const PagedKv& cache) {

@@ -25,6 +25,7 @@ void CheckAddNorm(const TensorView& residual, const TensorView& x, const TensorV
                   const TensorView& bias, const TensorView& y);
 RowDims CheckArgMax(const TensorView& logits, const TensorView& ids);
 RowDims CheckAdd(const TensorView& residual, const TensorView& x);
+RowDims CheckScale(const TensorView& x, const TensorView& y);
 RowDims CheckActivate(const TensorView& gate, const TensorView& up, const TensorView& y);
 RowDims CheckEmbed(const TensorView& tokens, const TensorView& table, const TensorView& y);
 RowDims CheckGatherRows(const TensorView& from, const TensorView& rows, const TensorView& to);
@@ -42,8 +43,30 @@ struct HeadDims {
 HeadDims CheckRope(const RopeArgs& args, const TensorView& positions, const TensorView& x);
 HeadDims CheckKvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
                       const PagedKv& cache);
-HeadDims CheckAttention(const Batch& batch, const TensorView& q, const PagedKv& cache,
-                        const TensorView& y);
+HeadDims CheckAttention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
+                        const PagedKv& cache, const TensorView& y);
+struct MlaDims {
+  int64_t tokens, heads, rank, rope;
+};
+MlaDims CheckMlaAttention(const Batch& batch, const TensorView& q_latent, const TensorView& q_rope,
+                          const PagedKv& cache, const TensorView& y);
+void CheckHeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y);
+// Head h of x [T, H, K] as rows [T, K].
+TensorView HeadRows(const TensorView& x, int64_t h);
+
+struct RouteDims {
+  int64_t tokens, experts, active;
+};
+RouteDims CheckRoute(const RouteArgs& args, const TensorView& logits, const TensorView& bias,
+                     const Routing& routing);
+struct MoeDims {
+  int64_t pairs, pairs_per_row, n, k;  // pairs that read one row of x
+};
+MoeDims CheckMoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
+                       const TensorView& y);
+RowDims CheckMoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
+                    const TensorView& gate, const TensorView& y);
+
 // On host backends alone: sequences lie inside the batch, pages inside the cache.
 void CheckHostBatch(const Batch& batch, const PagedKv& cache);
 

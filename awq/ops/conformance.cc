@@ -17,6 +17,8 @@ std::vector<OpCase> ConformanceCases(DType act) {
   cases::AddTables(table);
   cases::AddRopeKvWrites(table);
   cases::AddAttentions(table);
+  cases::AddMlaAttentions(table);
+  cases::AddExperts(table);
   cases::AddCalibration(table);
   return table.Take();
 }

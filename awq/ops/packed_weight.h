@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
 
 namespace awq {
 
@@ -19,6 +22,26 @@ class PackedWeight {
  private:
   int64_t n_;
   int64_t k_;
+};
+
+// Weights of one shape that one operation picks from: of experts, or of heads.
+class PackedStack {
+ public:
+  explicit PackedStack(std::vector<std::unique_ptr<PackedWeight>> weights)
+      : weights_(std::move(weights)) {}
+  virtual ~PackedStack() = default;
+  int64_t size() const { return static_cast<int64_t>(weights_.size()); }
+  int64_t n() const { return weights_.front()->n(); }
+  int64_t k() const { return weights_.front()->k(); }
+  const PackedWeight& operator[](int64_t i) const { return *weights_[static_cast<size_t>(i)]; }
+  int64_t NumBytes() const {
+    int64_t bytes = 0;
+    for (const auto& w : weights_) bytes += w->NumBytes();
+    return bytes;
+  }
+
+ private:
+  std::vector<std::unique_ptr<PackedWeight>> weights_;
 };
 
 }  // namespace awq

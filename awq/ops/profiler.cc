@@ -12,6 +12,22 @@ double Bytes(std::initializer_list<TensorView> tensors) {
   return sum;
 }
 
+// What attention over a batch reads.
+struct Reads {
+  double keys = 0;   // of all sequences
+  double pairs = 0;  // of a query and a key it sees
+};
+Reads ReadsOf(const Batch& batch) {
+  Reads out;
+  for (size_t b = 0; b < batch.host_kv_len.size(); ++b) {
+    const double length = batch.host_kv_len[b];
+    const double fresh = batch.host_seq_start[b + 1] - batch.host_seq_start[b];
+    out.keys += length;
+    out.pairs += fresh * (length - (fresh - 1) / 2);
+  }
+  return out;
+}
+
 }  // namespace
 
 template <typename F>
@@ -67,6 +83,9 @@ void Profiler::AddNorm(const NormArgs& args, const TensorView& residual, const T
   Noted("add_norm", Bytes({residual, residual, x, weight, bias, y}), 0,
         [&] { inner_.AddNorm(args, residual, x, weight, bias, y); });
 }
+void Profiler::Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) {
+  Noted("scale", Bytes({x, y}), 0, [&] { inner_.Scale(args, x, y); });
+}
 void Profiler::Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) {
   Noted("rope", Bytes({x, x}), 0, [&] { inner_.Rope(args, positions, x); });
 }
@@ -86,19 +105,48 @@ void Profiler::RopeKvWrite(const RopeArgs& args, const Batch& batch, const Tenso
 void Profiler::Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                          const PagedKv& cache, const TensorView& y) {
   const auto d = static_cast<double>(q.dim(2));
-  const auto heads = static_cast<double>(q.dim(1));
-  double keys = 0;   // that are read
-  double pairs = 0;  // of a query and a key it sees
-  for (size_t b = 0; b < batch.host_kv_len.size(); ++b) {
-    const double length = batch.host_kv_len[b];
-    const double fresh = batch.host_seq_start[b + 1] - batch.host_seq_start[b];
-    keys += length;
-    pairs += fresh * (length - (fresh - 1) / 2);
-  }
+  const Reads reads = ReadsOf(batch);
   const double kv_bytes =
-      2 * keys * static_cast<double>(cache.kv_heads()) * d * BitsOf(cache.keys.dtype) / 8;
-  Noted("attention", kv_bytes + Bytes({q, y}), 4 * pairs * heads * d,
+      2 * reads.keys * static_cast<double>(cache.kv_heads()) * d * BitsOf(cache.keys.dtype) / 8;
+  Noted("attention", kv_bytes + Bytes({q, y}), 4 * reads.pairs * static_cast<double>(q.dim(1)) * d,
         [&] { inner_.Attention(args, batch, q, cache, y); });
+}
+void Profiler::MlaAttention(const AttentionArgs& args, const Batch& batch,
+                            const TensorView& q_latent, const TensorView& q_rope,
+                            const PagedKv& cache, const TensorView& y) {
+  const auto d = static_cast<double>(cache.keys.dim(3));
+  const auto rank = static_cast<double>(q_latent.dim(2));
+  const Reads reads = ReadsOf(batch);
+  Noted("mla_attention",
+        reads.keys * d * BitsOf(cache.keys.dtype) / 8 + Bytes({q_latent, q_rope, y}),
+        2 * reads.pairs * static_cast<double>(q_latent.dim(1)) * (d + rank),
+        [&] { inner_.MlaAttention(args, batch, q_latent, q_rope, cache, y); });
+}
+void Profiler::HeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y) {
+  const auto flops = 2.0 * static_cast<double>(x.dim(0) * w.size() * w.n() * w.k());
+  Noted(Cat("head_linear ", w.size(), "x", w.n(), "x", w.k()),
+        static_cast<double>(w.NumBytes()) + Bytes({x, y}), flops,
+        [&] { inner_.HeadLinear(w, x, y); });
+}
+void Profiler::Route(const RouteArgs& args, const TensorView& logits, const TensorView& bias,
+                     const Routing& routing) {
+  Noted("route", Bytes({logits, bias, routing.experts, routing.weights, routing.pairs}), 0,
+        [&] { inner_.Route(args, logits, bias, routing); });
+}
+void Profiler::MoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
+                         const TensorView& y) {
+  // Which experts are read is known on the device alone: as many as pairs allow.
+  const auto pairs = static_cast<double>(y.dim(0));
+  const double share = std::min(1.0, pairs / static_cast<double>(w.size()));
+  Noted(Cat("moe_linear ", w.n(), "x", w.k()),
+        share * static_cast<double>(w.NumBytes()) + Bytes({x, y}),
+        2.0 * pairs * static_cast<double>(w.n() * w.k()),
+        [&] { inner_.MoeLinear(w, routing, x, y); });
+}
+void Profiler::MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
+                      const TensorView& gate, const TensorView& y) {
+  Noted("moe_sum", Bytes({x, shared, gate, y}), 0,
+        [&] { inner_.MoeSum(routing, x, shared, gate, y); });
 }
 void Profiler::Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) {
   Noted("embed", Bytes({y, y}), 0, [&] { inner_.Embed(tokens, table, y); });

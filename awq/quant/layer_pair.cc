@@ -1,5 +1,8 @@
 #include "awq/quant/layer_pair.h"
 
+#include <algorithm>
+#include <optional>
+
 #include "awq/nn/batch_builder.h"
 #include "awq/quant/layer_weights.h"
 
@@ -17,6 +20,21 @@ void ScaleColumns(std::span<const float> by, const TensorView& x) {
   for (size_t i = 0; i < values.size(); ++i) values[i] *= by[i % by.size()];
 }
 
+// Copies what the linears of a site read.
+class CatchingTap : public Tap {
+ public:
+  CatchingTap(LinearId site, const TensorView& to) : site_(site), to_(to) {}
+  void OnInput(LinearId id, int64_t, const TensorView& x) override {
+    if (id != site_) return;
+    const Tensor dense = ConvertTo(x, DType::kF32);
+    std::copy_n(dense.As<const float>(), to_.NumElements(), to_.As<float>());
+  }
+
+ private:
+  LinearId site_;
+  TensorView to_;
+};
+
 }  // namespace
 
 LayerPair::LayerPair(Backend& backend, const ModelSpec& model, int64_t layer, ActivationStore& full,
@@ -30,42 +48,88 @@ LayerPair::LayerPair(Backend& backend, const ModelSpec& model, int64_t layer, Ac
       moment_columns_(moment_columns),
       pages_(MakePiecePages(backend, model, layer, full)) {}
 
-int64_t LayerPair::SiteSize(Role site) const {
+int64_t LayerPair::SiteSize(LinearId site) const {
   for (const LinearShape& shape : LayerLinears(model_, layer_)) {
-    if (shape.role == site) return shape.k;
+    if (SiteOf(shape.id) == site) return shape.k;
   }
-  Fail(ErrorCode::kInternal, "a layer without ", RoleName(site));
+  Fail(ErrorCode::kInternal, "a layer without ", LinearName(site));
 }
 
-void LayerPair::SiteInput(Role site, ExecContext& ctx, const DecoderLayer& layer,
+void LayerPair::SiteInput(LinearId site, ExecContext& ctx, const DecoderLayer& layer,
                           const Batch& batch, const TensorView& residual,
                           const TensorView& x) const {
   const Workspace::Scope scope(ctx.scratch);
-  const bool attention = site == Role::kQ || site == Role::kO;
-  const bool normed = site == Role::kQ || site == Role::kGate;
-  const TensorView norm = normed ? x : ctx.scratch.Take(DType::kF32, residual.shape);
-  (attention ? layer.attn_norm() : layer.ffn_norm()).Forward(ctx, residual, norm);
-  if (site == Role::kO) layer.attention().Mix(ctx, batch, pages_->layers()[0], norm, x);
-  if (site == Role::kDown) layer.mlp().Hidden(ctx, norm, x);
+  const auto norm = [&] { return ctx.scratch.Take(DType::kF32, residual.shape); };
+  switch (site.role) {
+    case Role::kQ:
+    case Role::kKvA:
+      return layer.AttentionInput(ctx, residual, x);
+    case Role::kQB:
+    case Role::kKvB:
+    case Role::kO: {
+      const TensorView y = norm();
+      layer.AttentionInput(ctx, residual, y);
+      if (site != Role::kO) return Catch(site, ctx, layer, batch, y, x);
+      return layer.Mix(ctx, batch, pages_->layers()[0], y, x);
+    }
+    case Role::kGate:
+    case Role::kRouter:
+      return layer.FfnInput(ctx, residual, x);
+    default: {
+      const TensorView y = norm();
+      layer.FfnInput(ctx, residual, y);
+      if (site == Role::kSharedDown) return std::get<Moe>(layer.ffn()).shared()->Hidden(ctx, y, x);
+      return std::get<Mlp>(layer.ffn()).Hidden(ctx, y, x);
+    }
+  }
 }
 
-DecoderLayer LayerPair::InputParts(Role site, const LayerParams& params) const {
-  std::vector<Role> roles;
-  if (site == Role::kO) roles = {Role::kQ, Role::kK, Role::kV};
-  if (site == Role::kDown) roles = {Role::kGate, Role::kUp};
-  return MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, roles));
+void LayerPair::Catch(LinearId site, ExecContext& ctx, const DecoderLayer& layer,
+                      const Batch& batch, const TensorView& norm, const TensorView& x) const {
+  CatchingTap tap(site, x);
+  ctx.tap = &tap;
+  const TensorView mixed = ctx.scratch.Take(DType::kF32, {norm.dim(0), SiteSize(Role::kO)});
+  layer.Mix(ctx, batch, pages_->layers()[0], norm, mixed);
+  ctx.tap = nullptr;
 }
 
-SiteMoments LayerPair::Observe(Role site, const LayerParams& original, const LayerParams& current,
-                               const std::function<void()>& poll) {
+DecoderLayer LayerPair::InputParts(LinearId site, const LayerParams& params) const {
+  std::vector<LinearId> ids;
+  switch (site.role) {
+    case Role::kQB:
+    case Role::kKvB:
+    case Role::kO:
+      ids = {Role::kQ, Role::kK, Role::kV, Role::kQA, Role::kKvA, Role::kQB, Role::kKvB};
+      break;
+    case Role::kDown:
+      ids = {Role::kGate, Role::kUp};
+      break;
+    case Role::kSharedDown:
+      ids = {Role::kSharedGate, Role::kSharedUp};
+      break;
+    default:
+      break;
+  }
+  return MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, ids));
+}
+
+SiteMoments LayerPair::Observe(LinearId site, const LayerParams& original,
+                               const LayerParams& current, const std::function<void()>& poll) {
+  kept_.Clear();
+  inverse_.clear();
+  if (site.expert >= 0) {
+    if (!experts_) {
+      experts_ = std::make_unique<ExpertPair>(backend_, model_, layer_, full_, quantized_,
+                                              moment_columns_, current, poll);
+    }
+    return experts_->Observe(site, original, current, poll);
+  }
   Workspace scratch(backend_);  // its memory is needed elsewhere afterwards
   const DecoderLayer full = InputParts(site, original);
   const DecoderLayer quantized = InputParts(site, current);
   ExecContext ctx{backend_, scratch, DType::kF32, nullptr};
   const int64_t k = SiteSize(site);
   const bool keep = site == Role::kO || site == Role::kDown;
-  kept_.Clear();
-  inverse_.clear();
   SiteMoments out;
   out.gram = MakeMoments(backend_, k, moment_columns_);
   out.drift = MakeMoments(backend_, k, moment_columns_);
@@ -101,35 +165,54 @@ void LayerPair::Rescale(std::span<const float> s) {
   for (size_t i = 0; i < s.size(); ++i) inverse_[i] /= s[i];
 }
 
-void LayerPair::Advance(Role site, const LayerParams& original, const LayerParams& current,
+void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerParams& current,
                         const std::function<void()>& poll) {
+  const LayerSpec& spec = model_.layers[static_cast<size_t>(layer_)];
+  const bool parallel = IsParallel(spec.residual);
+  if (parallel && site.role == Role::kO) return kept_.Clear();
+  const bool routed = site.role == Role::kDown && std::holds_alternative<MoeSpec>(spec.ffn);
+  const bool whole = parallel || routed;  // no single linear is the last
+  if (whole) kept_.Clear();
   Workspace scratch(backend_);
   const auto pieces = full_.Pieces(PieceTokens(model_, layer_));
-  const int64_t k = SiteSize(site);
   const auto advance = [&](ActivationStore& store, const LayerParams& params, int stream) {
-    const Linear out = MakeLinear(backend_, params.linears.at(site));
-    std::unique_ptr<DecoderLayer> parts;
-    if (kept_.pieces() < pieces.size()) {
-      parts = std::make_unique<DecoderLayer>(InputParts(site, params));
-    }
+    std::optional<Linear> out;
+    if (!whole) out = MakeLinear(backend_, params.linears.at(site));
+    const bool kept = kept_.pieces() == pieces.size();
+    const DecoderLayer layer =
+        whole  ? MakeDecoderLayer(backend_, model_, layer_, params)
+        : kept ? MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, {}))
+               : InputParts(site, params);
     ExecContext ctx{backend_, scratch, DType::kF32, nullptr};
     for (size_t i = 0; i < pieces.size(); ++i) {
       poll();
       const Workspace::Scope scope(scratch);
+      BatchBuilder builder;
+      const Batch batch = BuildFreshBatch(builder, backend_, store.Blocks(pieces[i]));
       const TensorView residual = scratch.Take(DType::kF32, {pieces[i].rows(), model_.hidden});
-      const TensorView x = scratch.Take(DType::kF32, {pieces[i].rows(), k});
       const TensorView y = scratch.Take(DType::kF32, residual.shape);
       store.Read(pieces[i], residual);
-      if (i < kept_.pieces()) {
-        kept_.Read(i, stream, x);
-        if (stream == 1 && !inverse_.empty()) ScaleColumns(inverse_, x);
+      if (parallel) {
+        layer.Forward(ctx, batch, pages_->layers()[0], residual);
+      } else if (routed) {
+        layer.FfnInput(ctx, residual, y);
+        layer.Feed(ctx, y, y);
+        layer.AddFfn(ctx, residual, y);
       } else {
-        BatchBuilder builder;
-        const Batch batch = BuildFreshBatch(builder, backend_, store.Blocks(pieces[i]));
-        SiteInput(site, ctx, *parts, batch, residual, x);
+        const TensorView x = scratch.Take(DType::kF32, {pieces[i].rows(), SiteSize(site)});
+        if (i < kept_.pieces()) {
+          kept_.Read(i, stream, x);
+          if (stream == 1 && !inverse_.empty()) ScaleColumns(inverse_, x);
+        } else {
+          SiteInput(site, ctx, layer, batch, residual, x);
+        }
+        out->Forward(ctx, x, y);
+        if (site.role == Role::kO) {
+          layer.AddAttention(ctx, residual, y);
+        } else {
+          layer.AddFfn(ctx, residual, y);
+        }
       }
-      out.Forward(ctx, x, y);
-      backend_.Add(residual, y);
       store.Write(pieces[i], residual);
     }
     store.Flip();

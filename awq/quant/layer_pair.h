@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "awq/quant/expert_pair.h"
 #include "awq/quant/kept_rows.h"
 #include "awq/quant/layer_runner.h"
 #include "awq/quant/moments.h"
@@ -23,25 +24,28 @@ class LayerPair {
   LayerPair(Backend& backend, const ModelSpec& model, int64_t layer, ActivationStore& full,
             ActivationStore& quantized, KeptRows& kept, int64_t moment_columns);
 
-  // The moments, drift included, of what the linears of `site` (q, o, gate, down) read in the
-  // quantized model. q and o before, gate and down after the attention has been advanced.
-  SiteMoments Observe(Role site, const LayerParams& original, const LayerParams& current,
+  // The moments, drift included, of what the linears of `site` read in the quantized model. Those
+  // of the attention before, those of the feed-forward part after the attention has been advanced.
+  SiteMoments Observe(LinearId site, const LayerParams& original, const LayerParams& current,
                       const std::function<void()>& poll);
   // A scale has been applied to the producer of the site observed last: what the quantized model
   // feeds it is divided by s [K].
   void Rescale(std::span<const float> s);
-  // Adds the output of the attention (site o) or of the MLP (site down), observed last, to both
-  // stores.
-  void Advance(Role site, const LayerParams& original, const LayerParams& current,
+  // Adds the output of the attention (site o) or of the feed-forward part (site down, also of
+  // experts), observed last, to both stores. In a parallel block both are added after down.
+  void Advance(LinearId site, const LayerParams& original, const LayerParams& current,
                const std::function<void()>& poll);
 
  private:
   // The parts of the layer that compute what the site reads.
-  DecoderLayer InputParts(Role site, const LayerParams& params) const;
+  DecoderLayer InputParts(LinearId site, const LayerParams& params) const;
   // What the site reads in one stream [rows, K].
-  void SiteInput(Role site, ExecContext& ctx, const DecoderLayer& layer, const Batch& batch,
+  void SiteInput(LinearId site, ExecContext& ctx, const DecoderLayer& layer, const Batch& batch,
                  const TensorView& residual, const TensorView& x) const;
-  int64_t SiteSize(Role site) const;
+  // The input of a linear deep within the attention, caught on its way.
+  void Catch(LinearId site, ExecContext& ctx, const DecoderLayer& layer, const Batch& batch,
+             const TensorView& norm, const TensorView& x) const;
+  int64_t SiteSize(LinearId site) const;
 
   Backend& backend_;
   const ModelSpec& model_;
@@ -51,6 +55,7 @@ class LayerPair {
   KeptRows& kept_;
   int64_t moment_columns_;
   std::unique_ptr<KvPages> pages_;
+  std::unique_ptr<ExpertPair> experts_;
   std::vector<float> inverse_;  // 1/s of the scales applied since Observe; empty: none
 };
 

@@ -88,9 +88,9 @@ std::vector<double> LayerRunner::PartLosses(LayerPart part, const LayerParams& p
   const auto run = [&](const DecoderLayer& layer, const Batch& batch, const TensorView& x,
                        const TensorView& y) {
     if (part == LayerPart::kAttention) {
-      layer.attention().Forward(ctx, batch, cache, x, y);
+      layer.Attend(ctx, batch, cache, x, y);
     } else {
-      layer.mlp().Forward(ctx, x, y);
+      layer.Feed(ctx, x, y);
     }
   };
   // Inputs and reference outputs of the part are kept, so that each variant costs one pass.
@@ -111,12 +111,12 @@ std::vector<double> LayerRunner::PartLosses(LayerPart part, const LayerParams& p
     const TensorView sum = ctx.scratch.Take(DType::kF32, x.shape);
     store_.Read(piece, sum);
     if (part == LayerPart::kAttention) {
-      original.attn_norm().Forward(ctx, sum, x);
+      original.AttentionInput(ctx, sum, x);
     } else {
-      original.attn_norm().Forward(ctx, sum, x);
-      original.attention().Forward(ctx, batch, cache, x, x);
-      backend_.Add(sum, x);
-      original.ffn_norm().Forward(ctx, sum, x);
+      original.AttentionInput(ctx, sum, x);
+      original.Attend(ctx, batch, cache, x, x);
+      original.AddAttention(ctx, sum, x);
+      original.FfnInput(ctx, sum, x);
     }
     run(original, batch, x, y);
   });

@@ -50,52 +50,58 @@ LinearWeight Share(const LinearWeight& from) {
 LayerParams LayerWeights::Stored() const {
   LayerParams out = source_.Layer(layer_);
   const NameMap& names = source_.names();
-  for (auto& [role, linear] : out.linears) {
-    CheckFinite(source_, names.Weight(role, layer_), std::get<Tensor>(linear.weight).view());
+  for (auto& [id, linear] : out.linears) {
+    CheckFinite(source_, source_.SourceOf(id, layer_), std::get<Tensor>(linear.weight).view());
     if (linear.bias.empty()) continue;
-    CheckFinite(source_, names.Bias(role, layer_), linear.bias.view());
+    CheckFinite(source_, names.Bias(id, layer_), linear.bias.view());
     linear.bias = ConvertTo(linear.bias.view(), DType::kF32);
   }
   for (auto& [role, vector] : out.vectors) {
     CheckFinite(source_, names.Weight(role, layer_), vector.view());
   }
+  for (auto& [role, bias] : out.vector_biases) {
+    CheckFinite(source_, names.Bias(role, layer_), bias.view());
+  }
   return out;
 }
 
-void LayerWeights::Load(Role role, LayerParams& params) const {
-  LinearWeight& linear = params.linears.at(role);
+void LayerWeights::Load(LinearId id, LayerParams& params) const {
+  LinearWeight& linear = params.linears.at(id);
   linear.weight = ConvertTo(std::get<Tensor>(linear.weight).view(), DType::kF32);
 }
 
 void LayerWeights::LoadAll(LayerParams& params) const {
-  for (auto& [role, linear] : params.linears) Load(role, params);
+  for (auto& [id, linear] : params.linears) Load(id, params);
 }
 
 void LayerWeights::Release() const {
   for (const LinearShape& shape : LayerLinears(source_.spec(), layer_)) {
-    source_.checkpoint().Release(source_.names().Weight(shape.role, layer_));
+    source_.checkpoint().Release(source_.SourceOf(shape.id, layer_));
   }
 }
 
-LayerParams ShareSome(const LayerParams& from, const std::vector<Role>& roles) {
+LayerParams ShareSome(const LayerParams& from, const std::vector<LinearId>& ids) {
   LayerParams out;
-  for (const Role role : roles) {
-    const auto it = from.linears.find(role);
-    if (it != from.linears.end()) out.linears.emplace(role, Share(it->second));
+  for (const LinearId id : ids) {
+    const auto it = from.linears.find(id);
+    if (it != from.linears.end()) out.linears.emplace(id, Share(it->second));
   }
   for (const auto& [role, vector] : from.vectors) out.vectors.emplace(role, vector.Share());
+  for (const auto& [role, bias] : from.vector_biases) out.vector_biases.emplace(role, bias.Share());
   return out;
 }
 
 LayerParams ShareAll(const LayerParams& from) {
   LayerParams out = ShareSome(from, {});
-  for (const auto& [role, linear] : from.linears) out.linears.emplace(role, Share(linear));
+  for (const auto& [id, linear] : from.linears) out.linears.emplace(id, Share(linear));
   return out;
 }
 
 void CopyVectors(LayerParams& params) {
-  for (auto& [role, vector] : params.vectors) vector = ConvertTo(vector.view(), DType::kF32);
-  for (auto& [role, linear] : params.linears) {
+  for (auto* vectors : {&params.vectors, &params.vector_biases}) {
+    for (auto& [role, vector] : *vectors) vector = ConvertTo(vector.view(), DType::kF32);
+  }
+  for (auto& [id, linear] : params.linears) {
     if (!linear.bias.empty()) linear.bias = ConvertTo(linear.bias.view(), DType::kF32);
   }
 }

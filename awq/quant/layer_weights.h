@@ -17,7 +17,7 @@ class LayerWeights {
   // tensor) for values that are not finite.
   LayerParams Stored() const;
   // Makes that linear of `params` an f32 copy [N, K].
-  void Load(Role role, LayerParams& params) const;
+  void Load(LinearId id, LayerParams& params) const;
   // Load() for all linears.
   void LoadAll(LayerParams& params) const;
   // Gives the file's pages back to the system; views of it stay valid.
@@ -29,7 +29,7 @@ class LayerWeights {
 };
 
 // The vectors and those linears of `from`, in the same memory.
-LayerParams ShareSome(const LayerParams& from, const std::vector<Role>& roles);
+LayerParams ShareSome(const LayerParams& from, const std::vector<LinearId>& ids);
 LayerParams ShareAll(const LayerParams& from);
 // Vectors and biases become copies that can be changed without changing what they were shared with.
 void CopyVectors(LayerParams& params);

@@ -34,7 +34,7 @@ struct LayerJob {
   // Turns linears of the layer into f32 copies that can be changed.
   const LayerWeights& weights;
   // Empty for methods that need no calibration.
-  std::map<Role, SiteMoments> moments;
+  std::map<LinearId, SiteMoments> moments;
   // Replays parts of the layer on its calibration inputs; null without calibration.
   LayerRunner* runner = nullptr;
   // Runs the layer on both streams for methods that follow the quantized prefix, which advance it.
@@ -57,8 +57,9 @@ struct QuantizedLinear {
   QuantizedWeight weight;
   std::string alpha = "-";  // the chosen scale of the edge that it reads, for people
   double clipped = 0;       // share of its groups, 0…1
+  int64_t tokens = -1;      // of the calibration that it read; -1: without calibration
   double error_before =
-      0;  // ‖(Ŵ - W)X‖² / ‖WX‖² of plain rounding; without calibration ‖Ŵ - W‖² / ‖W‖²
+      -1;  // ‖(Ŵ - W)X‖² / ‖WX‖² of plain rounding; without calibration ‖Ŵ - W‖² / ‖W‖²
   double error_after = 0;  // of `weight`
 };
 
@@ -76,7 +77,7 @@ class QuantMethod {
   virtual MethodCost Cost(const MethodOptions& options) const = 0;
   // Quantizes every linear of the layer, whose linears come as the checkpoint stores them, norms
   // and biases in f32. May rescale norms and biases in place.
-  virtual std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const = 0;
+  virtual std::map<LinearId, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const = 0;
 };
 
 struct QuantMethodEntry {

@@ -4,15 +4,23 @@
 
 namespace awq {
 
-Role SiteOf(Role role) {
-  switch (role) {
+LinearId SiteOf(LinearId id) {
+  switch (id.role) {
     case Role::kK:
     case Role::kV:
       return Role::kQ;
+    case Role::kQA:
+      return Role::kKvA;
     case Role::kUp:
       return Role::kGate;
+    case Role::kSharedRouter:
+    case Role::kSharedGate:
+    case Role::kSharedUp:
+      return Role::kRouter;
+    case Role::kExpertUp:
+      return {Role::kExpertGate, id.expert};
     default:
-      return role;
+      return id;
   }
 }
 
@@ -63,9 +71,10 @@ void MomentsTap::AddSampled(Sums& sums, const TensorView& x) {
   AddMoments(backend_, rows, rows, sums.sampled.view());
 }
 
-void MomentsTap::OnInput(Role role, int64_t, const TensorView& x) {
-  if (SiteOf(role) != role) return;
-  Sums& sums = sums_[role];
+void MomentsTap::OnInput(LinearId id, int64_t, const TensorView& x) {
+  // What the router has read already.
+  if (id.role == Role::kSharedRouter || id.role == Role::kSharedGate) return;
+  Sums& sums = sums_[SiteOf(id)];
   const int64_t k = x.dim(1);
   if (sums.gram.empty()) {
     sums.gram = MakeMoments(backend_, k, columns_);
@@ -77,10 +86,10 @@ void MomentsTap::OnInput(Role role, int64_t, const TensorView& x) {
   sums.tokens += x.dim(0);
 }
 
-std::map<Role, SiteMoments> MomentsTap::Finish() {
-  std::map<Role, SiteMoments> out;
-  for (auto& [role, sums] : sums_) {
-    SiteMoments& m = out[role];
+std::map<LinearId, SiteMoments> MomentsTap::Finish() {
+  std::map<LinearId, SiteMoments> out;
+  for (auto& [site, sums] : sums_) {
+    SiteMoments& m = out[site];
     m.tokens = sums.tokens;
     for (float a : sums.abs.Span<const float>()) {
       m.mean_abs.push_back(a / static_cast<float>(sums.tokens));
@@ -90,6 +99,25 @@ std::map<Role, SiteMoments> MomentsTap::Finish() {
   }
   sums_.clear();
   return out;
+}
+
+SiteMoments WeightOnlyMoments(int64_t k, int64_t tokens, int64_t columns) {
+  SiteMoments out;
+  const int64_t width = columns > 0 ? std::min(columns, k) : k;
+  out.gram = MakeTensor(DType::kF32, {k, width});
+  for (int64_t i = 0; i < k; ++i) out.gram.As<float>()[i * width + i % width] = 1;
+  out.mean_abs.assign(static_cast<size_t>(k), 1.0f);
+  out.tokens = tokens;
+  return out;
+}
+
+void FillFewTokens(const ModelSpec& model, int64_t layer, std::map<LinearId, SiteMoments>& sites) {
+  for (const LinearShape& shape : LayerLinears(model, layer)) {
+    if (shape.id.expert < 0 || SiteOf(shape.id) != shape.id) continue;
+    SiteMoments& m = sites[shape.id];
+    const int64_t columns = sites.at(Role::kRouter).gram.shape()[1];
+    if (m.tokens < kFewTokens) m = WeightOnlyMoments(shape.k, m.tokens, columns);
+  }
 }
 
 Tensor ScaleGram(const TensorView& gram, std::span<const float> a) {

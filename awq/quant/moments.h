@@ -7,12 +7,15 @@
 #include <vector>
 
 #include "awq/base/tensor.h"
+#include "awq/model/spec.h"
 #include "awq/nn/context.h"
 
 namespace awq {
 
-// The linears that read one tensor share a site, named after the first of them: q, o, gate or down.
-Role SiteOf(Role role);
+// The linears that read one tensor share a site, named after one of them: q (of q, k, v), kv_a (of
+// q_a too), o, gate (of up, also where there is up alone), router (of the shared experts), each
+// expert's gate (of its up), down, …
+LinearId SiteOf(LinearId id);
 
 // A matrix [K, K] of which blocks on the diagonal are kept, as a tensor [K, B]: rows of a block
 // hold its columns. B = K is the whole matrix.
@@ -33,6 +36,15 @@ struct SiteMoments {
   int64_t tokens = 0;
 };
 
+// A site that fewer calibration tokens reach is judged by its weights alone: second moments of so
+// few say more about them than about what an expert reads.
+inline constexpr int64_t kFewTokens = 32;
+// Moments of an input of size k of which nothing is known: every element alike, none with another.
+// `columns` as in MakeMoments.
+SiteMoments WeightOnlyMoments(int64_t k, int64_t tokens, int64_t columns = 0);
+// Puts such moments where experts of the layer have seen fewer than kFewTokens, or none.
+void FillFewTokens(const ModelSpec& model, int64_t layer, std::map<LinearId, SiteMoments>& sites);
+
 // Gathers moments of all sites of one layer; host backends alone.
 class MomentsTap : public Tap {
  public:
@@ -40,9 +52,9 @@ class MomentsTap : public Tap {
   // columns > 0: of blocks of so many columns.
   explicit MomentsTap(Backend& backend, int64_t stride = 0, int64_t columns = 0)
       : backend_(backend), stride_(stride), columns_(columns) {}
-  void OnInput(Role role, int64_t layer, const TensorView& x) override;
+  void OnInput(LinearId id, int64_t layer, const TensorView& x) override;
   // The moments so far; the tap is empty afterwards.
-  std::map<Role, SiteMoments> Finish();
+  std::map<LinearId, SiteMoments> Finish();
 
  private:
   struct Sums {
@@ -54,7 +66,7 @@ class MomentsTap : public Tap {
   Backend& backend_;
   int64_t stride_;
   int64_t columns_;
-  std::map<Role, Sums> sums_;
+  std::map<LinearId, Sums> sums_;
 };
 
 // Zeros [K, K], kept as blocks of `columns` if 0 < columns < K.

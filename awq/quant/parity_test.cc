@@ -5,9 +5,8 @@
 #include <filesystem>
 #include <numeric>
 
-#include "awq/backend/make_backend.h"
 #include "awq/quant/calibration.h"
-#include "awq/quant/pipeline.h"
+#include "awq/quant/quantize_tiny.h"
 
 namespace awq {
 namespace {
@@ -30,30 +29,11 @@ std::vector<TokenBlock> Blocks() {
   return blocks;
 }
 
-// Quantizes the tiny source into a folder of its own and opens it.
 std::shared_ptr<const Checkpoint> QuantizeTiny(const std::string& method, std::string_view format,
                                                const GridRule& rule, const fs::path& folder) {
-  const auto checkpoint = Checkpoint::Open(kFolder / "source");
-  const WeightSource source(checkpoint, ReadModel(checkpoint->config()));
-  const auto backend = MakeBackend("cpu", 2);
-  ThreadPool pool(2);
-  const PackFormat& codec = PackFormatByName(format);
-  MethodOptions options;
-  options.rule = rule;
-  options.rule.scale_type = codec.ScaleType(checkpoint->model_type());
-  const auto blocks = Blocks();
-  fs::remove_all(folder);
-  fs::create_directories(folder);
-  ShardWriter writer(folder, int64_t{1} << 30, {});
-  RunPipeline({source, *backend, pool, *MakeQuantMethod(method), codec, options, blocks, writer,
-               folder, nullptr, kKeptBytes, 0, [](int64_t) {}, [](const LinearOutcome&) {}, [] {}});
-  writer.Finish();
-  RawJson config = checkpoint->config().raw();
-  config["quantization_config"] = codec.Config(options.rule.scheme, SkippedModules(source));
-  FileWriter out(folder / "config.json");
-  out.Write(config.dump());
-  out.Close();
-  return Checkpoint::Open(folder);
+  return testing::QuantizeTiny(
+      kFolder / "source", folder,
+      {.method = method, .format = format, .rule = rule, .blocks = Blocks()});
 }
 
 // The share of codes that two quantized checkpoints of the tiny source have in common.
@@ -63,7 +43,7 @@ double SameCodes(const Checkpoint& ours, const Checkpoint& theirs) {
   int64_t same = 0;
   for (int64_t layer = 0; layer < model.spec.num_layers(); ++layer) {
     for (const LinearShape& shape : LayerLinears(model.spec, layer)) {
-      const std::string name = model.names.Module(shape.role, layer);
+      const std::string name = model.names.Module(shape.id, layer);
       const auto unpack = [&](const Checkpoint& c) {
         return c.format()->Unpack(c, name, c.scheme(), shape.n, shape.k);
       };
@@ -109,7 +89,7 @@ TEST(Formats, HoldTheSameWeights) {
   const auto ct = QuantizeTiny("rtn", "compressed-tensors", rule, folder / "awq_formats_ct");
   const Model model = ReadModel(gemm->config());
   for (const LinearShape& shape : LayerLinears(model.spec, 0)) {
-    const std::string name = model.names.Module(shape.role, 0);
+    const std::string name = model.names.Module(shape.id, 0);
     const Tensor a =
         Dequantize(gemm->format()->Unpack(*gemm, name, gemm->scheme(), shape.n, shape.k));
     const Tensor b = Dequantize(ct->format()->Unpack(*ct, name, ct->scheme(), shape.n, shape.k));

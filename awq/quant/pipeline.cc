@@ -5,29 +5,50 @@
 #include <memory>
 #include <set>
 
+#include "awq/checkpoint/fused_rows.h"
 #include "awq/nn/batch_builder.h"
+#include "awq/nn/embedding.h"
 
 namespace awq {
 namespace {
 
 // Embeds all calibration blocks into the store.
 void EmbedBlocks(const PipelineJob& job, ActivationStore& store) {
-  const Tensor table = job.source.Embedding();
+  const Embedding embedding(job.backend, job.source);
+  Workspace scratch(job.backend);
+  ExecContext ctx{job.backend, scratch, DType::kF32, nullptr};
   for (const auto& piece : store.Pieces(PieceTokens(job.source.spec(), 0))) {
     job.poll();
     BatchBuilder builder;
     const Batch batch = BuildFreshBatch(builder, job.backend, store.Blocks(piece));
     const Tensor rows = job.backend.Alloc(DType::kF32, {piece.rows(), store.hidden()});
-    job.backend.Embed(batch.tokens, table.view(), rows.view());
+    embedding.Forward(ctx, batch, rows.view());
     store.Write(piece, rows.view());
   }
   store.Flip();
   store.Commit();
 }
 
+// One weight of all parts of a module, as the checkpoint keeps them.
+QuantizedWeight WeightOf(const WeightSource& source, const std::vector<LinearShape>& parts,
+                         std::map<LinearId, QuantizedLinear>& done) {
+  if (parts.size() == 1) return std::move(done.at(parts[0].id).weight);
+  std::vector<const QuantizedWeight*> weights;
+  for (const LinearShape& part : parts) weights.push_back(&done.at(part.id).weight);
+  return Fuse(weights, *source.names().FusedOf(parts[0].id.role));
+}
+
+Tensor BiasOf(const WeightSource& source, const std::vector<LinearShape>& parts,
+              const LayerParams& params) {
+  std::vector<TensorView> biases;
+  for (const LinearShape& part : parts) biases.push_back(params.linears.at(part.id).bias.view());
+  if (parts.size() == 1) return ConvertTo(biases[0], DType::kF32);
+  return Fuse(biases, *source.names().FusedOf(parts[0].id.role));
+}
+
 RawJson ToJson(const LinearOutcome& o) {
-  return {RoleName(o.role), o.alpha,      o.clipped,     o.error_before,
-          o.error_after,    o.parameters, o.packed_bytes};
+  return {LinearName(o.id), o.alpha,  o.clipped,    o.error_before,
+          o.error_after,    o.tokens, o.parameters, o.packed_bytes};
 }
 
 // JSON has no NaN or infinity.
@@ -46,9 +67,10 @@ class Pipeline {
   void Run() {
     const ModelSpec& model = job_.source.spec();
     for (int64_t i = 0; i < model.num_layers(); ++i) {
-      for (const LinearShape& s : LayerLinears(model, i)) {
-        job_.format.Check(job_.options.rule.scheme, s.n, s.k,
-                          job_.source.names().Module(s.role, i));
+      for (const LinearShape& s : QuantizableLinears(model, i)) {
+        int64_t rows = 0;
+        for (int64_t n : RowsOf(ModuleParts(job_.source.model(), i, s.id))) rows += n;
+        job_.format.Check(job_.options.rule.scheme, rows, s.k, job_.source.names().Module(s.id, i));
       }
     }
     const int64_t first = Restore();
@@ -118,15 +140,18 @@ class Pipeline {
     job_.layer_begins(layer);
     for (const VectorShape& shape : LayerVectors(job_.source.spec(), layer)) {
       written_.insert(names.Weight(shape.role, layer));
+      if (shape.bias) written_.insert(names.Bias(shape.role, layer));
+    }
+    for (const LinearShape& shape : LayerLinears(job_.source.spec(), layer)) {
+      written_.insert(job_.source.SourceOf(shape.id, layer));
+      if (shape.bias) written_.insert(names.Bias(shape.id, layer));
     }
     size_t i = 0;
-    for (const LinearShape& shape : LayerLinears(job_.source.spec(), layer)) {
+    for (const LinearShape& shape : QuantizableLinears(job_.source.spec(), layer)) {
       const RawJson& l = linears.at(i++);
-      written_.insert(names.Weight(shape.role, layer));
-      if (shape.bias) written_.insert(names.Bias(shape.role, layer));
-      job_.linear_done({layer, shape.role, l.at(1).get<std::string>(), Number(l.at(2)),
+      job_.linear_done({layer, shape.id, l.at(1).get<std::string>(), Number(l.at(2)),
                         Number(l.at(3)), Number(l.at(4)), l.at(5).get<int64_t>(),
-                        l.at(6).get<int64_t>()});
+                        l.at(6).get<int64_t>(), l.at(7).get<int64_t>()});
     }
   }
 
@@ -168,7 +193,7 @@ class Pipeline {
                   job_.source.checkpoint().model_type(),
                   job_.poll};
     std::unique_ptr<LayerRunner> runner;
-    std::map<Role, QuantizedLinear> done;
+    std::map<LinearId, QuantizedLinear> done;
     if (prefix_) {
       LayerPair pair(job_.backend, job_.source.spec(), layer, *store_, *prefix_, kept_,
                      job_.moment_columns);
@@ -200,7 +225,7 @@ class Pipeline {
     weights.Release();
   }
 
-  std::map<Role, QuantizedLinear> RunMethod(LayerJob& work, LayerParams& params) const {
+  std::map<LinearId, QuantizedLinear> RunMethod(LayerJob& work, LayerParams& params) const {
     try {
       return job_.method.Run(work, params);
     } catch (const Error& e) {
@@ -210,39 +235,58 @@ class Pipeline {
   }
 
   void WriteLayer(int64_t layer, const LayerParams& params,
-                  const std::map<Role, QuantizedLinear>& done) {
-    const Checkpoint& checkpoint = job_.source.checkpoint();
+                  std::map<LinearId, QuantizedLinear>& done) {
     const NameMap& names = job_.source.names();
     for (const VectorShape& shape : LayerVectors(job_.source.spec(), layer)) {
-      WriteLike(checkpoint, names.Weight(shape.role, layer), params.vectors.at(shape.role));
+      Tensor stored = ConvertTo(params.vectors.at(shape.role).view(), DType::kF32);
+      for (float& w : stored.Span<float>()) w -= static_cast<float>(shape.offset);
+      WriteLike(names.Weight(shape.role, layer), stored);
+      if (shape.bias) {
+        WriteLike(names.Bias(shape.role, layer), params.vector_biases.at(shape.role));
+      }
     }
     for (const LinearShape& shape : LayerLinears(job_.source.spec(), layer)) {
       job_.poll();
-      const std::string module = names.Module(shape.role, layer);
-      const QuantizedLinear& linear = done.at(shape.role);
-      const std::vector<NamedTensor> packed =
-          job_.format.Pack(linear.weight, module, checkpoint.model_type());
-      int64_t bytes = 0;
-      for (const NamedTensor& t : packed) bytes += t.tensor.view().NumBytes();
-      job_.writer.Write(packed);
-      written_.insert(module + ".weight");
-      if (shape.bias) WriteLike(checkpoint, module + ".bias", params.linears.at(shape.role).bias);
+      if (!shape.quantizable) {  // rescaled perhaps
+        WriteLike(names.Weight(shape.id, layer),
+                  std::get<Tensor>(params.linears.at(shape.id).weight));
+        continue;
+      }
+      const std::vector<LinearShape> parts = ModuleParts(job_.source.model(), layer, shape.id);
+      if (shape.id == parts.front().id) WriteModule(layer, parts, params, done);
+    }
+  }
+
+  void WriteModule(int64_t layer, const std::vector<LinearShape>& parts, const LayerParams& params,
+                   std::map<LinearId, QuantizedLinear>& done) {
+    const std::string module = job_.source.names().Module(parts[0].id, layer);
+    const QuantizedWeight weight = WeightOf(job_.source, parts, done);
+    const std::vector<NamedTensor> packed =
+        job_.format.Pack(weight, module, job_.source.checkpoint().model_type());
+    int64_t bytes = 0;
+    for (const NamedTensor& t : packed) bytes += t.tensor.view().NumBytes();
+    job_.writer.Write(packed);
+    written_.insert(job_.source.SourceOf(parts[0].id, layer));
+    if (parts[0].bias) WriteLike(module + ".bias", BiasOf(job_.source, parts, params));
+    for (const LinearShape& part : parts) {
+      const QuantizedLinear& linear = done.at(part.id);
       const LinearOutcome outcome{layer,
-                                  shape.role,
+                                  part.id,
                                   linear.alpha,
                                   linear.clipped,
                                   linear.error_before,
                                   linear.error_after,
-                                  shape.n * shape.k,
-                                  bytes};
+                                  linear.tokens,
+                                  part.n * part.k,
+                                  bytes * part.n / weight.n()};
       outcomes_.push_back(ToJson(outcome));
       job_.linear_done(outcome);
     }
   }
 
   // Writes f32 values in the type the checkpoint stores that tensor in.
-  void WriteLike(const Checkpoint& checkpoint, const std::string& name, const Tensor& values) {
-    const Tensor rounded = ConvertTo(values.view(), checkpoint.Get(name).dtype());
+  void WriteLike(const std::string& name, const Tensor& values) {
+    const Tensor rounded = ConvertTo(values.view(), job_.source.checkpoint().Get(name).dtype());
     job_.writer.Write(name, rounded.view());
     written_.insert(name);
   }
@@ -261,7 +305,17 @@ class Pipeline {
 void RunPipeline(const PipelineJob& job) { Pipeline(job).Run(); }
 
 std::vector<std::string> SkippedModules(const WeightSource& source) {
-  return {source.names().Module(Role::kHead)};
+  std::vector<std::string> out = {source.names().Module(Role::kHead)};
+  for (int64_t layer = 0; layer < source.spec().num_layers(); ++layer) {
+    for (const LinearShape& shape : LayerLinears(source.spec(), layer)) {
+      if (!shape.quantizable) out.push_back(source.names().Module(shape.id, layer));
+    }
+  }
+  if (source.spec().has_projections()) {
+    out.push_back(source.names().Module(Role::kEmbedProjection));
+    out.push_back(source.names().Module(Role::kHeadProjection));
+  }
+  return out;
 }
 
 }  // namespace awq

@@ -20,11 +20,12 @@ namespace awq {
 // One finished linear.
 struct LinearOutcome {
   int64_t layer = 0;
-  Role role = Role::kQ;
+  LinearId id;
   std::string alpha;
   double clipped = 0;
   double error_before = 0;
   double error_after = 0;
+  int64_t tokens = -1;  // of the calibration that it read; -1: without calibration
   int64_t parameters = 0;
   int64_t packed_bytes = 0;  // scales and zeros included
 };

@@ -13,7 +13,7 @@ constexpr int64_t kFloat = 4;
 constexpr int64_t kStored = 2;  // bytes of a weight of the source in a prepared linear
 
 struct SiteShape {
-  Role site = Role::kQ;
+  LinearId site;
   int64_t k = 0;
   int64_t n = 0;          // rows of all its linears
   int64_t largest_n = 0;  // of one
@@ -24,8 +24,8 @@ std::vector<SiteShape> SitesOf(const ModelSpec& model, int64_t layer) {
   std::vector<SiteShape> out;
   for (const LinearShape& l : LayerLinears(model, layer)) {
     auto it = std::find_if(out.begin(), out.end(),
-                           [&](const SiteShape& s) { return s.site == SiteOf(l.role); });
-    if (it == out.end()) it = out.insert(out.end(), SiteShape{SiteOf(l.role), l.k, 0, 0});
+                           [&](const SiteShape& s) { return s.site == SiteOf(l.id); });
+    if (it == out.end()) it = out.insert(out.end(), SiteShape{SiteOf(l.id), l.k, 0, 0});
     it->n += l.n;
     it->largest_n = std::max(it->largest_n, l.n);
   }
@@ -58,7 +58,7 @@ class LayerPlan {
     };
     if (!request_.method.NeedsCalibration()) {
       for (const SiteShape& s : sites_) {
-        consider(CopyBytes(s) + weights_ * 5 / 8, Cat(RoleName(s.site), ": weights"));
+        consider(CopyBytes(s) + weights_ * 5 / 8, Cat(LinearName(s.site), ": weights"));
       }
       return out;
     }
@@ -69,9 +69,9 @@ class LayerPlan {
         const SiteShape* input = InputOf(s.site);
         const int64_t packs = input ? input->weights() * kStored + input->weights() * 5 / 8 : 0;
         consider(Moments(s) + packs + ObserveWorkspace(s, input),
-                 Cat(RoleName(s.site), ": activations and moments"));
+                 Cat(LinearName(s.site), ": activations and moments"));
         consider(Moments(s) + Matrices(s) + CopyBytes(s) + weights_ * 5 / 8,
-                 Cat(RoleName(s.site), ": moments and weights"));
+                 Cat(LinearName(s.site), ": moments and weights"));
       }
     } else {
       consider(all_moments + weights_ * kStored + ForwardWorkspace(),
@@ -79,7 +79,7 @@ class LayerPlan {
       for (const SiteShape& s : sites_) {
         consider(all_moments + Matrices(s) + (weights_ - s.weights()) * kFloat + CopyBytes(s) +
                      weights_ * 5 / 8,
-                 Cat(RoleName(s.site), ": moments and weights"));
+                 Cat(LinearName(s.site), ": moments and weights"));
       }
     }
     return out;
@@ -122,16 +122,15 @@ class LayerPlan {
     return cost_.matrices * Block(s) * Block(s) * kFloat;
   }
   int64_t CopyBytes(const SiteShape& s) const {
-    constexpr int64_t kProducts = int64_t{32} << 20;  // of a loss, at a time
-    const int64_t linear = s.largest_n * s.k * kFloat;
-    return s.weights() * kFloat + cost_.copies * linear + std::min(kProducts, linear);
+    constexpr int64_t kProducts = int64_t{32} << 20;
+    return (s.weights() + cost_.copies * s.largest_n * s.k) * kFloat + kProducts;
   }
   // The process, and what the backend keeps between calls.
   int64_t Fixed() const {
     constexpr int64_t kPacked = 1024 + 256;  // rows of an operand, with room for growth
     return request_.process_bytes + widest_ * kPacked * kFloat;
   }
-  const SiteShape* InputOf(Role site) const {
+  const SiteShape* InputOf(LinearId site) const {
     const Role from = site == Role::kO ? Role::kQ : Role::kGate;
     if (site != Role::kO && site != Role::kDown) return nullptr;
     for (const SiteShape& s : sites_) {
@@ -206,9 +205,9 @@ void PlanDisk(const PlanRequest& request, QuantPlan& plan) {
   const ModelSpec& model = source.spec();
   std::set<std::string> quantized;
   for (int64_t i = 0; i < model.num_layers(); ++i) {
-    for (const LinearShape& l : LayerLinears(model, i)) {
+    for (const LinearShape& l : QuantizableLinears(model, i)) {
       plan.output_bytes += PackedBytes(request.options.rule.scheme, l.n, l.k);
-      quantized.insert(source.names().Weight(l.role, i));
+      quantized.insert(source.SourceOf(l.id, i));
     }
   }
   int64_t rest = 0;

@@ -15,18 +15,32 @@ namespace awq {
 // The producer's output channel c is divided by s[c]; every consumer's input column that reads it
 // is multiplied by s[c]. Everything between them commutes with a positive scale.
 struct ScaleEdge {
-  Role producer;                // a norm (kAttnNorm, kFfnNorm) or a linear (kV, kUp)
-  std::vector<Role> consumers;  // all linears that read it
-  int64_t channels = 0;         // of the producer
+  LinearId producer;                // a norm (kAttnNorm, kFfnNorm) or a linear (kV, kUp)
+  std::vector<LinearId> consumers;  // all linears that read it
+  int64_t channels = 0;             // of the producer
   // Consumers read each channel `repeat` times: kv head g's d channels by each of the H/G query
   // heads that share it. 1 elsewhere.
   int64_t head_size = 0;
   int64_t repeat = 1;
+  // Rows of the producer that a head takes, and the first of them that is one of head_size
+  // channels; 0: channel c is row c. Latent attention: a head's keys stand before its values in
+  // kv_b.
+  int64_t rows_per_head = 0;
+  int64_t first_row = 0;
+  size_t unquantized = 0;  // of the consumers: so many of the first
+  double offset = 0;       // of a producing norm's weight over what is stored
 
+  // The consumers that are quantized.
+  std::span<const LinearId> Quantized() const { return std::span(consumers).subspan(unquantized); }
   // The producer's channel that the consumers' input column `column` reads.
   int64_t Channel(int64_t column) const {
     if (repeat == 1) return column;
     return column / (head_size * repeat) * head_size + column % head_size;
+  }
+  // The producer's row that makes the channel.
+  int64_t Row(int64_t channel) const {
+    if (rows_per_head == 0) return channel;
+    return channel / head_size * rows_per_head + first_row + channel % head_size;
   }
 };
 
@@ -42,6 +56,6 @@ void AdjustToStored(const ScaleEdge& edge, const LayerParams& layer, DType type,
 void ApplyScale(const ScaleEdge& edge, std::span<const float> s, LayerParams& layer);
 
 // The f32 weight [N, K] of a dense layer.
-const TensorView& DenseWeight(const LayerParams& layer, Role role);
+const TensorView& DenseWeight(const LayerParams& layer, LinearId id);
 
 }  // namespace awq

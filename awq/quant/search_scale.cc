@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <set>
 
 namespace awq {
 
@@ -23,8 +24,8 @@ ScaleStats CollectScaleStats(const ScaleEdge& edge, const LayerParams& layer,
         static_cast<double>(mean_abs[static_cast<size_t>(c)]);
   }
   int64_t rows = 0;
-  for (Role role : edge.consumers) {
-    const TensorView& weight = DenseWeight(layer, role);
+  for (LinearId id : edge.Quantized()) {
+    const TensorView& weight = DenseWeight(layer, id);
     const int64_t group = scheme.GroupSize(columns);
     rows += weight.dim(0);
     for (int64_t r = 0; r < weight.dim(0); ++r) {
@@ -49,6 +50,23 @@ ScaleStats CollectScaleStats(const ScaleEdge& edge, const LayerParams& layer,
   }
   return out;
 }
+
+namespace {
+
+// The consumers whose error a candidate is scored by: all that are quantized, of experts a sample.
+std::vector<LinearId> Judged(const ScaleEdge& edge) {
+  constexpr int32_t kExperts = 16;
+  int32_t experts = 0;
+  for (LinearId id : edge.Quantized()) experts = std::max(experts, id.expert + 1);
+  const int32_t step = edge.consumers.size() == 1 ? 1 : std::max(1, experts / kExperts);
+  std::vector<LinearId> out;
+  for (LinearId id : edge.Quantized()) {
+    if (id.expert < 0 || id.expert % step == 0) out.push_back(id);
+  }
+  return out;
+}
+
+}  // namespace
 
 std::vector<float> CandidateScale(const ScaleStats& stats, double ratio, bool duo) {
   std::vector<float> s(stats.x.size());
@@ -84,20 +102,30 @@ void RescaleMoments(const ScaleEdge& edge, std::span<const float> s, SiteMoments
   }
 }
 
+void RescaleMoments(const ScaleEdge& edge, std::span<const float> s,
+                    std::map<LinearId, SiteMoments>& sites) {
+  std::set<LinearId> done;
+  for (LinearId id : edge.consumers) {
+    const LinearId site = SiteOf(id);
+    if (done.insert(site).second) RescaleMoments(edge, s, sites.at(site));
+  }
+}
+
 ScaleChoice SearchScale(Backend& backend, ThreadPool& pool, const GridRule& rule,
                         const ScaleSearchOptions& options, const ScaleEdge& edge,
                         const LayerParams& layer, const SiteMoments& moments) {
   const ScaleStats stats = CollectScaleStats(edge, layer, moments.mean_abs, rule.scheme);
   const auto columns = static_cast<int64_t>(moments.mean_abs.size());
   int64_t most_rows = 0;
-  for (Role role : edge.consumers) most_rows = std::max(most_rows, DenseWeight(layer, role).dim(0));
+  const std::vector<LinearId> judged = Judged(edge);
+  for (LinearId id : judged) most_rows = std::max(most_rows, DenseWeight(layer, id).dim(0));
   const Tensor delta = MakeTensor(DType::kF32, {most_rows, columns});
   const auto loss_of = [&](std::span<const float> s) {
     const std::vector<float> expanded =
         s.empty() ? std::vector<float>() : ExpandScale(edge, s, columns);
     double loss = 0;
-    for (Role role : edge.consumers) {
-      const TensorView& w = DenseWeight(layer, role);
+    for (LinearId id : judged) {
+      const TensorView& w = DenseWeight(layer, id);
       const TensorView error = delta.view().Rows(0, w.dim(0));
       QuantizationError(rule, pool, w, expanded, error);
       loss += GramLoss(backend, error, moments.gram.view());

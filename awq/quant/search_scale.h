@@ -1,6 +1,7 @@
 // The scale search of AWQ (arXiv:2306.00978) on one edge, scored from second moments.
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,11 +40,16 @@ std::vector<float> ExpandScale(const ScaleEdge& edge, std::span<const float> s, 
 
 // Makes them the moments of the consumers' input after the scale has been applied.
 void RescaleMoments(const ScaleEdge& edge, std::span<const float> s, SiteMoments& moments);
+// The same for every site that the edge's consumers have among `sites`.
+void RescaleMoments(const ScaleEdge& edge, std::span<const float> s,
+                    std::map<LinearId, SiteMoments>& sites);
 
 struct ScaleSearchOptions {
   bool duo = true;  // try duo scales beside plain ones
 };
 
+// Where experts read a norm, `moments` are those of all tokens, and every n-th expert is judged by
+// them, about sixteen in all.
 // Tries identity and a grid of ratios, coarse and then fine around the best, for both families. The
 // loss is the summed output error of all consumers, ‖(Q(W s)/s - W) X‖². Throws kInternal when no
 // finite loss exists.

@@ -10,7 +10,7 @@ namespace {
 // Whether keys depend on how long the sequence was when they were rotated.
 bool KeysDependOnLength(const ModelSpec& model) {
   return std::any_of(model.layers.begin(), model.layers.end(),
-                     [](const LayerSpec& l) { return l.attention.rope.DependsOnLength(); });
+                     [](const LayerSpec& l) { return RopeOf(l).DependsOnLength(); });
 }
 
 }  // namespace

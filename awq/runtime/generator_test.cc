@@ -128,7 +128,7 @@ TEST_P(GeneratorTest, ContinuationReusesTheCache) {
   for (int32_t id : Prompt(9, 3)) longer.push_back(id);
   const int64_t second = generator.Submit(Greedy(longer, 8));
   // The last token of the answer never went through the model.
-  const bool by_length = model_.spec().layers[0].attention.rope.DependsOnLength();
+  const bool by_length = RopeOf(model_.spec().layers[0]).DependsOnLength();
   EXPECT_EQ(generator.reused_tokens(second), by_length ? 0 : 29);
   EXPECT_EQ(RunAll(generator).at(second).tokens, RunOne(Greedy(longer, 8)).tokens);
 }

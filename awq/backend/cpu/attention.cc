@@ -1,4 +1,5 @@
-// Causal attention over the paged cache, with an online softmax over blocks of kKeys keys.
+// Causal attention over the paged cache, with an online softmax over blocks of kKeys keys. Queries
+// may come in two parts, and values may be the first elements of the keys: latent attention.
 //
 // An item is one kv head of one sequence and up to kRows of its query rows: the tokens of this step
 // times the H/G query heads that share the kv head, token-major. Many rows: keys and values of a
@@ -43,7 +44,8 @@ struct Head {
 // The running state of an item's rows.
 struct Rows {
   int64_t count;              // query rows
-  int64_t d;                  // head size
+  int64_t d;                  // size of queries and keys
+  int64_t values;             // size of values
   int64_t d_stride;           // d rounded up to whole tiles
   std::vector<float> q;       // few rows: [count][d_stride]; many: packed panels [d][height]
   std::vector<float> scores;  // [rows][kKeys]
@@ -52,7 +54,8 @@ struct Rows {
   std::vector<float> total;   // [rows]: Σ weight
   std::vector<float> tile;
 
-  Rows(int64_t count, int64_t d) : count(count), d(d), d_stride(RoundUp(d, kTileColumns)) {
+  Rows(int64_t count, int64_t d, int64_t values)
+      : count(count), d(d), values(values), d_stride(RoundUp(d, kTileColumns)) {
     const auto rows = static_cast<size_t>(PackedRows(count));
     const auto stride = static_cast<size_t>(d_stride);
     q.resize(rows * stride);
@@ -169,10 +172,10 @@ HWY_NOINLINE void MixFewRows(const Head& head, Rows& rows, int64_t first, int64_
     const float* weights = rows.scores.data() + r * kKeys;
     float* sums = rows.sums.data() + r * rows.d_stride;
     int64_t i = 0;
-    for (; i + 4 * kLanes <= rows.d; i += 4 * kLanes)
+    for (; i + 4 * kLanes <= rows.values; i += 4 * kLanes)
       MixVectors<4>(weights, values, count, i, sums);
-    for (; i + kLanes <= rows.d; i += kLanes) MixVectors<1>(weights, values, count, i, sums);
-    for (; i < rows.d; ++i) {
+    for (; i + kLanes <= rows.values; i += kLanes) MixVectors<1>(weights, values, count, i, sums);
+    for (; i < rows.values; ++i) {
       for (int64_t s = 0; s < count; ++s) sums[i] += weights[s] * ToFloat(values[s][i]);
     }
   }
@@ -198,8 +201,8 @@ HWY_INLINE void ScoresManyRows(const Head& head, Rows& rows, int64_t first, int6
 
 HWY_INLINE void MixManyRows(const Head& head, Rows& rows, int64_t first, int64_t count) {
   float* tile = rows.Tile();
-  for (int64_t column = 0; column < rows.d; column += kTileColumns) {
-    const int64_t width = std::min<int64_t>(kTileColumns, rows.d - column);
+  for (int64_t column = 0; column < rows.values; column += kTileColumns) {
+    const int64_t width = std::min<int64_t>(kTileColumns, rows.values - column);
     for (int64_t s = 0; s < count; ++s) {
       float* to = tile + s * kTileColumns;
       LoadFloats(head.cache.values, head.At(first + s) + column, width, to);
@@ -217,6 +220,22 @@ HWY_INLINE void MixManyRows(const Head& head, Rows& rows, int64_t first, int64_t
         TileF32<kTileRows / 3, kKeys, 1>(weights, tile, count, to, rows.d_stride);
       }
     }
+  }
+}
+
+// Caps the scores of row r and adds slope · (key - query), its first key `distance` behind its
+// query.
+HWY_NOINLINE void AdjustScores(Rows& rows, int64_t r, float softcap, float slope,
+                               int64_t distance) {
+  const DF d;
+  float* scores = rows.scores.data() + r * kKeys;
+  const VF cap = hn::Set(d, softcap);
+  const VF step = hn::Set(d, slope);
+  for (int64_t i = 0; i < kKeys; i += kLanes) {
+    VF s = hn::LoadU(d, scores + i);
+    if (softcap > 0) s = hn::Mul(hn::Tanh(d, hn::Div(s, cap)), cap);
+    const VF behind = hn::Iota(d, static_cast<float>(i - distance));
+    hn::StoreU(hn::MulAdd(step, behind, s), d, scores + i);
   }
 }
 
@@ -259,7 +278,8 @@ struct Item {
 };
 
 HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const TensorView& q,
-                          const PagedKv& cache, const TensorView& y, const Item& item) {
+                          const TensorView& q_rest, const PagedKv& cache, const TensorView& y,
+                          const Item& item) {
   const int64_t shared = q.dim(1) / cache.kv_heads();
   const int64_t start = batch.seq_start.As<const int32_t>()[item.sequence];
   const int64_t stop = batch.seq_start.As<const int32_t>()[item.sequence + 1];
@@ -268,16 +288,19 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
       cache, batch.block_table.As<const int32_t>() + item.sequence * batch.block_table.strides[0],
       item.head};
   const bool few = item.count <= kFewRows;
-  Rows rows(item.count, q.dim(2));
+  Rows rows(item.count, cache.keys.dim(3), y.dim(2));
   const auto offset = [&](const TensorView& t, int64_t r) {
     const int64_t row = item.first + r;
-    return (start + row / shared) * t.strides[0] + (item.head * shared + row % shared) * rows.d;
+    return (start + row / shared) * t.strides[0] + (item.head * shared + row % shared) * t.dim(2);
   };
   const auto position = [&](int64_t r) { return base + (item.first + r) / shared; };
 
   std::vector<float> query(static_cast<size_t>(rows.d));
   for (int64_t r = 0; r < item.count; ++r) {
-    LoadFloats(q, offset(q, r), rows.d, query.data());
+    LoadFloats(q, offset(q, r), q.dim(2), query.data());
+    if (!q_rest.empty()) {
+      LoadFloats(q_rest, offset(q_rest, r), q_rest.dim(2), query.data() + q.dim(2));
+    }
     for (float& v : query) v *= args.scale;
     if (few) {
       std::copy(query.begin(), query.end(), rows.q.begin() + r * rows.d_stride);
@@ -290,6 +313,11 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
   const auto first_key = [&](int64_t r) {
     return args.window > 0 ? std::max<int64_t>(0, position(r) - args.window + 1) : 0;
   };
+  const bool adjusted = args.softcap > 0 || !args.alibi_slopes.empty();
+  const auto slope = [&](int64_t r) {
+    const int64_t head = item.head * shared + (item.first + r) % shared;
+    return args.alibi_slopes.empty() ? 0.0f : args.alibi_slopes.As<const float>()[head];
+  };
   const int64_t end = position(item.count - 1) + 1;
   for (int64_t s = first_key(0); s < end; s += kKeys) {
     const int64_t count = std::min(kKeys, end - s);
@@ -299,6 +327,7 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
       ScoresManyRows(head, rows, s, count);
     }
     for (int64_t r = 0; r < item.count; ++r) {
+      if (adjusted) AdjustScores(rows, r, args.softcap, slope(r), position(r) - s);
       Softmax(rows, r, std::clamp<int64_t>(first_key(r) - s, 0, count),
               std::clamp<int64_t>(position(r) + 1 - s, 0, count), count);
     }
@@ -311,15 +340,15 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
   for (int64_t r = 0; r < item.count; ++r) {
     float* sums = rows.sums.data() + r * rows.d_stride;
     const float inverse = 1.0f / rows.total[static_cast<size_t>(r)];
-    for (int64_t i = 0; i < rows.d; ++i) sums[i] *= inverse;
-    StoreFloats(sums, rows.d, y, offset(y, r));
+    for (int64_t i = 0; i < rows.values; ++i) sums[i] *= inverse;
+    StoreFloats(sums, rows.values, y, offset(y, r));
   }
 }
 
 }  // namespace
 
 void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch, const TensorView& q,
-               const PagedKv& cache, const TensorView& y) {
+               const TensorView& q_rest, const PagedKv& cache, const TensorView& y) {
   const int64_t shared = q.dim(1) / cache.kv_heads();
   const auto* start = batch.seq_start.As<const int32_t>();
   std::vector<Item> items;
@@ -334,7 +363,7 @@ void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch, 
   }
   machine.pool.For(static_cast<int64_t>(items.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      RunItem(args, batch, q, cache, y, items[static_cast<size_t>(i)]);
+      RunItem(args, batch, q, q_rest, cache, y, items[static_cast<size_t>(i)]);
     }
   });
 }
@@ -346,8 +375,8 @@ HWY_AFTER_NAMESPACE();
 namespace awq::cpu {
 HWY_EXPORT(Attention);
 void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch, const TensorView& q,
-               const PagedKv& cache, const TensorView& y) {
-  HWY_DYNAMIC_DISPATCH(Attention)(machine, args, batch, q, cache, y);
+               const TensorView& q_rest, const PagedKv& cache, const TensorView& y) {
+  HWY_DYNAMIC_DISPATCH(Attention)(machine, args, batch, q, q_rest, cache, y);
 }
 }  // namespace awq::cpu
 #endif

@@ -49,6 +49,12 @@ void CpuBackend::Add(const TensorView& residual, const TensorView& x) {
   cpu::Add(machine, residual, x);
 }
 
+void CpuBackend::Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) {
+  CheckScale(x, y);
+  Machine machine{pool_, scratch_};
+  cpu::Scale(machine, args, x, y);
+}
+
 void CpuBackend::Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) {
   CheckRope(args, positions, x);
   Machine machine{pool_, scratch_};
@@ -72,10 +78,19 @@ void CpuBackend::KvWrite(const Batch& batch, const TensorView& k, const TensorVi
 
 void CpuBackend::Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                            const PagedKv& cache, const TensorView& y) {
-  CheckAttention(batch, q, cache, y);
+  CheckAttention(args, batch, q, cache, y);
   CheckHostBatch(batch, cache);
   Machine machine{pool_, scratch_};
-  cpu::Attention(machine, args, batch, q, cache, y);
+  cpu::Attention(machine, args, batch, q, {}, cache, y);
+}
+
+void CpuBackend::MlaAttention(const AttentionArgs& args, const Batch& batch,
+                              const TensorView& q_latent, const TensorView& q_rope,
+                              const PagedKv& cache, const TensorView& y) {
+  CheckMlaAttention(batch, q_latent, q_rope, cache, y);
+  CheckHostBatch(batch, cache);
+  Machine machine{pool_, scratch_};
+  cpu::Attention(machine, args, batch, q_latent, q_rope, {cache.keys, cache.keys}, y);
 }
 
 void CpuBackend::Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) {

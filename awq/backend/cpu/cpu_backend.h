@@ -23,6 +23,7 @@ class CpuBackend : public RefBackend {
   void Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
             const TensorView& bias, const TensorView& y) override;
   void Add(const TensorView& residual, const TensorView& x) override;
+  void Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) override;
   void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) override;
   void Activate(Activation kind, const TensorView& gate, const TensorView& up,
                 const TensorView& y) override;
@@ -30,6 +31,12 @@ class CpuBackend : public RefBackend {
                const PagedKv& cache) override;
   void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                  const PagedKv& cache, const TensorView& y) override;
+  void MlaAttention(const AttentionArgs& args, const Batch& batch, const TensorView& q_latent,
+                    const TensorView& q_rope, const PagedKv& cache, const TensorView& y) override;
+  void MoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
+                 const TensorView& y) override;
+  void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
+              const TensorView& gate, const TensorView& y) override;
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override;
 
   void Gram(const TensorView& x, const TensorView& gram) override;

@@ -21,6 +21,7 @@ void LinearDense(Machine& machine, const PackedDense& w, const TensorView& x,
 void Norm(Machine& machine, const NormArgs& args, const TensorView& x, const TensorView& weight,
           const TensorView& bias, const TensorView& y);
 void Add(Machine& machine, const TensorView& residual, const TensorView& x);
+void Scale(Machine& machine, const ScaleArgs& args, const TensorView& x, const TensorView& y);
 void Rope(Machine& machine, const RopeArgs& args, const TensorView& positions, const TensorView& x);
 void Activate(Machine& machine, Activation kind, const TensorView& gate, const TensorView& up,
               const TensorView& y);
@@ -28,8 +29,10 @@ void Embed(Machine& machine, const TensorView& tokens, const TensorView& table,
            const TensorView& y);
 void KvWrite(Machine& machine, const Batch& batch, const TensorView& k, const TensorView& v,
              const PagedKv& cache);
+// A query is [q | q_rest], q_rest empty or [T, H, *]; the first y.dim(2) elements of a value are
+// mixed.
 void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch, const TensorView& q,
-               const PagedKv& cache, const TensorView& y);
+               const TensorView& q_rest, const PagedKv& cache, const TensorView& y);
 void Gram(Machine& machine, const TensorView& x, const TensorView& gram);
 void CrossGram(Machine& machine, const TensorView& x, const TensorView& y, const TensorView& gram);
 void AbsSum(Machine& machine, const TensorView& x, const TensorView& sums);

@@ -1,4 +1,4 @@
-// Row-wise ops: Norm, Add, Rope, Activate, Embed, KvWrite.
+// Row-wise ops: Norm, Add, Scale, Rope, Activate, Embed, KvWrite.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -64,6 +64,20 @@ HWY_INLINE void ScaleRow(float* x, int64_t n, float mean, float factor, const fl
   }
   for (; i < n; ++i) {
     x[i] = (x[i] - mean) * factor * weight[i] + (bias != nullptr ? bias[i] : 0.0f);
+  }
+}
+
+// x holds a multiple of kLanes elements; in place.
+HWY_NOINLINE void ScaleChunk(const ScaleArgs& args, float* x, int64_t n) {
+  const DF d;
+  const VF factor = hn::Set(d, args.factor);
+  const VF limit = hn::Set(d, args.limit);
+  const VF cap = hn::Set(d, args.softcap);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    VF v = hn::Mul(hn::Load(d, x + i), factor);
+    if (args.limit > 0) v = hn::Max(hn::Min(v, limit), hn::Neg(limit));
+    if (args.softcap > 0) v = hn::Mul(hn::Tanh(d, hn::Div(v, cap)), cap);
+    hn::Store(v, d, x + i);
   }
 }
 
@@ -147,6 +161,21 @@ void Add(Machine& machine, const TensorView& residual, const TensorView& x) {
         }
         for (; i < n; ++i) to[i] += ToFloat(from[i]);
       });
+    }
+  });
+}
+
+void Scale(Machine& machine, const ScaleArgs& args, const TensorView& x, const TensorView& y) {
+  constexpr int64_t kChunk = 1024;
+  const int64_t chunks = DivUp(x.dim(1), kChunk);
+  machine.pool.For(x.dim(0) * chunks, kGrain / kChunk, [&](int64_t begin, int64_t end) HWY_ATTR {
+    HWY_ALIGN float values[kChunk] = {};
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t column = i % chunks * kChunk;
+      const int64_t count = std::min(kChunk, x.dim(1) - column);
+      LoadFloats(x, i / chunks * x.strides[0] + column, count, values);
+      ScaleChunk(args, values, RoundUp(count, kLanes));
+      StoreFloats(values, count, y, i / chunks * y.strides[0] + column);
     }
   });
 }
@@ -236,6 +265,7 @@ void KvWrite(Machine& machine, const Batch& batch, const TensorView& k, const Te
           const int64_t t = start[b] + i;
           LoadFloats(k, t * k.strides[0] + g * d, d, row.data());
           StoreFloats(row.data(), d, cache.keys, to);
+          if (v.empty()) continue;
           LoadFloats(v, t * v.strides[0] + g * d, d, row.data());
           StoreFloats(row.data(), d, cache.values, to);
         }
@@ -254,6 +284,7 @@ HWY_AFTER_NAMESPACE();
 namespace awq::cpu {
 HWY_EXPORT(Norm);
 HWY_EXPORT(Add);
+HWY_EXPORT(Scale);
 HWY_EXPORT(Rope);
 HWY_EXPORT(Activate);
 HWY_EXPORT(Embed);
@@ -265,6 +296,9 @@ void Norm(Machine& machine, const NormArgs& args, const TensorView& x, const Ten
 }
 void Add(Machine& machine, const TensorView& residual, const TensorView& x) {
   HWY_DYNAMIC_DISPATCH(Add)(machine, residual, x);
+}
+void Scale(Machine& machine, const ScaleArgs& args, const TensorView& x, const TensorView& y) {
+  HWY_DYNAMIC_DISPATCH(Scale)(machine, args, x, y);
 }
 void Rope(Machine& machine, const RopeArgs& args, const TensorView& positions,
           const TensorView& x) {

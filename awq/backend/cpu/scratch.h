@@ -19,7 +19,7 @@ class Scratch {
   }
 
  private:
-  static constexpr int kSlots = 5;
+  static constexpr int kSlots = 7;
   struct Free {
     void operator()(void* p) const { std::free(p); }
   };

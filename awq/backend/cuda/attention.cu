@@ -37,6 +37,7 @@ __global__ void PlainKernel(const AttentionShape a, int sequences) {
     }
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) s += __shfl_xor_sync(~0u, s, step);
+    if (AdjustsScores(a)) s = AdjustScore(a, s, head, position - key);
     s *= a.scale;
     const float higher = fmaxf(top, s);
     const float shrink = exp2f(top - higher);
@@ -194,6 +195,9 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .window = static_cast<int>(args.window),
       .splits = static_cast<int>(splits),
       .scale = args.scale * kLog2E,
+      .cap = args.softcap / args.scale,
+      .slope_scale = 1.0f / args.scale,
+      .slopes = args.alibi_slopes.empty() ? nullptr : args.alibi_slopes.As<const float>(),
       .partial = reinterpret_cast<float*>(static_cast<uint8_t*>(workspace) + StatsBytes(partials)),
       .partial_stats = static_cast<float2*>(workspace),
       .finished = counters};

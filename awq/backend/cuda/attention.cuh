@@ -30,6 +30,10 @@ struct AttentionShape {
   int64_t table_stride;
   int heads, kv_heads, d, page_size, page_shift, window, splits;
   float scale;  // of q·k, times log2(e)
+  // Of scores before they are multiplied by `scale`; see AdjustScore.
+  float cap;            // 0: none
+  float slope_scale;    // of slopes
+  const float* slopes;  // [H] or null
   // Of the short arrangement, when splits > 1: [B, G, kShortRows, splits] of d sums, and of (max,
   // sum).
   float* partial;
@@ -55,6 +59,19 @@ __device__ inline float Exp2(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+}
+
+// Whether scores are more than products.
+__device__ inline bool AdjustsScores(const AttentionShape& a) {
+  return a.cap > 0.0f || a.slopes != nullptr;
+}
+// A score of a query head, capped, with what ALiBi adds for a key `distance` behind the query.
+__device__ inline float AdjustScore(const AttentionShape& a, float s, int head, int distance) {
+  if (a.cap > 0.0f) s = a.cap * tanhf(s / a.cap);
+  if (a.slopes != nullptr) {
+    s -= __ldg(a.slopes + head) * a.slope_scale * static_cast<float>(distance);
+  }
+  return s;
 }
 
 // A sequence and the keys that one block of one of the kernels works on.

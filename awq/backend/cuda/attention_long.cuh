@@ -107,6 +107,21 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
       }
     }
 
+    if (AdjustsScores(a)) {
+#pragma unroll
+      for (int m = 0; m < kM; ++m) {
+#pragma unroll
+        for (int j = 0; j < kKeyTiles; ++j) {
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            const int key = tile * kTileKeys + 8 * j + 2 * (lane % 4) + i % 2;
+            const int row = first_row + 16 * (kM * warp + m) + lane / 4 + 8 * (i / 2);
+            const int head = g * heads + min(row, span.rows - 1) % heads;
+            s[m][j][i] = AdjustScore(a, s[m][j][i], head, position[m][i / 2] - key);
+          }
+        }
+      }
+    }
     if ((tile + 1) * kTileKeys > span.cached + first_row / heads + 1 || a.window > 0) {
 #pragma unroll
       for (int m = 0; m < kM; ++m) {

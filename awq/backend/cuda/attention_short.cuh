@@ -141,6 +141,10 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
       for (int i = 0; i < 4; ++i) {
         const int key = first_key + 8 * j + 2 * (lane % 4) + i % 2;
         const int p = position[i / 2];
+        if (AdjustsScores(a)) {
+          const int row = min(lane / 4 + 8 * (i / 2), span.rows - 1);
+          s[j][i] = AdjustScore(a, s[j][i], g * heads + row % heads, p - key);
+        }
         if (key > p || (a.window > 0 && key <= p - a.window)) s[j][i] = -INFINITY;
         highest[i / 2] = fmaxf(highest[i / 2], s[j][i]);
       }

@@ -3,7 +3,9 @@
 #include "awq/backend/cuda/attention.h"
 #include "awq/backend/cuda/blas.h"
 #include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/experts.h"
 #include "awq/backend/cuda/graph.h"
+#include "awq/backend/cuda/latent.h"
 #include "awq/backend/cuda/linear.h"
 #include "awq/backend/cuda/marks.h"
 #include "awq/backend/cuda/packed.h"
@@ -77,6 +79,10 @@ class CudaBackend : public Backend {
   }
   void Mark(int slot) override { marks_.Mark(slot); }
   double SecondsBetween(int from, int to) override { return marks_.SecondsBetween(from, to); }
+  void Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) override {
+    CheckScale(x, y);
+    cuda::Scale(queue(), args, x, y);
+  }
   void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) override {
     CheckRope(args, positions, x);
     cuda::Rope(queue(), args, positions, x);
@@ -100,11 +106,47 @@ class CudaBackend : public Backend {
   }
   void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                  const PagedKv& cache, const TensorView& y) override {
-    CheckAttention(batch, q, cache, y);
+    CheckAttention(args, batch, q, cache, y);
     void* workspace = scratch_.Take(AttentionWorkspace(device_, batch, q, cache));
     const int64_t counters = batch.num_seqs() * cache.kv_heads() * int64_t{sizeof(int)};
     cuda::Attention(queue(), device_, args, batch, q, cache, y, workspace,
                     static_cast<int*>(counters_.Take(counters)));
+  }
+  std::unique_ptr<PackedStack> Stack(std::vector<std::unique_ptr<PackedWeight>> weights) override {
+    return std::make_unique<cuda::Stack>(*stream_, std::move(weights));
+  }
+  void Route(const RouteArgs& args, const TensorView& logits, const TensorView& bias,
+             const Routing& routing) override {
+    CheckRoute(args, logits, bias, routing);
+    cuda::Route(queue(), args, logits, bias, routing);
+  }
+  void MoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
+                 const TensorView& y) override {
+    CheckMoeLinear(w, routing, x, y);
+    const auto& stack = dynamic_cast<const cuda::Stack&>(w);
+    if (!SupportsTiles(stack, x, y, device_.arch)) {
+      return AnyMoeLinear(queue(), stack, routing, x, y);
+    }
+    TiledMoeLinear(queue(), stack, routing, x, y, scratch_.Take(TileWorkspace(stack, y)));
+  }
+  void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
+              const TensorView& gate, const TensorView& y) override {
+    CheckMoeSum(routing, x, shared, gate, y);
+    cuda::MoeSum(queue(), routing, x, shared, gate, y);
+  }
+  void HeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y) override {
+    CheckHeadLinear(w, x, y);
+    const auto& stack = dynamic_cast<const cuda::Stack&>(w);
+    constexpr int64_t kFewTokens = 8;  // beyond them a product a head reads its weight once
+    if (x.dim(0) <= kFewTokens || !stack.IsDense(x.dtype)) {
+      return AnyHeadLinear(queue(), stack, x, y);
+    }
+    for (int64_t h = 0; h < w.size(); ++h) linear_.Run(w[h], HeadRows(x, h), {}, HeadRows(y, h));
+  }
+  void MlaAttention(const AttentionArgs& args, const Batch& batch, const TensorView& q_latent,
+                    const TensorView& q_rope, const PagedKv& cache, const TensorView& y) override {
+    CheckMlaAttention(batch, q_latent, q_rope, cache, y);
+    cuda::MlaAttention(queue(), args, batch, q_latent, q_rope, cache, y);
   }
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override {
     CheckEmbed(tokens, table, y);

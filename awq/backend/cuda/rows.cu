@@ -184,6 +184,22 @@ __global__ void AddKernel(Matrix<float> residual, Matrix<const X> x, int columns
   StoreFloats<float, V>(residual.Row(blockIdx.x) + c, a);
 }
 
+template <typename X, typename Y, int V>
+__global__ void ScaleKernel(ScaleArgs args, Matrix<const X> x, Matrix<Y> y, int columns) {
+  BeginKernel();
+  const int c = Column<V>();
+  if (c >= columns) return;
+  float v[V];
+  LoadFloats<X, V>(x.Row(blockIdx.x) + c, v);
+#pragma unroll
+  for (int i = 0; i < V; ++i) {
+    v[i] *= args.factor;
+    if (args.limit > 0.0f) v[i] = fminf(fmaxf(v[i], -args.limit), args.limit);
+    if (args.softcap > 0.0f) v[i] = args.softcap * tanhf(v[i] / args.softcap);
+  }
+  StoreFloats<Y, V>(y.Row(blockIdx.x) + c, v);
+}
+
 __device__ float Activated(Activation kind, float x) {
   switch (kind) {
     case Activation::kSilu:
@@ -348,6 +364,7 @@ __global__ void KvWriteKernel(KvPlace place, const T* k, int64_t k_stride, const
     float value[V];
     LoadFloats<T, V>(k + t * k_stride + j, value);
     StoreFloats<C, V>(keys + to, value);
+    if (v == nullptr) continue;
     LoadFloats<T, V>(v + t * v_stride + j, value);
     StoreFloats<C, V>(values + to, value);
   }
@@ -517,6 +534,21 @@ void Add(const Queue& queue, const TensorView& residual, const TensorView& x) {
   });
 }
 
+void Scale(const Queue& queue, const ScaleArgs& args, const TensorView& x, const TensorView& y) {
+  if (x.NumElements() == 0) return;
+  WithType(x.dtype, [&](auto tx) {
+    using X = typename decltype(tx)::type;
+    WithType(y.dtype, [&](auto ty) {
+      using Y = typename decltype(ty)::type;
+      WithWidth(IsWide(x) && IsWide(y), [&](auto width) {
+        constexpr int kWidth = decltype(width)::value;
+        Launch(queue, ScaleKernel<X, Y, kWidth>, RowGrid(x.dim(0), x.dim(1), kWidth), kThreads, 0,
+               args, AsMatrix<const X>(x), AsMatrix<Y>(y), static_cast<int>(x.dim(1)));
+      });
+    });
+  });
+}
+
 void Rope(const Queue& queue, const RopeArgs& args, const TensorView& positions,
           const TensorView& x) {
   const int half = static_cast<int>(args.inverse_frequencies.dim(0));
@@ -563,8 +595,8 @@ KvPlace PlaceOf(const Batch& batch, const PagedKv& cache) {
 void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const TensorView& v,
              const PagedKv& cache) {
   if (k.NumElements() == 0) return;
-  AWQ_CHECK(k.dtype == v.dtype, kInternal, "kv_write: k is ", NameOf(k.dtype), ", v is ",
-            NameOf(v.dtype));
+  AWQ_CHECK(v.empty() || k.dtype == v.dtype, kInternal, "kv_write: k is ", NameOf(k.dtype),
+            ", v is ", NameOf(v.dtype));
   const bool wide = IsWide(k) && IsWide(v) && IsWide(cache.keys) && IsWide(cache.values);
   WithType(k.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -573,8 +605,9 @@ void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const 
       WithWidth(wide, [&](auto width) {
         constexpr int kWidth = decltype(width)::value;
         Launch(queue, KvWriteKernel<T, C, kWidth>, static_cast<unsigned>(k.dim(0)), 128, 0,
-               PlaceOf(batch, cache), k.As<const T>(), k.strides[0], v.As<const T>(), v.strides[0],
-               cache.keys.As<C>(), cache.values.As<C>(), static_cast<int>(k.dim(2)));
+               PlaceOf(batch, cache), k.As<const T>(), k.strides[0], v.As<const T>(),
+               v.empty() ? int64_t{0} : v.strides[0], cache.keys.As<C>(), cache.values.As<C>(),
+               static_cast<int>(k.dim(2)));
       });
     });
   });

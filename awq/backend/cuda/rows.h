@@ -14,6 +14,7 @@ void AddNorm(const Queue& queue, const NormArgs& args, const TensorView& residua
              const TensorView& y);
 void ArgMax(const Queue& queue, const TensorView& logits, const TensorView& ids);
 void Add(const Queue& queue, const TensorView& residual, const TensorView& x);
+void Scale(const Queue& queue, const ScaleArgs& args, const TensorView& x, const TensorView& y);
 void Rope(const Queue& queue, const RopeArgs& args, const TensorView& positions,
           const TensorView& x);
 void Activate(const Queue& queue, Activation kind, const TensorView& gate, const TensorView& up,

@@ -9,10 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "awq/backend/ref/loops.h"
 #include "awq/ops/checks.h"
 
 namespace awq {
 namespace {
+
+using ref::At;
+using ref::CacheOffset;
+using ref::Dot;
+using ref::LoadRow;
 
 // f32 [N, K], whatever it was made from; 16-bit types have been rounded to.
 class RefWeight : public PackedWeight {
@@ -25,18 +31,6 @@ class RefWeight : public PackedWeight {
   Tensor w_;
 };
 
-// Element offset of row i.
-int64_t At(const TensorView& t, int64_t i) { return i * t.strides[0]; }
-int64_t At(const TensorView& t, int64_t i, int64_t j) {
-  return i * t.strides[0] + j * t.strides[1];
-}
-
-std::vector<float> LoadRow(const TensorView& t, int64_t offset, int64_t count) {
-  std::vector<float> out(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) out[static_cast<size_t>(i)] = LoadFloat(t, offset + i);
-  return out;
-}
-
 // Dense f32 elements of a matrix.
 std::vector<float> LoadMatrix(const TensorView& t) {
   std::vector<float> out;
@@ -45,12 +39,6 @@ std::vector<float> LoadMatrix(const TensorView& t) {
     out.insert(out.end(), row.begin(), row.end());
   }
   return out;
-}
-
-double Dot(const float* a, const float* b, int64_t n) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-  return sum;
 }
 
 double Activated(Activation kind, double x) {
@@ -68,12 +56,8 @@ double Activated(Activation kind, double x) {
   Fail(ErrorCode::kInternal, "activate: unknown kind");
 }
 
-// Offset in the cache of head g of token p of sequence b.
-int64_t CacheOffset(const Batch& batch, const PagedKv& cache, int64_t b, int64_t p, int64_t g) {
-  const auto* table = batch.block_table.As<const int32_t>();
-  const int64_t size = cache.page_size();
-  const int64_t page = table[At(batch.block_table, b) + p / size];
-  return ((page * cache.kv_heads() + g) * size + p % size) * cache.keys.dim(3);
+double Capped(double v, double softcap) {
+  return softcap > 0 ? softcap * std::tanh(v / softcap) : v;
 }
 
 }  // namespace
@@ -151,6 +135,19 @@ void RefBackend::Add(const TensorView& residual, const TensorView& x) {
   }
 }
 
+void RefBackend::Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) {
+  const RowDims d = CheckScale(x, y);
+  const double limit =
+      args.limit > 0 ? static_cast<double>(args.limit) : std::numeric_limits<double>::infinity();
+  for (int64_t r = 0; r < d.rows; ++r) {
+    for (int64_t c = 0; c < d.columns; ++c) {
+      const double v = LoadFloat(x, At(x, r) + c) * static_cast<double>(args.factor);
+      StoreFloat(y, At(y, r) + c,
+                 static_cast<float>(Capped(std::clamp(v, -limit, limit), args.softcap)));
+    }
+  }
+}
+
 void RefBackend::Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) {
   const HeadDims d = CheckRope(args, positions, x);
   const int64_t half = args.inverse_frequencies.dim(0);
@@ -198,7 +195,7 @@ void RefBackend::KvWrite(const Batch& batch, const TensorView& k, const TensorVi
         const int64_t to = CacheOffset(batch, cache, b, p, g);
         for (int64_t i = 0; i < d.head_size; ++i) {
           StoreFloat(cache.keys, to + i, LoadFloat(k, At(k, t, g) + i));
-          StoreFloat(cache.values, to + i, LoadFloat(v, At(v, t, g) + i));
+          if (!v.empty()) StoreFloat(cache.values, to + i, LoadFloat(v, At(v, t, g) + i));
         }
       }
     }
@@ -207,7 +204,7 @@ void RefBackend::KvWrite(const Batch& batch, const TensorView& k, const TensorVi
 
 void RefBackend::Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                            const PagedKv& cache, const TensorView& y) {
-  const HeadDims d = CheckAttention(batch, q, cache, y);
+  const HeadDims d = CheckAttention(args, batch, q, cache, y);
   CheckHostBatch(batch, cache);
   const auto* start = batch.seq_start.As<const int32_t>();
   const int64_t queries_per_kv = d.heads / cache.kv_heads();
@@ -218,11 +215,13 @@ void RefBackend::Attention(const AttentionArgs& args, const Batch& batch, const 
       for (int64_t h = 0; h < d.heads; ++h) {
         const int64_t g = h / queries_per_kv;
         const std::vector<float> query = LoadRow(q, At(q, t, h), d.head_size);
+        const double slope = args.alibi_slopes.empty() ? 0.0 : args.alibi_slopes.As<float>()[h];
         std::vector<double> scores;
         for (int64_t s = first; s <= p; ++s) {
           const std::vector<float> key =
               LoadRow(cache.keys, CacheOffset(batch, cache, b, s, g), d.head_size);
-          scores.push_back(Dot(query.data(), key.data(), d.head_size) * args.scale);
+          const double score = Dot(query.data(), key.data(), d.head_size) * args.scale;
+          scores.push_back(Capped(score, args.softcap) + slope * static_cast<double>(s - p));
         }
         const double max = *std::max_element(scores.begin(), scores.end());
         double total = 0;

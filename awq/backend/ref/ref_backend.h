@@ -24,6 +24,7 @@ class RefBackend : public Backend {
   void Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
             const TensorView& bias, const TensorView& y) override;
   void Add(const TensorView& residual, const TensorView& x) override;
+  void Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) override;
   void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) override;
   void Activate(Activation kind, const TensorView& gate, const TensorView& up,
                 const TensorView& y) override;
@@ -31,6 +32,16 @@ class RefBackend : public Backend {
                const PagedKv& cache) override;
   void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                  const PagedKv& cache, const TensorView& y) override;
+  std::unique_ptr<PackedStack> Stack(std::vector<std::unique_ptr<PackedWeight>> weights) override;
+  void Route(const RouteArgs& args, const TensorView& logits, const TensorView& bias,
+             const Routing& routing) override;
+  void MoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
+                 const TensorView& y) override;
+  void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
+              const TensorView& gate, const TensorView& y) override;
+  void HeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y) override;
+  void MlaAttention(const AttentionArgs& args, const Batch& batch, const TensorView& q_latent,
+                    const TensorView& q_rope, const PagedKv& cache, const TensorView& y) override;
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override;
   void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) override;
 

@@ -7,8 +7,8 @@ ModelSpec HeliumSpec(const Json& config) {
   constexpr int64_t kDefaultHeadSize = 128;
   ModelSpec m = LlamaSpec(config, kDefaultHeadSize);
   for (LayerSpec& layer : m.layers) {
-    layer.attention.rope.interleaved = true;
-    layer.attention.o_bias = false;
+    GqaOf(layer).rope.interleaved = true;
+    GqaOf(layer).o_bias = false;
   }
   return m;
 }

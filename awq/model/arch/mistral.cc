@@ -12,9 +12,10 @@ ModelSpec MistralSpec(const Json& config) {
                          : stated                     ? 0
                                                       : kDefaultWindow;
   for (LayerSpec& layer : m.layers) {
-    layer.attention.window = window;
-    layer.attention.qkv_bias = layer.attention.o_bias = false;
-    layer.mlp.bias = false;
+    GqaSpec& a = GqaOf(layer);
+    a.window = window;
+    a.qkv_bias = a.o_bias = false;
+    MlpOf(layer).bias = false;
   }
   return m;
 }

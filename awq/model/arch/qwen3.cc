@@ -8,8 +8,9 @@ ModelSpec Qwen3Spec(const Json& config) {
   ModelSpec m = Qwen2Spec(config, kDefaultHeadSize);  // windows are stated as there
   const bool bias = config.Bool("attention_bias", false);
   for (LayerSpec& layer : m.layers) {
-    layer.attention.qkv_bias = layer.attention.o_bias = bias;
-    layer.attention.qk_norm = QkNorm::kPerHead;
+    GqaSpec& a = GqaOf(layer);
+    a.qkv_bias = a.o_bias = bias;
+    a.qk_norm = QkNorm::kPerHead;
   }
   return m;
 }

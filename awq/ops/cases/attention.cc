@@ -14,6 +14,8 @@ struct AttentionCase {
   int64_t heads, kv_heads, d;
   int64_t window = 0;
   int64_t page_size = 16;
+  float softcap = 0;
+  bool alibi = false;
 };
 
 struct AttentionInputs {
@@ -72,11 +74,20 @@ void AddAttention(Table& table, const AttentionCase& c) {
   std::string name =
       Cat("h", c.heads, "_g", c.kv_heads, "_d", c.d, "_w", c.window, "_p", c.page_size);
   for (const Sequence& s : c.sequences) name += Cat("_", s.cached, "+", s.fresh);
+  if (c.softcap > 0) name += "_softcap";
+  if (c.alibi) name += "_alibi";
   const DType act = table.act();
   table.Add("attention/" + name, 1e-10, [=](Fixture& f) {
     const AttentionInputs in = MakeAttention(f, act, c);
+    const Tensor slopes = MakeTensor(DType::kF32, {c.heads});
+    for (int64_t h = 0; h < c.heads; ++h) {
+      slopes.As<float>()[h] =
+          std::exp2(-8.0f * static_cast<float>(h + 1) / static_cast<float>(c.heads));
+    }
     const AttentionArgs args{.scale = 1.0f / std::sqrt(static_cast<float>(c.d)),
-                             .window = c.window};
+                             .window = c.window,
+                             .softcap = c.softcap,
+                             .alibi_slopes = c.alibi ? f.Upload(slopes) : TensorView()};
     return Setup{[=, &f] {
                    f.backend().KvWrite(in.batch, in.k, in.v, in.cache);
                    f.backend().Attention(args, in.batch, in.q, in.cache, in.y);
@@ -85,7 +96,38 @@ void AddAttention(Table& table, const AttentionCase& c) {
   });
 }
 
+void AddMlaAttention(Table& table, const std::vector<Sequence>& sequences, int64_t heads,
+                     int64_t rank, int64_t rope) {
+  std::string name = Cat("mla_attention/h", heads, "_r", rank, "+", rope);
+  for (const Sequence& s : sequences) name += Cat("_", s.cached, "+", s.fresh);
+  const DType act = table.act();
+  table.Add(name, 1e-10, [=](Fixture& f) {
+    const AttentionInputs in = MakeAttention(f, act, {sequences, heads, 1, rank + rope});
+    const PagedKv cache{in.cache.keys, {}};
+    const int64_t t = in.batch.num_tokens();
+    const TensorView q = f.Floats(act, {t, heads, rank});
+    TensorView q_rope = f.Strided(act, t, heads * rope, 24);
+    q_rope.shape = Shape{t, heads, rope};
+    q_rope.strides = Shape{heads * rope + 24, rope, 1};
+    const TensorView y = f.Floats(act, {t, heads, rank});
+    AttentionArgs args;
+    args.scale = 1.0f / std::sqrt(static_cast<float>(rank + rope));
+    return Setup{[=, &f] {
+                   f.backend().KvWrite(in.batch, in.k, {}, cache);
+                   f.backend().MlaAttention(args, in.batch, q, q_rope, cache, y);
+                 },
+                 {y, cache.keys}};
+  });
+}
+
 }  // namespace
+
+void AddMlaAttentions(Table& table) {
+  AddMlaAttention(table, {{0, 19}}, 4, 64, 16);
+  AddMlaAttention(table, {{150, 1}, {0, 5}, {33, 1}}, 16, 512, 64);
+  AddMlaAttention(table, {{0, 70}, {20, 30}}, 6, 32, 8);
+  AddMlaAttention(table, {{300, 1}}, 32, 512, 64);
+}
 
 void AddRopeKvWrites(Table& table) {
   const DType act = table.act();
@@ -127,6 +169,14 @@ void AddAttentions(Table& table) {
   }
   for (int64_t window : {1, 7, 16, 100}) {
     AddAttention(table, {{{0, 70}, {140, 1}, {20, 30}}, 4, 2, 64, window});
+  }
+  // Prefill, decode and chunked prefill of both kernels that a device may have.
+  for (const auto& [softcap, alibi] : {std::pair{2.0f, false}, {0.0f, true}, {5.0f, true}}) {
+    const std::vector<Sequence> steps{{0, 40}, {150, 1}, {33, 17}, {0, 1}, {300, 1}};
+    AddAttention(table, {steps, 6, 2, 64, 0, 16, softcap, alibi});
+    AddAttention(table, {steps, 5, 1, 24, 30, 16, softcap, alibi});
+    AddAttention(table, {{{0, 9}, {70, 1}}, 12, 12, 128, 0, 16, softcap, alibi});
+    AddAttention(table, {{{3, 20}, {70, 1}}, 8, 1, 256, 0, 16, softcap, alibi});
   }
   AddAttention(table, {{{0, 300}}, 4, 2, 64});
   AddAttention(table, {{{129, 140}}, 2, 1, 128, 90});

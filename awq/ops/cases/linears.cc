@@ -28,20 +28,7 @@ void AddQuantized(Table& table, const QuantScheme& scheme, const LinearCase& c,
                                scheme.symmetric ? "_sym" : "_asym", "_", NameOf(scale_type));
   const double exact = scale_type == DType::kF32 ? kF16Scales : kRounded;
   table.Add(name, exact, [=](Fixture& f) {
-    QuantizedWeight w = MakeQuantizedWeight(scheme, c.n, c.k, scale_type);
-    const int64_t groups = scheme.Groups(c.k);
-    for (int64_t r = 0; r < c.n; ++r) {
-      for (int64_t i = 0; i < c.k; ++i) {
-        SetCode(w, r, i, static_cast<int>(f.random().Below(scheme.MaxCode() + 1)));
-      }
-      for (int64_t g = 0; g < groups; ++g) {
-        StoreFloat(w.scales.view(), r * groups + g, 0.005f + 0.02f * f.random().Uniform());
-        if (!scheme.symmetric) {
-          w.zeros.As<uint8_t>()[r * groups + g] =
-              static_cast<uint8_t>(f.random().Below(scheme.MaxCode() + 1));
-        }
-      }
-    }
+    const QuantizedWeight w = f.RandomWeight(scheme, c.n, c.k, scale_type);
     return SetUpLinear(f, act, c, f.Keep(f.backend().PrepareQuantized(w)));
   });
 }

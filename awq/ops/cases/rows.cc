@@ -1,4 +1,6 @@
 // Operations on rows.
+#include <set>
+
 #include "awq/ops/cases/table.h"
 
 namespace awq::cases {
@@ -83,6 +85,28 @@ void AddElementwise(Table& table) {
       const TensorView x = f.Strided(type, 7, 131, 8);
       return Setup{[=, &f] { f.backend().Add(to, x); }, {to}};
     });
+  }
+  struct ScaleCase {
+    ScaleArgs args;
+    const char* name;
+    int64_t columns;
+  };
+  for (const ScaleCase& c :
+       {ScaleCase{{.factor = 1.0f}, "convert", 128}, ScaleCase{{.factor = 11.3125f}, "factor", 131},
+        ScaleCase{{.limit = 0.75f}, "limit", 1100},
+        ScaleCase{{.factor = 8.0f, .softcap = 30.0f}, "softcap", 131},
+        ScaleCase{{.factor = 2, .limit = 3, .softcap = 2}, "all", 264}}) {
+    using Types = std::set<std::pair<DType, DType>>;
+    for (const auto& [from, to] : Types{{DType::kF32, act}, {act, act}, {act, DType::kF32}}) {
+      const std::string name =
+          Cat("scale/", c.name, "_7x", c.columns, "_", NameOf(from), "_to_", NameOf(to));
+      table.Add(name, kExact,
+                [=, args = c.args, columns = c.columns, from = from, to = to](Fixture& f) {
+                  const TensorView x = f.Strided(from, 7, columns, 8);
+                  const TensorView y = from == to ? x : f.Strided(to, 7, columns, 5);
+                  return Setup{[=, &f] { f.backend().Scale(args, x, y); }, {y}};
+                });
+    }
   }
   const std::pair<Activation, const char*> kinds[] = {{Activation::kSilu, "silu"},
                                                       {Activation::kGelu, "gelu"},

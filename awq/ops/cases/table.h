@@ -78,6 +78,26 @@ class Fixture {
     weights_.push_back(std::move(weight));
     return *weights_.back();
   }
+  PackedStack& Keep(std::unique_ptr<PackedStack> stack) {
+    stacks_.push_back(std::move(stack));
+    return *stacks_.back();
+  }
+  QuantizedWeight RandomWeight(const QuantScheme& scheme, int64_t n, int64_t k, DType scale_type) {
+    QuantizedWeight w = MakeQuantizedWeight(scheme, n, k, scale_type);
+    const int64_t groups = scheme.Groups(k);
+    for (int64_t r = 0; r < n; ++r) {
+      for (int64_t i = 0; i < k; ++i) {
+        SetCode(w, r, i, static_cast<int>(random_.Below(scheme.MaxCode() + 1)));
+      }
+      for (int64_t g = 0; g < groups; ++g) {
+        StoreFloat(w.scales.view(), r * groups + g, 0.005f + 0.02f * random_.Uniform());
+        if (scheme.symmetric) continue;
+        w.zeros.As<uint8_t>()[r * groups + g] =
+            static_cast<uint8_t>(random_.Below(scheme.MaxCode() + 1));
+      }
+    }
+    return w;
+  }
   // The tensor that holds view's memory, as floats.
   std::vector<float> Download(const TensorView& view) {
     backend_.Sync();
@@ -101,6 +121,7 @@ class Fixture {
   Random random_;
   std::vector<Tensor> tensors_;
   std::vector<std::unique_ptr<PackedWeight>> weights_;
+  std::vector<std::unique_ptr<PackedStack>> stacks_;
   std::deque<std::vector<int32_t>> ints_;
 };
 
@@ -167,6 +188,8 @@ void AddRope(Table& table);
 void AddTables(Table& table);
 void AddRopeKvWrites(Table& table);
 void AddAttentions(Table& table);
+void AddMlaAttentions(Table& table);
+void AddExperts(Table& table);
 void AddCalibration(Table& table);
 
 }  // namespace awq::cases

@@ -27,19 +27,20 @@ LayerParams WithQuantized(const LayerJob& job, const GridRule& rule, const Layer
                           const ScaleEdge& edge, std::span<const float> s) {
   LayerParams out;
   for (const auto& [role, vector] : layer.vectors) out.vectors.emplace(role, vector.Share());
-  for (const auto& [role, linear] : layer.linears) {
-    LinearWeight& copy = out.linears[role];
+  for (const auto& [role, b] : layer.vector_biases) out.vector_biases.emplace(role, b.Share());
+  for (const auto& [id, linear] : layer.linears) {
+    LinearWeight& copy = out.linears[id];
     copy.bias = linear.bias.Share();
     copy.weight = std::get<Tensor>(linear.weight).Share();
   }
-  for (Role role : edge.consumers) {
-    const TensorView& w = DenseWeight(layer, role);
+  for (LinearId id : edge.consumers) {
+    const TensorView& w = DenseWeight(layer, id);
     Tensor changed = MakeTensor(DType::kF32, w.shape);
     QuantizationError(rule, job.pool, w, ExpandScale(edge, s, w.dim(1)), changed.view());
     const float* original = w.As<const float>();
     float* value = changed.As<float>();
     for (int64_t i = 0; i < w.NumElements(); ++i) value[i] += original[i];
-    out.linears[role].weight = std::move(changed);
+    out.linears[id].weight = std::move(changed);
   }
   return out;
 }
@@ -55,15 +56,16 @@ class AutoAwqMethod : public QuantMethod {
     return std::max<int64_t>(1, tokens / kClipTokens);
   }
 
-  std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
+  std::map<LinearId, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
+    CheckBlock(job);
     const GridRule search = AutoAwqRule(job.options.rule, false);
     const GridRule pack = AutoAwqRule(job.options.rule, true);
-    std::map<Role, QuantizedLinear> out;
+    std::map<LinearId, QuantizedLinear> out;
     job.weights.LoadAll(layer);
-    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
-      const TensorView& w = DenseWeight(layer, shape.role);
-      out[shape.role].error_before = RelativeError(
-          job.backend, QuantizeToNearest(pack, job.pool, w), w, GramOf(job, shape.role));
+    for (const LinearShape& shape : QuantizableLinears(job.model, job.layer)) {
+      const TensorView& w = DenseWeight(layer, shape.id);
+      out[shape.id].error_before = RelativeError(job.backend, QuantizeToNearest(pack, job.pool, w),
+                                                 w, GramOf(job, shape.id));
     }
     std::vector<std::pair<ScaleEdge, std::vector<float>>> scales;
     for (const ScaleEdge& edge : DeriveScaleEdges(job.model, job.layer)) {
@@ -73,37 +75,44 @@ class AutoAwqMethod : public QuantMethod {
       choice.ratio = ratio;
       choice.duo = job.options.duo_scaling;
       choice.identity = false;
-      for (Role role : edge.consumers) out[role].alpha = choice.Describe();
+      for (LinearId id : edge.consumers) out[id].alpha = choice.Describe();
       scales.emplace_back(edge, s);
     }
     for (const auto& [edge, s] : scales) {
       ApplyScale(edge, s, layer);
-      SiteMoments& m = job.moments.at(SiteOf(edge.consumers.front()));
-      RescaleMoments(edge, s, m);
+      RescaleMoments(edge, s, job.moments);
     }
-    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
+    for (const LinearShape& shape : QuantizableLinears(job.model, job.layer)) {
       job.poll();
-      const TensorView& w = DenseWeight(layer, shape.role);
+      const TensorView& w = DenseWeight(layer, shape.id);
       const Tensor target = ConvertTo(w, DType::kF32);
-      QuantizedLinear& linear = out[shape.role];
-      if (job.options.clip && ClipsRole(shape.role)) {
+      QuantizedLinear& linear = out[shape.id];
+      if (job.options.clip && ClipsRole(shape.id.role)) {
         linear.clipped = ClipWeights(job.backend, job.pool, search, w,
-                                     job.moments.at(SiteOf(shape.role)).sampled_gram.view());
+                                     job.moments.at(SiteOf(shape.id)).sampled_gram.view());
       }
       linear.weight = QuantizeToNearest(pack, job.pool, w);
       linear.error_after =
-          RelativeError(job.backend, linear.weight, target.view(), GramOf(job, shape.role));
+          RelativeError(job.backend, linear.weight, target.view(), GramOf(job, shape.id));
     }
     return out;
   }
 
  private:
-  static TensorView GramOf(LayerJob& job, Role role) {
-    return job.moments.at(SiteOf(role)).gram.view();
+  // What is replayed here is the block of Llama and its relatives.
+  static void CheckBlock(const LayerJob& job) {
+    const LayerSpec& layer = job.model.layers[static_cast<size_t>(job.layer)];
+    AWQ_CHECK(layer.residual == Residual::kSequential && MlpOf(layer).gated, kUnsupported,
+              "--autoawq-parity: not for ", job.model.arch,
+              "; supported: sequential blocks with a gated MLP (llama, mistral, qwen2, qwen3, …)");
+  }
+
+  static TensorView GramOf(LayerJob& job, LinearId id) {
+    return job.moments.at(SiteOf(id)).gram.view();
   }
 
   static bool UsedByAutoAwq(const ScaleEdge& edge, const LayerParams& layer) {
-    return edge.producer != Role::kV ||
+    return edge.producer.role != Role::kV ||
            DenseWeight(layer, Role::kV).shape == DenseWeight(layer, Role::kO).shape;
   }
 
@@ -123,11 +132,11 @@ class AutoAwqMethod : public QuantMethod {
     std::vector<double> losses;
     if (edge.consumers.size() > 1) {  // several linears: the output of the module around them
       const LayerPart part =
-          edge.producer == Role::kAttnNorm ? LayerPart::kAttention : LayerPart::kMlp;
+          edge.producer.role == Role::kAttnNorm ? LayerPart::kAttention : LayerPart::kMlp;
       losses = job.runner->PartLosses(part, layer, kGridPoints, variant, job.poll);
     } else {
-      const Role role = edge.consumers.front();
-      const TensorView& w = DenseWeight(layer, role);
+      const LinearId id = edge.consumers.front();
+      const TensorView& w = DenseWeight(layer, id);
       const Tensor delta = MakeTensor(DType::kF32, w.shape);
       for (const auto& s : candidates) {
         job.poll();

@@ -18,48 +18,50 @@ class AwqMethod : public QuantMethod {
     return {.products = 28, .passes = options.clip ? 40.0 : 28.0, .matrices = 1, .copies = 2};
   }
 
-  std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
-    std::map<Role, QuantizedLinear> out;
+  std::map<LinearId, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
+    std::map<LinearId, QuantizedLinear> out;
     job.weights.LoadAll(layer);
-    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
-      const TensorView& w = DenseWeight(layer, shape.role);
-      out[shape.role].error_before =
+    FillFewTokens(job.model, job.layer, job.moments);
+    for (const LinearShape& shape : QuantizableLinears(job.model, job.layer)) {
+      const TensorView& w = DenseWeight(layer, shape.id);
+      out[shape.id].tokens = job.moments.at(SiteOf(shape.id)).tokens;
+      out[shape.id].error_before =
           RelativeError(job.backend, QuantizeToNearest(job.options.rule, job.pool, w), w,
-                        job.moments.at(SiteOf(shape.role)).gram.view());
+                        job.moments.at(SiteOf(shape.id)).gram.view());
     }
     ScaleLayer(job, layer, out);
-    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
+    for (const LinearShape& shape : QuantizableLinears(job.model, job.layer)) {
       job.poll();
-      Finish(job, shape.role, layer, out[shape.role]);
+      Finish(job, shape.id, layer, out[shape.id]);
     }
     return out;
   }
 
  private:
   // All searches see the unscaled layer; then every scale is applied, to the moments as well.
-  static void ScaleLayer(LayerJob& job, LayerParams& layer, std::map<Role, QuantizedLinear>& out) {
+  static void ScaleLayer(LayerJob& job, LayerParams& layer,
+                         std::map<LinearId, QuantizedLinear>& out) {
     std::vector<std::pair<ScaleEdge, ScaleChoice>> choices;
     for (const ScaleEdge& edge : DeriveScaleEdges(job.model, job.layer)) {
       job.poll();
       ScaleChoice choice =
           SearchScale(job.backend, job.pool, job.options.rule, {.duo = job.options.duo_scaling},
                       edge, layer, job.moments.at(SiteOf(edge.consumers.front())));
-      for (Role role : edge.consumers) out[role].alpha = choice.Describe();
+      for (LinearId id : edge.Quantized()) out[id].alpha = choice.Describe();
       if (!choice.identity) choices.emplace_back(edge, std::move(choice));
     }
     for (auto& [edge, choice] : choices) {
       AdjustToStored(edge, layer, job.vector_type, choice.scale);
       ApplyScale(edge, choice.scale, layer);
-      SiteMoments& moments = job.moments.at(SiteOf(edge.consumers.front()));
-      RescaleMoments(edge, choice.scale, moments);
+      RescaleMoments(edge, choice.scale, job.moments);
     }
   }
 
-  static void Finish(LayerJob& job, Role role, LayerParams& layer, QuantizedLinear& out) {
-    const TensorView& w = DenseWeight(layer, role);
-    const TensorView gram = job.moments.at(SiteOf(role)).gram.view();
+  static void Finish(LayerJob& job, LinearId id, LayerParams& layer, QuantizedLinear& out) {
+    const TensorView& w = DenseWeight(layer, id);
+    const TensorView gram = job.moments.at(SiteOf(id)).gram.view();
     const Tensor target = ConvertTo(w, DType::kF32);
-    if (job.options.clip && ClipsRole(role)) {
+    if (job.options.clip && ClipsRole(id.role)) {
       out.clipped = ClipWeights(job.backend, job.pool, job.options.rule, w, gram);
     }
     out.weight = QuantizeToNearest(job.options.rule, job.pool, w);

@@ -3,6 +3,8 @@
 // AWQ's scales, targets corrected for the drift of the inputs, searched ranges, coordinate descent
 // on the codes and least-squares scales.
 #include <cmath>
+#include <set>
+#include <span>
 
 #include "awq/quant/method/methods.h"
 #include "awq/quant/search_range.h"
@@ -19,6 +21,13 @@ struct Recipe {
   double damping = 0.01;    // of the Gram matrix
 };
 
+// Where a linear is quantized: behind the one norm of a parallel block gate and up read what q
+// does.
+LinearId SiteIn(const LayerSpec& layer, LinearId id) {
+  const LinearId site = SiteOf(id);
+  return layer.residual == Residual::kParallel && site.role == Role::kGate ? Role::kQ : site;
+}
+
 class SequentialMethod : public QuantMethod {
  public:
   explicit SequentialMethod(const Recipe& recipe) : recipe_(recipe) {}
@@ -33,75 +42,117 @@ class SequentialMethod : public QuantMethod {
             .copies = 3};
   }
 
-  std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
+  std::map<LinearId, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
     // `layer` is about to change; what the full-precision stream runs on must not.
     const LayerParams original = ShareAll(layer);
     CopyVectors(layer);
-    std::map<Role, QuantizedLinear> out;
-    std::map<Role, std::vector<Role>> sites;
+    std::map<LinearId, QuantizedLinear> out;
+    std::vector<LinearId> sites;  // in the order in which they are computed
+    std::map<LinearId, std::vector<LinearId>> readers;
     for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
-      sites[SiteOf(shape.role)].push_back(shape.role);
+      const LinearId site = SiteIn(job.model.layers[static_cast<size_t>(job.layer)], shape.id);
+      if (!readers.contains(site)) sites.push_back(site);
+      auto& list = readers[site];
+      if (shape.quantizable) list.push_back(shape.id);
     }
-    for (const Role site : {Role::kQ, Role::kO, Role::kGate, Role::kDown}) {
+
+    std::set<LinearId> loaded;      // as f32 copies
+    std::vector<float> norm_scale;  // of what experts read
+    for (const LinearId site : sites) {
       SiteMoments moments = job.pair->Observe(site, original, layer, job.poll);
-      for (Role role : sites.at(site)) job.weights.Load(role, layer);
-      for (Role role : sites.at(site)) {
-        const TensorView& w = DenseWeight(layer, role);
-        out[role].error_before = RelativeError(
-            job.backend, QuantizeToNearest(job.options.rule, job.pool, w), w, moments.gram.view());
+      Load(job, readers.at(site), layer, loaded);
+      for (LinearId id : readers.at(site)) {
+        out[id].tokens = moments.tokens;
+        if (site.role == Role::kExpertGate && !norm_scale.empty()) {
+          // Rescaled already: plain rounding is judged as it would have been.
+          const Tensor gram = ScaleGram(moments.gram.view(), norm_scale);
+          NoteErrorBefore(job, id, original, gram.view(), out);
+        } else {
+          NoteErrorBefore(job, id, layer, moments.gram.view(), out);
+        }
       }
-      if (recipe_.rescale) Rescale(job, site, layer, moments, out);
-      QuantizeSite(job, sites.at(site), moments, layer, out);
-      if (site == Role::kO || site == Role::kDown) {
-        job.pair->Advance(site, original, layer, job.poll);
+      if (recipe_.rescale) {
+        std::vector<float> scale = Rescale(job, site, layer, moments, loaded, out);
+        if (site.role == Role::kRouter) norm_scale = std::move(scale);
       }
+      if (!readers.at(site).empty()) QuantizeSite(job, readers.at(site), moments, layer, out);
+      if (site == Role::kO) job.pair->Advance(site, original, layer, job.poll);
     }
-    for (auto& [role, linear] : out) {
-      linear.weight = std::move(std::get<QuantizedWeight>(layer.linears.at(role).weight));
+    job.pair->Advance(Role::kDown, original, layer, job.poll);
+    for (auto& [id, linear] : out) {
+      linear.weight = std::move(std::get<QuantizedWeight>(layer.linears.at(id).weight));
     }
     return out;
   }
 
  private:
-  static void Rescale(LayerJob& job, Role site, LayerParams& layer, SiteMoments& moments,
-                      std::map<Role, QuantizedLinear>& out) {
+  // Of plain rounding, once a linear: a scale may reach it before its site's turn.
+  static void NoteErrorBefore(const LayerJob& job, LinearId id, const LayerParams& layer,
+                              const TensorView& gram, std::map<LinearId, QuantizedLinear>& out) {
+    QuantizedLinear& linear = out[id];
+    if (linear.error_before >= 0) return;
+    const Tensor w = ConvertTo(DenseWeight(layer, id), DType::kF32);
+    linear.error_before = RelativeError(
+        job.backend, QuantizeToNearest(job.options.rule, job.pool, w.view()), w.view(), gram);
+  }
+
+  // f32 copies of those that are not yet.
+  static void Load(const LayerJob& job, std::span<const LinearId> ids, LayerParams& layer,
+                   std::set<LinearId>& loaded) {
+    for (LinearId id : ids) {
+      if (loaded.insert(id).second) job.weights.Load(id, layer);
+    }
+  }
+
+  // Returns what the site's input has been divided by; empty if it has not.
+  static std::vector<float> Rescale(LayerJob& job, LinearId site, LayerParams& layer,
+                                    SiteMoments& moments, std::set<LinearId>& loaded,
+                                    std::map<LinearId, QuantizedLinear>& out) {
+    std::vector<float> applied;
     for (const ScaleEdge& edge : DeriveScaleEdges(job.model, job.layer)) {
       if (SiteOf(edge.consumers.front()) != site) continue;
+      Load(job, edge.consumers, layer, loaded);
       ScaleChoice choice = SearchScale(job.backend, job.pool, job.options.rule,
                                        {.duo = job.options.duo_scaling}, edge, layer, moments);
-      for (Role role : edge.consumers) out[role].alpha = choice.Describe();
+      for (LinearId id : edge.Quantized()) {
+        // Of its own input, when its turn comes.
+        if (id.expert < 0) NoteErrorBefore(job, id, layer, moments.gram.view(), out);
+        out[id].alpha = choice.Describe();
+      }
       if (choice.identity) continue;
       AdjustToStored(edge, layer, job.vector_type, choice.scale);
       ApplyScale(edge, choice.scale, layer);
       RescaleMoments(edge, choice.scale, moments);
-      job.pair->Rescale(
-          ExpandScale(edge, choice.scale, static_cast<int64_t>(moments.mean_abs.size())));
+      applied = ExpandScale(edge, choice.scale, static_cast<int64_t>(moments.mean_abs.size()));
+      job.pair->Rescale(applied);
     }
+    return applied;
   }
 
   // Columns whose moments are kept apart are rounded apart.
-  void QuantizeSite(const LayerJob& job, const std::vector<Role>& roles, const SiteMoments& moments,
-                    LayerParams& layer, std::map<Role, QuantizedLinear>& out) const {
+  void QuantizeSite(const LayerJob& job, const std::vector<LinearId>& ids,
+                    const SiteMoments& moments, LayerParams& layer,
+                    std::map<LinearId, QuantizedLinear>& out) const {
     const GridRule& rule = job.options.rule;
-    for (Role role : roles) {
-      const Shape& shape = DenseWeight(layer, role).shape;
-      out[role].weight = MakeQuantizedWeight(rule.scheme, shape[0], shape[1], rule.scale_type);
+    for (LinearId id : ids) {
+      const Shape& shape = DenseWeight(layer, id).shape;
+      out[id].weight = MakeQuantizedWeight(rule.scheme, shape[0], shape[1], rule.scale_type);
     }
     for (const DiagonalBlock& block : DiagonalBlocks(moments.gram.view())) {
       const Hessian hessian =
           MakeHessian(job.backend, ViewOf(moments.gram.view(), block), recipe_.damping);
-      for (Role role : roles) {
+      for (LinearId id : ids) {
         job.poll();
-        RoundColumns(job, DenseWeight(layer, role), block, hessian, moments, out[role]);
+        RoundColumns(job, DenseWeight(layer, id), block, hessian, moments, out[id]);
       }
     }
-    for (Role role : roles) {
-      QuantizedLinear& linear = out[role];
+    for (LinearId id : ids) {
+      QuantizedLinear& linear = out[id];
       linear.error_after =
-          RelativeError(job.backend, linear.weight, DenseWeight(layer, role), moments.gram.view());
+          RelativeError(job.backend, linear.weight, DenseWeight(layer, id), moments.gram.view());
       AWQ_CHECK(std::isfinite(linear.error_after), kInternal,
                 "the quantization loss is not finite");
-      layer.linears.at(role).weight = std::move(linear.weight);
+      layer.linears.at(id).weight = std::move(linear.weight);
     }
   }
 
@@ -111,7 +162,7 @@ class SequentialMethod : public QuantMethod {
     Rounding rounding;
     rounding.rule = job.options.rule;
     rounding.target = ConvertTo(w.Columns(block.begin, block.end), DType::kF32);
-    if (recipe_.correction > 0) {
+    if (recipe_.correction > 0 && !moments.drift.empty()) {
       CorrectTarget(job.backend, hessian, ViewOf(moments.drift.view(), block), recipe_.correction,
                     rounding.target.view());
     }

@@ -17,16 +17,16 @@ class RtnMethod : public QuantMethod {
   bool NeedsCalibration() const override { return false; }
   MethodCost Cost(const MethodOptions&) const override { return {.passes = 3, .copies = 1}; }
 
-  std::map<Role, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
-    std::map<Role, QuantizedLinear> out;
-    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
+  std::map<LinearId, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
+    std::map<LinearId, QuantizedLinear> out;
+    for (const LinearShape& shape : QuantizableLinears(job.model, job.layer)) {
       job.poll();
-      job.weights.Load(shape.role, layer);
-      const TensorView& w = DenseWeight(layer, shape.role);
-      QuantizedLinear& linear = out[shape.role];
+      job.weights.Load(shape.id, layer);
+      const TensorView& w = DenseWeight(layer, shape.id);
+      QuantizedLinear& linear = out[shape.id];
       linear.weight = QuantizeToNearest(job.options.rule, job.pool, w);
       linear.error_before = linear.error_after = RelativeError(job.backend, linear.weight, w, {});
-      layer.linears.at(shape.role).weight = Tensor();
+      layer.linears.at(shape.id).weight = Tensor();
     }
     return out;
   }

@@ -1,0 +1,60 @@
+// Routing to experts, and linears that pick a weight a row: of experts, or of heads.
+// Arguments have passed the checks of ops/checks.h; every call is asynchronous.
+#pragma once
+
+#include <vector>
+
+#include "awq/backend/cuda/launch.h"
+#include "awq/backend/cuda/packed.h"
+#include "awq/ops/args.h"
+
+namespace awq::cuda {
+
+// One weight of a stack as kernels see it.
+struct StackedWeight {
+  enum Kind : int { kF32, kF16, kBF16, kQ4, kPlain };
+  Kind kind = kF16;
+  const void* data = nullptr;      // dense rows, blocks of layout.h, or one code a byte
+  const float* scales = nullptr;   // kPlain [N, groups]
+  const uint8_t* zeros = nullptr;  // kPlain [N, groups]
+  float scale = 1.0f;              // kQ4: of the whole weight
+  int group = 0;
+  int groups = 0;
+  bool has_zeros = false;
+};
+
+class Stack : public PackedStack {
+ public:
+  Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights);
+  const StackedWeight* on_device() const { return on_device_.As<const StackedWeight>(); }
+  // The shape that all weights share if all are in the layout of layout.h; n is 0 otherwise.
+  const Q4Shape& q4() const { return q4_; }
+  // Whether all are dense and of this type.
+  bool IsDense(DType type) const { return dense_ && dense_type_ == type; }
+
+ private:
+  Tensor on_device_;  // U8
+  Q4Shape q4_;
+  bool dense_ = true;
+  DType dense_type_ = DType::kF32;
+};
+
+void Route(const Queue& queue, const RouteArgs& args, const TensorView& logits,
+           const TensorView& bias, const Routing& routing);
+void MoeSum(const Queue& queue, const Routing& routing, const TensorView& x,
+            const TensorView& shared, const TensorView& gate, const TensorView& y);
+
+// Any weights, any types: one warp an output of a row. Of the experts that `routing` names …
+void AnyMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, const TensorView& x,
+                  const TensorView& y);
+// … or of heads, x [T, H, K] and y [T, H, N].
+void AnyHeadLinear(const Queue& queue, const Stack& w, const TensorView& x, const TensorView& y);
+
+// By tensor cores, tiles of rows of one expert at a time: weights in the layout of layout.h, x of
+// 16 bits, rows that 16-byte loads can read.
+bool SupportsTiles(const Stack& w, const TensorView& x, const TensorView& y, int arch);
+int64_t TileWorkspace(const Stack& w, const TensorView& y);
+void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, const TensorView& x,
+                    const TensorView& y, void* workspace);
+
+}  // namespace awq::cuda

@@ -1,0 +1,228 @@
+// The W4 linear of routed experts: tiles of rows of one expert, each by tensor cores.
+//
+// A thread block multiplies 16 outputs of one expert with up to 8 · kCols of the pairs that go to
+// it. Its warps share the blocks of 128 inputs (layout.h), straight from memory to registers, and
+// add their sums at the end, as the direct kernel of a single weight does (direct_q4.cuh). Which
+// tile is whose is worked out on the device, so that a step can be recorded whatever it routes.
+#include <algorithm>
+
+#include "awq/backend/cuda/codes.cuh"
+#include "awq/backend/cuda/experts.h"
+#include "awq/backend/cuda/numeric.cuh"
+
+namespace awq::cuda {
+namespace {
+
+constexpr int kWarps = 8;
+constexpr int kPlanThreads = 1024;
+
+// Pairs pairs[begin … end) of one expert.
+struct Tile {
+  int expert, begin, end;
+};
+
+struct TileArgs {
+  const StackedWeight* stack;
+  const int* tile_count;
+  const Tile* tiles;
+  const int* pairs;
+  const void* x;
+  int64_t x_stride;
+  void* y;
+  int64_t y_stride;
+  int pairs_per_row, n, k, blocks_per_row;
+};
+
+// One block: tiles of at most `rows` pairs, those of expert 0 first.
+__global__ void PlanTilesKernel(const int* starts, int experts, int rows, int* count, Tile* tiles) {
+  __shared__ int sums[kPlanThreads];
+  BeginKernel();
+  const int thread = static_cast<int>(threadIdx.x);
+  int first = 0;  // tiles of the experts before
+  for (int base = 0; base < experts; base += kPlanThreads) {
+    const int e = base + thread;
+    const int begin = e < experts ? starts[e] : 0;
+    const int end = e < experts ? starts[e + 1] : 0;
+    const int mine = (end - begin + rows - 1) / rows;
+    sums[thread] = mine;
+    __syncthreads();
+    for (int step = 1; step < kPlanThreads; step *= 2) {
+      const int add = thread >= step ? sums[thread - step] : 0;
+      __syncthreads();
+      sums[thread] += add;
+      __syncthreads();
+    }
+    const int at = first + sums[thread] - mine;
+    for (int i = 0; i < mine; ++i) {
+      tiles[at + i] = {e, begin + i * rows, min(begin + (i + 1) * rows, end)};
+    }
+    first += sums[kPlanThreads - 1];
+    __syncthreads();
+  }
+  if (thread == 0) *count = first;
+}
+
+// grid    (N / 16, most tiles)        block 8 warps, each every eighth block of 128 inputs
+// lane l  holds outputs l/4 of the even and odd rows, inputs 8(l%4) … of 32 (layout.h)
+template <typename T, int kGroups, bool kZeros, int kCols>
+__global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
+  __shared__ float sums[kWarps][kCols * 4][32];
+  BeginKernel();
+  if (static_cast<int>(blockIdx.y) >= *a.tile_count) return;
+  const Tile tile = a.tiles[blockIdx.y];
+  const StackedWeight& w = a.stack[tile.expert];
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int r = lane / 4;
+  const int q = lane % 4;
+  constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
+  constexpr int kBlockBytes = kCodeBytes + kGroups * kMeta;
+  const auto* blocks =
+      static_cast<const uint8_t*>(w.data) + int64_t{blockIdx.x} * a.blocks_per_row * kBlockBytes;
+
+  // This lane's row of x in each tile of 8; rows past the last repeat it.
+  const T* x[kCols];
+#pragma unroll
+  for (int c = 0; c < kCols; ++c) {
+    const int pair = a.pairs[min(tile.begin + 8 * c + r, tile.end - 1)];
+    x[c] = static_cast<const T*>(a.x) + pair / a.pairs_per_row * a.x_stride + 8 * q;
+  }
+  float total[kCols][4] = {};
+  for (int b = warp; b < a.blocks_per_row; b += kWarps) {
+    const uint8_t* block = blocks + int64_t{b} * kBlockBytes;
+    const uint4 codes[2] = {LoadStream(block + 16 * lane), LoadStream(block + 512 + 16 * lane)};
+    uint4 xs[kCols][4];
+#pragma unroll
+    for (int part = 0; part < 4; ++part) {
+      const int at = b * kBlockK + 32 * part;
+#pragma unroll
+      for (int c = 0; c < kCols; ++c) {
+        xs[c][part] = make_uint4(0, 0, 0, 0);
+        if (at + 8 * q < a.k) xs[c][part] = *reinterpret_cast<const uint4*>(x[c] + at);
+      }
+    }
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      const uint8_t* meta = block + kCodeBytes + g * kMeta;
+      const uint32_t scales = LoadOnce<uint32_t>(meta + 4 * r);
+      const uint32_t zeros = kZeros ? LoadOnce<uint16_t>(meta + 32 + 2 * r) : 0x0808u;
+      CodePairs<T> pairs;
+      pairs.SetZeros(zeros & 0xff, zeros >> 8);
+      float sum[kCols][4] = {};
+#pragma unroll
+      for (int u = 0; u < 4 / kGroups; ++u) {  // 32 inputs each
+        const int part = g * (4 / kGroups) + u;
+        const uint4& half = codes[part / 2];
+        uint32_t a_operand[4];
+        pairs.Expand(part % 2 == 0 ? half.x : half.z, a_operand);
+#pragma unroll
+        for (int c = 0; c < kCols; ++c) Mma<T>(sum[c], a_operand, xs[c][part].x, xs[c][part].y);
+        pairs.Expand(part % 2 == 0 ? half.y : half.w, a_operand);
+#pragma unroll
+        for (int c = 0; c < kCols; ++c) Mma<T>(sum[c], a_operand, xs[c][part].z, xs[c][part].w);
+      }
+      const float2 scale = __half22float2(reinterpret_cast<const __half2&>(scales));
+#pragma unroll
+      for (int c = 0; c < kCols; ++c) {
+        total[c][0] += scale.x * sum[c][0];
+        total[c][1] += scale.x * sum[c][1];
+        total[c][2] += scale.y * sum[c][2];
+        total[c][3] += scale.y * sum[c][3];
+      }
+    }
+  }
+#pragma unroll
+  for (int c = 0; c < kCols; ++c) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) sums[warp][c * 4 + j][lane] = total[c][j];
+  }
+  __syncthreads();
+  for (int e = static_cast<int>(threadIdx.x); e < kCols * 128; e += 32 * kWarps) {
+    const int from = e % 32;
+    const int j = e / 32 % 4;
+    const int row = tile.begin + e / 128 * 8 + 2 * (from % 4) + j % 2;
+    const int n = static_cast<int>(blockIdx.x) * kTileN + from / 4 * 2 + j / 2;
+    if (row >= tile.end || n >= a.n) continue;
+    float y = 0;
+#pragma unroll
+    for (int i = 0; i < kWarps; ++i) y += sums[i][e / 32][from];
+    static_cast<T*>(a.y)[a.pairs[row] * a.y_stride + n] = FromFloat<T>(y * w.scale);
+  }
+}
+
+// Tiles of 8 rows while experts have few, of 32 when they share more.
+int ColsFor(int64_t pairs, int64_t experts) { return pairs <= 16 * experts ? 1 : 4; }
+
+int64_t MostTiles(int64_t pairs, int64_t experts, int cols) {
+  return std::min(pairs, pairs / (8 * cols) + experts);
+}
+
+template <typename T, int kGroups, bool kZeros>
+auto* ChooseCols(int cols) {
+  return cols == 1 ? &TileKernel<T, kGroups, kZeros, 1> : &TileKernel<T, kGroups, kZeros, 4>;
+}
+
+template <typename T>
+auto* ChooseKernel(const Q4Shape& shape, int cols) {
+  const auto by_zeros = [&](auto groups) {
+    constexpr int kGroups = decltype(groups)::value;
+    return shape.has_zeros ? ChooseCols<T, kGroups, true>(cols)
+                           : ChooseCols<T, kGroups, false>(cols);
+  };
+  switch (shape.GroupsPerBlock()) {
+    case 4:
+      return by_zeros(std::integral_constant<int, 4>());
+    case 2:
+      return by_zeros(std::integral_constant<int, 2>());
+    default:
+      return by_zeros(std::integral_constant<int, 1>());
+  }
+}
+
+}  // namespace
+
+bool SupportsTiles(const Stack& w, const TensorView& x, const TensorView& y, int arch) {
+  const bool type =
+      (x.dtype == DType::kF16 || (x.dtype == DType::kBF16 && arch >= 80)) && x.dtype == y.dtype;
+  const bool readable =
+      x.strides[0] % 8 == 0 && w.k() % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
+  return type && readable && w.q4().n > 0;
+}
+
+int64_t TileWorkspace(const Stack& w, const TensorView& y) {
+  const int cols = ColsFor(y.dim(0), w.size());
+  return 16 + MostTiles(y.dim(0), w.size(), cols) * static_cast<int64_t>(sizeof(Tile));
+}
+
+void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, const TensorView& x,
+                    const TensorView& y, void* workspace) {
+  const int64_t pairs = y.dim(0);
+  if (pairs == 0) return;
+  const int cols = ColsFor(pairs, w.size());
+  auto* count = static_cast<int*>(workspace);
+  auto* tiles = reinterpret_cast<Tile*>(static_cast<char*>(workspace) + 16);
+  Launch(queue, PlanTilesKernel, 1, kPlanThreads, 0, routing.starts.As<const int>(),
+         static_cast<int>(w.size()), 8 * cols, count, tiles);
+  const Q4Shape& shape = w.q4();
+  const TileArgs args{.stack = w.on_device(),
+                      .tile_count = count,
+                      .tiles = tiles,
+                      .pairs = routing.pairs.As<const int>(),
+                      .x = x.data,
+                      .x_stride = x.strides[0],
+                      .y = y.data,
+                      .y_stride = y.strides[0],
+                      .pairs_per_row = static_cast<int>(pairs / x.dim(0)),
+                      .n = static_cast<int>(shape.n),
+                      .k = static_cast<int>(shape.k),
+                      .blocks_per_row = static_cast<int>(shape.BlocksPerRow())};
+  const dim3 grid(static_cast<unsigned>(shape.RowTiles()),
+                  static_cast<unsigned>(MostTiles(pairs, w.size(), cols)));
+  if (x.dtype == DType::kF16) {
+    Launch(queue, ChooseKernel<__half>(shape, cols), grid, 32 * kWarps, 0, args);
+  } else {
+    Launch(queue, ChooseKernel<__nv_bfloat16>(shape, cols), grid, 32 * kWarps, 0, args);
+  }
+}
+
+}  // namespace awq::cuda

@@ -1,0 +1,191 @@
+// Routing to experts and their linears; linears of heads.
+#include "awq/ops/cases/table.h"
+
+namespace awq::cases {
+namespace {
+
+struct RouteCase {
+  int64_t tokens, experts, active;
+  RouteArgs args;
+  bool bias = false;
+  // Logits from a few values only, so that many are equal.
+  bool ties = false;
+};
+
+Routing MakeRouting(Fixture& f, int64_t tokens, int64_t experts, int64_t active) {
+  const auto ints = [&](const Shape& shape) {
+    return f.Ints(std::vector<int32_t>(static_cast<size_t>(shape.NumElements()), -1), shape);
+  };
+  Routing out;
+  out.experts = ints({tokens, active});
+  out.weights = f.Floats(DType::kF32, {tokens, active});
+  out.pairs = ints({tokens * active});
+  out.starts = ints({experts + 1});
+  return out;
+}
+
+void AddRoute(Table& table, const RouteCase& c) {
+  const RouteArgs& a = c.args;
+  const std::string name =
+      Cat("route/t", c.tokens, "_e", c.experts, "_a", c.active, a.sigmoid ? "_sigmoid" : "_softmax",
+          a.normalize ? "_normalized" : "",
+          a.groups > 1 ? Cat("_g", a.active_groups, "of", a.groups, "_rank", a.rank_by) : "",
+          c.bias ? "_bias" : "", c.ties ? "_ties" : "");
+  table.Add(
+      name, kExact,
+      [=](Fixture& f) {
+        const Tensor logits = MakeTensor(DType::kF32, {c.tokens, c.experts});
+        for (int64_t i = 0; i < c.tokens * c.experts; ++i) {
+          logits.As<float>()[i] =
+              c.ties ? static_cast<float>(f.random().Below(3)) : 2 * f.random().Normal();
+        }
+        const TensorView on_device = f.Upload(logits);
+        const TensorView bias =
+            c.bias ? f.Floats(DType::kF32, {c.experts}, 0.1f, 1.0f) : TensorView();
+        const Routing r = MakeRouting(f, c.tokens, c.experts, c.active);
+        return Setup{[=, &f] { f.backend().Route(c.args, on_device, bias, r); },
+                     {r.experts, r.weights, r.pairs, r.starts}};
+      },
+      true);
+}
+
+// A routing of random experts, worked out by the backend itself from random logits.
+Routing RandomRouting(Fixture& f, int64_t tokens, int64_t experts, int64_t active) {
+  const Routing out = MakeRouting(f, tokens, experts, active);
+  const TensorView logits = f.Floats(DType::kF32, {tokens, experts}, 2.0f);
+  f.backend().Route({}, logits, {}, out);
+  f.backend().Sync();
+  return out;
+}
+
+// Every expert's weight; dense ones of `type`, or by a scheme.
+using MakeWeight = std::function<std::unique_ptr<PackedWeight>(Fixture&, int64_t expert)>;
+PackedStack& MakeStack(Fixture& f, int64_t count, const MakeWeight& make) {
+  std::vector<std::unique_ptr<PackedWeight>> weights;
+  for (int64_t e = 0; e < count; ++e) weights.push_back(make(f, e));
+  return f.Keep(f.backend().Stack(std::move(weights)));
+}
+
+std::unique_ptr<PackedWeight> DenseWeight(Fixture& f, DType type, int64_t n, int64_t k) {
+  const Tensor w = MakeTensor(type, {n, k});
+  f.random().Fill(w, 0.05f);
+  return f.backend().PrepareDense(w.view(), type);
+}
+
+struct MoeCase {
+  int64_t tokens, experts, active, n, k;
+  bool per_pair = false;  // x has a row a pair, not a token
+  int64_t gap = 0;
+};
+
+void AddMoeLinear(Table& table, const std::string& kind, double exact, const MoeCase& c,
+                  const MakeWeight& make) {
+  const DType act = table.act();
+  table.Add(Cat("moe_linear/", kind, "_t", c.tokens, "_e", c.experts, "_a", c.active, "_n", c.n,
+                "_k", c.k, c.per_pair ? "_pairs" : "", c.gap > 0 ? "_strided" : ""),
+            exact, [=](Fixture& f) {
+              PackedStack& w = MakeStack(f, c.experts, make);
+              const Routing r = RandomRouting(f, c.tokens, c.experts, c.active);
+              const int64_t pairs = c.tokens * c.active;
+              const TensorView x = f.Strided(act, c.per_pair ? pairs : c.tokens, c.k, c.gap);
+              const TensorView y = f.Strided(act, pairs, c.n, c.gap);
+              return Setup{[=, &f, &w] { f.backend().MoeLinear(w, r, x, y); }, {y}};
+            });
+}
+
+void AddMoeLinears(Table& table, const MoeCase& c) {
+  for (DType type : {DType::kF32, DType::kBF16}) {
+    AddMoeLinear(table, std::string(NameOf(type)), kExact, c,
+                 [=](Fixture& f, int64_t) { return DenseWeight(f, type, c.n, c.k); });
+  }
+  for (const QuantScheme& s : {QuantScheme{.bits = 4, .group = 128},
+                               QuantScheme{.bits = 4, .group = 32, .symmetric = true}}) {
+    AddMoeLinear(table, Cat("q4_g", s.group, s.symmetric ? "_sym" : "_asym"), kRounded, c,
+                 [=](Fixture& f, int64_t) {
+                   return f.backend().PrepareQuantized(f.RandomWeight(s, c.n, c.k, DType::kF16));
+                 });
+  }
+  // A checkpoint may keep some experts in 16 bits.
+  AddMoeLinear(table, "mixed", kRounded, c, [=](Fixture& f, int64_t expert) {
+    if (expert % 2 == 0) return DenseWeight(f, DType::kBF16, c.n, c.k);
+    return f.backend().PrepareQuantized(
+        f.RandomWeight({.bits = 4, .group = 128}, c.n, c.k, DType::kF16));
+  });
+}
+
+void AddMoeSum(Table& table, int64_t tokens, int64_t active, int64_t d, bool shared, bool gate) {
+  const DType act = table.act();
+  table.Add(
+      Cat("moe_sum/t", tokens, "_a", active, "_d", d, shared ? "_shared" : "", gate ? "_gate" : ""),
+      1e-10, [=](Fixture& f) {
+        const Routing r = RandomRouting(f, tokens, 16, active);
+        const TensorView x = f.Floats(act, {tokens * active, d});
+        const TensorView s = shared ? f.Floats(act, {tokens, d}) : TensorView();
+        const TensorView g = gate ? f.Floats(DType::kF32, {tokens, 1}, 2.0f) : TensorView();
+        const TensorView y = f.Strided(act, tokens, d, 8);
+        return Setup{[=, &f] { f.backend().MoeSum(r, x, s, g, y); }, {y}};
+      });
+}
+
+void AddHeadLinear(Table& table, int64_t tokens, int64_t heads, int64_t n, int64_t k, int64_t gap) {
+  const DType act = table.act();
+  table.Add(Cat("head_linear/t", tokens, "_h", heads, "_n", n, "_k", k, gap > 0 ? "_strided" : ""),
+            kExact, [=](Fixture& f) {
+              PackedStack& w = MakeStack(f, heads, [=](Fixture& g, int64_t) {
+                return DenseWeight(g, DType::kBF16, n, k);
+              });
+              TensorView x = f.Strided(act, tokens, heads * k, gap);
+              x.shape = Shape{tokens, heads, k};
+              x.strides = Shape{heads * k + gap, k, 1};
+              const TensorView y = f.Floats(act, {tokens, heads, n});
+              return Setup{[=, &f, &w] { f.backend().HeadLinear(w, x, y); }, {y}};
+            });
+}
+
+}  // namespace
+
+void AddExperts(Table& table) {
+  AddRoute(table, {5, 8, 2, {.normalize = true}});
+  AddRoute(table, {37, 128, 8, {.normalize = true}});
+  AddRoute(table, {1, 60, 4, {}});
+  AddRoute(table, {300, 64, 6, {.scale = 16.0f}});
+  AddRoute(table, {3, 4, 4, {.normalize = true}});
+  AddRoute(table, {19, 160, 6, {.scale = 16.0f, .groups = 8, .active_groups = 3}});
+  AddRoute(table, {23,
+                   256,
+                   8,
+                   {.sigmoid = true,
+                    .normalize = true,
+                    .scale = 2.5f,
+                    .groups = 8,
+                    .active_groups = 4,
+                    .rank_by = 2},
+                   true});
+  AddRoute(table,
+           {9,
+            8,
+            2,
+            {.sigmoid = true, .normalize = true, .groups = 4, .active_groups = 2, .rank_by = 2},
+            true});
+  AddRoute(table, {50, 16, 4, {.normalize = true}, false, true});
+  AddRoute(
+      table,
+      {50, 32, 4, {.sigmoid = true, .groups = 4, .active_groups = 2, .rank_by = 2}, false, true});
+
+  AddMoeLinears(table, {1, 8, 2, 96, 256});
+  AddMoeLinears(table, {1, 8, 2, 64, 128, true});
+  AddMoeLinears(table, {7, 16, 4, 80, 256});
+  AddMoeLinears(table, {60, 8, 2, 96, 256});
+  AddMoeLinears(table, {150, 8, 2, 64, 128, true});
+  AddMoeLinears(table, {9, 4, 1, 32, 128, false, 8});
+
+  for (bool gate : {false, true}) AddMoeSum(table, 9, 4, 136, true, gate);
+  AddMoeSum(table, 1, 8, 64, false, false);
+  AddMoeSum(table, 40, 2, 72, true, false);
+
+  AddHeadLinear(table, 1, 8, 64, 16, 0);
+  AddHeadLinear(table, 5, 4, 32, 64, 24);
+  AddHeadLinear(table, 70, 4, 24, 40, 0);
+}
+
+}  // namespace awq::cases
