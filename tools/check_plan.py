@@ -37,6 +37,12 @@ def bytes_of(text):
     return int(float(number) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}[unit])
 
 
+def split(arguments):
+    """Those of this script, and those behind "--"."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at + 1:]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("awq")
@@ -49,8 +55,9 @@ def main():
     parser.add_argument("--tokenizer", type=pathlib.Path, default=pathlib.Path(__file__).parent.parent / "models/demo",
                         help="folder whose tokenizer a synthetic model gets")
     parser.add_argument("--runs", type=int, default=1, help="median time of so many")
-    parser.add_argument("more", nargs="*")
-    options = parser.parse_args()
+    mine, more = split(sys.argv[1:])
+    options = parser.parse_args(mine)
+    options.more = more
     if options.synthetic and not options.model.exists():
         command = [options.synthetic, options.shape, options.model, "--bf16"]
         if options.layers:

@@ -60,6 +60,12 @@ class Runner:
         return process.returncode, err
 
 
+def split(arguments):
+    """Those of this script, and those behind "--"."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at + 1:]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("awq")
@@ -68,8 +74,9 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", help="folder for outputs (default: a temporary one)")
-    parser.add_argument("more", nargs="*", help="options of awq quantize, behind --")
-    options = parser.parse_args()
+    mine, more = split(sys.argv[1:])
+    options = parser.parse_args(mine)
+    options.more = more
     rng = random.Random(options.seed)
     work = pathlib.Path(tempfile.mkdtemp(prefix="awq-resume-", dir=options.work))
     try:

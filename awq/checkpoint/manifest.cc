@@ -78,9 +78,8 @@ void WriteManifest(const fs::path& folder, std::string_view awq_version, const R
     const std::string name = entry.path().filename().string();
     if (entry.is_regular_file() && name != kManifestName) files[name] = Sha256(entry.path());
   }
-  RawJson json = {{"awq_version", awq_version}, {"options", options}};
+  RawJson json = {{"awq_version", awq_version}, {"options", options}, {"files", files}};
   if (!made_from.is_null()) json["made_from"] = made_from;
-  json["files"] = files;
   FileWriter out(folder / kManifestName);
   out.Write(json.dump(2) + "\n");
   out.Close();

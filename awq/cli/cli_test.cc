@@ -321,7 +321,7 @@ TEST(Cli, InterruptedQuantizationGoesOn) {
                                   "-o",
                                   folder.path() / out,
                                   "--method",
-                                  "awq",
+                                  "gptq",
                                   "--max-calib-samples",
                                   "4",
                                   "--max-calib-seq-len",

@@ -76,12 +76,14 @@ TEST_F(JournalTest, RunFoldersAreLockedAndBecomeTheirTarget) {
     run.Begin({{"a", 1}})->Append({{"unit", 0}});
     ExpectError(ErrorCode::kInvalidArgument, {"out.partial", "another process"},
                 [&] { RunFolder again(target); });
+    FileWriter(run.output() / "g.tmp-7").Write("cut off before its rename");
   }
   RunFolder run(target);  // the lock ends with its holder
   ASSERT_NE(run.OpenJournal(), nullptr);
   EXPECT_EQ(run.OpenJournal()->size(), 1);
   WriteFileAtomically(run.output() / "f", "x");
   run.Commit();
+  EXPECT_FALSE(fs::exists(target / "g.tmp-7"));
   EXPECT_EQ(ReadFile(target / "f"), "x");
   EXPECT_FALSE(fs::exists(run.path()));
   ExpectError(ErrorCode::kInvalidArgument, {"output exists"}, [&] { RunFolder again(target); });

@@ -122,8 +122,9 @@ class LayerPlan {
     return cost_.matrices * Block(s) * Block(s) * kFloat;
   }
   int64_t CopyBytes(const SiteShape& s) const {
-    constexpr int64_t kProducts = int64_t{32} << 20;
-    return (s.weights() + cost_.copies * s.largest_n * s.k) * kFloat + kProducts;
+    constexpr int64_t kProducts = int64_t{32} << 20;  // of a loss, at a time
+    const int64_t linear = s.largest_n * s.k * kFloat;
+    return s.weights() * kFloat + cost_.copies * linear + std::min(kProducts, linear);
   }
   // The process, and what the backend keeps between calls.
   int64_t Fixed() const {

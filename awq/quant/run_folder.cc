@@ -42,9 +42,21 @@ RunFolder::RunFolder(fs::path target)
   AWQ_CHECK(!made, kIo, partial_.string(), ": cannot create folder: ", made.message());
   lock_ = ::open(partial_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   AWQ_CHECK(lock_ >= 0, kIo, partial_.string(), ": cannot open: ", std::strerror(errno));
-  if (::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
-  ::close(lock_);
-  Fail(ErrorCode::kInvalidArgument, partial_.string(), ": another process is at work there");
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    ::close(lock_);
+    Fail(ErrorCode::kInvalidArgument, partial_.string(), ": another process is at work there");
+  }
+  RemoveUnrenamed();
+}
+
+// What WriteFileAtomically was about to rename when its process died.
+void RunFolder::RemoveUnrenamed() const {
+  std::error_code ignored;
+  for (fs::directory_iterator at(output(), ignored), end; at != end; at.increment(ignored)) {
+    if (at->path().filename().string().find(".tmp-") != std::string::npos) {
+      fs::remove(at->path(), ignored);
+    }
+  }
 }
 
 RunFolder::~RunFolder() {

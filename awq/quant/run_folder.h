@@ -35,6 +35,8 @@ class RunFolder {
   void Discard();
 
  private:
+  void RemoveUnrenamed() const;
+
   std::filesystem::path target_;
   std::filesystem::path partial_;
   int lock_ = -1;
