@@ -19,7 +19,7 @@ class ByteTokenizer : public Tokenizer {
     for (char c : text) ids.push_back(static_cast<unsigned char>(c));
     return ids;
   }
-  std::string DecodeBytes(const std::vector<TokenId>&, bool) const override { return {}; }
+  std::unique_ptr<TokenStream> StartDecoding(bool) const override { return nullptr; }
   int64_t VocabSize() const override { return 257; }
   std::string Piece(TokenId) const override { return {}; }
   std::optional<TokenId> Find(std::string_view) const override { return std::nullopt; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "awq/text/tokenizer.h"
+#include "awq/text/utf8.h"
 
 namespace awq::testing {
 
@@ -13,12 +14,8 @@ class ByteTokenizer : public Tokenizer {
     for (char c : text) out.push_back(static_cast<unsigned char>(c));
     return out;
   }
-  std::string DecodeBytes(const std::vector<TokenId>& ids, bool skip_special) const override {
-    std::string out;
-    for (TokenId id : ids) {
-      if (!(skip_special && id == 1)) out += static_cast<char>(id);
-    }
-    return out;
+  std::unique_ptr<TokenStream> StartDecoding(bool skip_special) const override {
+    return std::make_unique<Stream>(skip_special);
   }
   int64_t VocabSize() const override { return 256; }
   std::string Piece(TokenId id) const override { return std::string(1, static_cast<char>(id)); }
@@ -27,6 +24,21 @@ class ByteTokenizer : public Tokenizer {
     return static_cast<unsigned char>(piece[0]);
   }
   bool IsSpecial(TokenId id) const override { return id == 1; }
+
+ private:
+  class Stream : public TokenStream {
+   public:
+    explicit Stream(bool skip_special) : skip_special_(skip_special) {}
+    std::string Push(TokenId id) override {
+      if (skip_special_ && id == 1) return {};
+      return bytes_.Push(std::string(1, static_cast<char>(id)));
+    }
+    std::string Finish() override { return bytes_.Finish(); }
+
+   private:
+    bool skip_special_;
+    Utf8Assembler bytes_;
+  };
 };
 
 }  // namespace awq::testing

@@ -19,7 +19,7 @@ size_t Overlap(std::string_view text, std::string_view stop) {
 }  // namespace
 
 TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop)
-    : decoder_(tokenizer, true), stop_(std::move(stop)) {
+    : decoder_(tokenizer.StartDecoding(true)), stop_(std::move(stop)) {
   for (const std::string& s : stop_) {
     AWQ_CHECK(!s.empty(), kInvalidArgument, "stop: expected texts, found an empty one");
   }
@@ -27,13 +27,13 @@ TextStream::TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop
 
 std::string TextStream::Push(TokenId id) {
   if (stopped_) return "";
-  pending_ += decoder_.Push(id);
+  pending_ += decoder_->Push(id);
   return Settle();
 }
 
 std::string TextStream::Finish() {
   if (stopped_) return "";
-  pending_ += decoder_.Finish();
+  pending_ += decoder_->Finish();
   const std::string settled = Settle();  // the last characters may complete a stop string
   return stopped_ ? settled : settled + std::exchange(pending_, "");
 }

@@ -1,6 +1,7 @@
 // TextStream: tokens in, text out, held back as long as it may be the beginning of a stop string.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,7 @@ class TextStream {
   // Moves from pending_ what no stop string can claim any more.
   std::string Settle();
 
-  StreamDecoder decoder_;
+  std::unique_ptr<TokenStream> decoder_;
   std::vector<std::string> stop_;
   std::string pending_;
   bool stopped_ = false;

@@ -2,93 +2,131 @@
 
 #include <algorithm>
 
+#include "awq/text/unicode.h"
 #include "awq/text/utf8.h"
 
 namespace awq {
 namespace {
 
-bool Matches(const Regex& regex, std::string_view character) {
-  bool found = false;
-  regex.Each(character, [&](size_t, size_t) { found = true; });
-  return found;
+bool EndsWithWord(std::string_view text) {
+  return !text.empty() && IsWord(DecodeUtf8(LastCharacter(text)).code);
 }
 
-std::string_view FirstCharacter(std::string_view text) {
-  return text.substr(0, DecodeUtf8(text).length);
+bool BeginsWithWord(std::string_view text) {
+  return !text.empty() && IsWord(DecodeUtf8(text).code);
 }
 
-std::string_view LastCharacter(std::string_view text) {
-  size_t begin = text.size() - 1;
-  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xc0) == 0x80) --begin;
-  return text.substr(begin);
+size_t WithoutSpaceBefore(std::string_view text, size_t at) {
+  while (at > 0) {
+    const std::string_view last = LastCharacter(text.substr(0, at));
+    if (!IsSpace(DecodeUtf8(last).code)) break;
+    at -= last.size();
+  }
+  return at;
+}
+
+size_t WithoutSpaceAfter(std::string_view text, size_t at) {
+  while (at < text.size()) {
+    const Utf8Char c = DecodeUtf8(text.substr(at));
+    if (!IsSpace(c.code)) break;
+    at += c.length;
+  }
+  return at;
 }
 
 }  // namespace
 
-AddedTokenMatcher::AddedTokenMatcher(std::vector<AddedToken> tokens)
-    : tokens_(std::move(tokens)), by_byte_(256), word_(R"(\w)"), space_(R"(\s)") {
-  std::erase_if(tokens_, [](const AddedToken& t) { return t.content.empty(); });
-  const auto first = [](const AddedToken& t) { return static_cast<unsigned char>(t.content[0]); };
-  std::stable_sort(tokens_.begin(), tokens_.end(), [&](const AddedToken& a, const AddedToken& b) {
-    if (first(a) != first(b)) return first(a) < first(b);
-    return a.content.size() > b.content.size();
-  });
-  for (size_t i = 0; i < tokens_.size(); ++i) {
-    auto& range = by_byte_[first(tokens_[i])];
-    if (range.second == 0) range.first = i;
-    range.second = i + 1;
+AddedTokens::AddedTokens(const std::vector<AddedToken>& tokens, const Vocabulary& vocabulary,
+                         const NormalizerList& normalizers) {
+  std::vector<const AddedToken*> special;  // go first where two are spelled alike
+  std::vector<const AddedToken*> plain;
+  const auto size = static_cast<TokenId>(vocabulary.size());
+  for (const AddedToken& token : tokens) {
+    if (token.content.empty()) continue;
+    if (token.special && special_.insert(token.content).second) special.push_back(&token);
+    TokenId id = token.id >= 0 ? token.id : Find(token.content);
+    if (id < 0) id = vocabulary.Find(token.content);
+    if (id < 0) {
+      id = size;
+      if (!ids_.empty() && end_ > size) id = end_;
+    } else if (const AddedToken* same = Find(id); same && *same == token) {
+      continue;
+    }
+    ids_[token.content] = id;
+    by_id_[id] = token;
+    end_ = std::max(end_, id + 1);
+    if (!special_.contains(token.content)) plain.push_back(&token);
   }
-}
-
-const AddedToken* AddedTokenMatcher::LongestAt(std::string_view text, size_t at) const {
-  const auto [begin, end] = by_byte_[static_cast<unsigned char>(text[at])];
-  const std::string_view rest = text.substr(at);
-  for (size_t i = begin; i < end; ++i) {
-    if (rest.starts_with(tokens_[i].content)) return &tokens_[i];
-  }
-  return nullptr;
-}
-
-bool AddedTokenMatcher::Extend(std::string_view text, size_t taken, Match& match) const {
-  const AddedToken& token = *match.token;
-  if (token.single_word) {
-    const std::string_view before = text.substr(0, match.begin);
-    const std::string_view after = text.substr(match.end);
-    if (!before.empty() && Matches(word_, LastCharacter(before))) return false;
-    if (!after.empty() && Matches(word_, FirstCharacter(after))) return false;
-  }
-  if (token.lstrip) {
-    while (match.begin > taken) {
-      const std::string_view last = LastCharacter(text.substr(0, match.begin));
-      if (!Matches(space_, last)) break;
-      match.begin = std::max(taken, match.begin - last.size());
+  special.insert(special.end(), plain.begin(), plain.end());
+  std::vector<std::pair<std::string_view, int32_t>> raw, normalized;
+  std::vector<std::string> spelled;  // does not grow: keys point into it
+  spelled.reserve(special.size());
+  for (const AddedToken* token : special) {
+    const TokenId id = Find(token->content);
+    if (!token->normalized) {
+      raw.emplace_back(token->content, id);
+    } else {
+      spelled.push_back(Normalize(normalizers, token->content, 0).text);
+      normalized.emplace_back(spelled.back(), id);
     }
   }
-  if (token.rstrip) {
-    while (match.end < text.size()) {
-      const std::string_view next = FirstCharacter(text.substr(match.end));
-      if (!Matches(space_, next)) break;
-      match.end += next.size();
-    }
-  }
-  return true;
+  raw_.Build(std::move(raw));
+  normalized_.Build(std::move(normalized));
 }
 
-void AddedTokenMatcher::Split(std::string_view text, std::vector<TextPart>& out) const {
+const AddedToken* AddedTokens::Find(TokenId id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : &it->second;
+}
+
+TokenId AddedTokens::Find(std::string_view content) const {
+  const auto it = ids_.find(std::string(content));
+  return it == ids_.end() ? -1 : it->second;
+}
+
+void AddedTokens::Matcher::Build(std::vector<std::pair<std::string_view, int32_t>> keys) {
+  std::erase_if(keys, [](const auto& key) { return key.first.empty(); });
+  if (keys.empty()) return;
+  first.assign(256, false);
+  for (const auto& key : keys) first[static_cast<unsigned char>(key.first[0])] = true;
+  std::reverse(keys.begin(), keys.end());  // of equal ones the first counts
+  trie = ByteTrie(std::move(keys));
+}
+
+void AddedTokens::Matcher::Split(std::string_view text, const AddedTokens& tokens,
+                                 std::vector<TextPart>& out) const {
   size_t taken = 0;  // everything before is in `out`
-  for (size_t at = 0; at < text.size() && !tokens_.empty();) {
-    const AddedToken* token = LongestAt(text, at);
-    if (token == nullptr) {
+  for (size_t at = 0; at < text.size() && !first.empty();) {
+    if (!first[static_cast<unsigned char>(text[at])]) {
       ++at;
       continue;
     }
-    Match match{at, at + token->content.size(), token};
-    at = match.end;
-    if (!Extend(text, taken, match)) continue;
-    if (match.begin > taken) out.push_back({text.substr(taken, match.begin - taken), -1});
-    out.push_back({text.substr(match.begin, match.end - match.begin), token->id});
-    taken = match.end;
-    at = std::max(at, taken);
+    TokenId id = -1;
+    size_t end = at;
+    int32_t node = ByteTrie::kRoot;
+    for (size_t i = at; i < text.size();) {
+      node = trie.Child(node, text[i++]);
+      if (node == ByteTrie::kNone) break;
+      if (trie.Value(node) < 0) continue;
+      id = trie.Value(node);
+      end = i;
+    }
+    if (id < 0) {
+      ++at;
+      continue;
+    }
+    size_t begin = std::exchange(at, end);
+    const AddedToken& token = *tokens.Find(id);
+    if (token.single_word &&
+        (EndsWithWord(text.substr(0, begin)) || BeginsWithWord(text.substr(end)))) {
+      continue;
+    }
+    // A token that lies in the white space another has taken counts as well.
+    if (token.lstrip) begin = std::max(WithoutSpaceBefore(text, begin), taken);
+    if (token.rstrip) end = WithoutSpaceAfter(text, end);
+    if (begin > taken) out.push_back({text.substr(taken, begin - taken), -1});
+    out.push_back({text.substr(begin, end > begin ? end - begin : 0), id});
+    taken = end;
   }
   if (taken < text.size()) out.push_back({text.substr(taken), -1});
 }

@@ -47,8 +47,24 @@ std::optional<std::string> BytesOfPiece(std::string_view piece) {
 
 std::string PieceOfBytes(std::string_view bytes) {
   std::string out;
-  for (char b : bytes) AppendUtf8(kAlphabet.character[static_cast<unsigned char>(b)], out);
+  AppendPieceOfBytes(bytes, out);
   return out;
+}
+
+void AppendPieceOfBytes(std::string_view bytes, std::string& out) {
+  const size_t size = out.size();
+  out.resize(size + 2 * bytes.size());  // the alphabet's characters take one or two bytes
+  char* at = out.data() + size;
+  for (char b : bytes) {
+    const char32_t c = kAlphabet.character[static_cast<unsigned char>(b)];
+    if (c < 0x80) {
+      *at++ = static_cast<char>(c);
+    } else {
+      *at++ = static_cast<char>(0xc0 | (c >> 6));
+      *at++ = static_cast<char>(0x80 | (c & 0x3f));
+    }
+  }
+  out.resize(static_cast<size_t>(at - out.data()));
 }
 
 }  // namespace awq

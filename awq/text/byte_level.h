@@ -12,5 +12,6 @@ namespace awq {
 std::optional<std::string> BytesOfPiece(std::string_view piece);
 // The piece that stands for bytes.
 std::string PieceOfBytes(std::string_view bytes);
+void AppendPieceOfBytes(std::string_view bytes, std::string& out);
 
 }  // namespace awq

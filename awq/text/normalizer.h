@@ -1,15 +1,30 @@
-// Normalizers: Unicode normal forms applied before a text is cut.
+// Normalizers: what is done to a text before it is cut.
 #pragma once
 
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace awq {
 
-enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
+// Valid UTF-8 under normalization.
+struct NormalText {
+  std::string text;
+  size_t head = 0;  // see Piece::head
+};
 
-// Applies the forms one after another to valid UTF-8.
-std::string Normalize(const std::vector<NormalForm>& forms, std::string_view text);
+// One step; immutable.
+class Normalizer {
+ public:
+  virtual ~Normalizer() = default;
+  virtual void Apply(NormalText& text) const = 0;
+};
+
+using NormalizerList = std::vector<std::unique_ptr<const Normalizer>>;
+
+// `head` as in Piece.
+NormalText Normalize(const NormalizerList& steps, std::string_view text, size_t head);
 
 }  // namespace awq

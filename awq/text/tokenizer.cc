@@ -2,37 +2,26 @@
 
 #include "awq/base/error.h"
 #include "awq/base/file.h"
-#include "awq/text/utf8.h"
+#include "awq/text/format/formats.h"
 
 namespace awq {
 
 std::unique_ptr<const Tokenizer> Tokenizer::Load(const std::filesystem::path& folder) {
-  const std::filesystem::path file = folder / "tokenizer.json";
-  AWQ_CHECK(std::filesystem::exists(file), kNotFound, file.string(),
-            ": not found; only tokenizer.json is read (Transformers writes it when it saves a fast "
-            "tokenizer)");
-  return FromJson(ReadFile(file), file.string());
+  for (const TokenizerFormat& format : TokenizerFormats()) {
+    if (auto tokenizer = format.load(folder)) return tokenizer;
+  }
+  std::string names;
+  for (const TokenizerFormat& format : TokenizerFormats()) {
+    names += Cat(names.empty() ? "" : ", ", format.files);
+  }
+  Fail(ErrorCode::kNotFound, folder.string(), ": no tokenizer; looked for ", names);
 }
 
 std::string Tokenizer::Decode(const std::vector<TokenId>& ids, bool skip_special) const {
-  return ReplaceInvalidUtf8(DecodeBytes(ids, skip_special));
-}
-
-StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
-    : tokenizer_(tokenizer), skip_special_(skip_special) {}
-
-std::string StreamDecoder::Push(TokenId id) {
-  pending_ += tokenizer_.DecodeBytes({id}, skip_special_);
-  const size_t whole = CompleteUtf8Prefix(pending_);
-  std::string out = ReplaceInvalidUtf8(std::string_view(pending_).substr(0, whole));
-  pending_.erase(0, whole);
-  return out;
-}
-
-std::string StreamDecoder::Finish() {
-  std::string out = ReplaceInvalidUtf8(pending_);
-  pending_.clear();
-  return out;
+  const auto stream = StartDecoding(skip_special);
+  std::string out;
+  for (TokenId id : ids) out += stream->Push(id);
+  return out + stream->Finish();
 }
 
 }  // namespace awq

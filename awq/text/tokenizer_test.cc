@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "awq/base/error.h"
 #include "awq/base/file.h"
@@ -22,6 +23,14 @@ std::vector<TokenId> Ids(const Json& list) {
   return out;
 }
 
+// Nothing where the libraries differ by design.
+std::optional<std::string> Expected(const Json& c, const char* key,
+                                    std::optional<std::string> otherwise) {
+  if (!c.raw().contains(key)) return otherwise;
+  if (!c.Has(key)) return std::nullopt;
+  return c.String(key);
+}
+
 std::vector<std::string> Names() {
   std::vector<std::string> names;
   for (const auto& e : fs::directory_iterator(kFolder)) names.push_back(e.path().filename());
@@ -36,30 +45,35 @@ class Golden : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(Golden, EncodesAndDecodes) {
-  ASSERT_GT(cases_.size(), 90u);
+  ASSERT_GT(cases_.size(), 80u);
   for (const Json& c : cases_) {
     const std::string text = c.String("text");
     const std::vector<TokenId> ids = Ids(c.At("ids"));
-    const std::string decoded = c.String("decoded", text);
+    const auto decoded = Expected(c, "decoded", text);
     SCOPED_TRACE(text);
     EXPECT_EQ(tokenizer_->Encode(text, true), ids);
     EXPECT_EQ(tokenizer_->Encode(text, false), c.Has("plain") ? Ids(c.At("plain")) : ids);
-    EXPECT_EQ(tokenizer_->Decode(ids, false), decoded);
-    EXPECT_EQ(tokenizer_->Decode(ids, true), c.String("skipped", decoded));
+    if (decoded) {
+      EXPECT_EQ(tokenizer_->Decode(ids, false), *decoded);
+    }
+    const auto skipped = Expected(c, "skipped", decoded);
+    if (skipped) {
+      EXPECT_EQ(tokenizer_->Decode(ids, true), *skipped);
+    }
   }
 }
 
 TEST_P(Golden, StreamsWholeCharacters) {
   for (const Json& c : cases_) {
     const std::vector<TokenId> ids = Ids(c.At("ids"));
-    StreamDecoder stream(*tokenizer_, false);
+    const auto stream = tokenizer_->StartDecoding(false);
     std::string text;
     for (TokenId id : ids) {
-      const std::string part = stream.Push(id);
+      const std::string part = stream->Push(id);
       EXPECT_TRUE(IsValidUtf8(part));
       text += part;
     }
-    EXPECT_EQ(text + stream.Finish(), tokenizer_->Decode(ids, false));
+    EXPECT_EQ(text + stream->Finish(), tokenizer_->Decode(ids, false));
   }
 }
 
@@ -81,11 +95,11 @@ TEST(Tokenizer, VocabularyLookup) {
 TEST(Tokenizer, InvalidUtf8IsReplaced) {
   const auto t = Tokenizer::Load(kFolder / "gpt2");
   EXPECT_EQ(t->Encode("a\xff\xf0\x9f\x98z", false), t->Encode("a\xEF\xBF\xBD\xEF\xBF\xBDz", false));
-  StreamDecoder stream(*t, false);
+  const auto stream = t->StartDecoding(false);
   const auto smile = t->Encode("\xF0\x9F\x98\x80", false);
   ASSERT_GT(smile.size(), 1u);
-  EXPECT_EQ(stream.Push(smile[0]), "");
-  EXPECT_EQ(stream.Finish(), "\xEF\xBF\xBD");
+  EXPECT_EQ(stream->Push(smile[0]), "");
+  EXPECT_EQ(stream->Finish(), "\xEF\xBF\xBD");
 }
 
 TEST(Tokenizer, OptionalPartsMayBeAbsent) {
@@ -95,11 +109,11 @@ TEST(Tokenizer, OptionalPartsMayBeAbsent) {
   }
   const auto tokenizer = Tokenizer::FromJson(file.dump(), "tokenizer.json");
   EXPECT_EQ(tokenizer->Decode(tokenizer->Encode("plain text", true), false), "plain text");
-  for (const char* part : {"pre_tokenizer", "decoder"}) {
-    RawJson less = file;
-    less.erase(part);
-    EXPECT_THROW(Tokenizer::FromJson(less.dump(), "tokenizer.json"), Error) << part;
-  }
+  // Without a decoder there is a space between tokens; without a pre-tokenizer one long piece.
+  file.erase("decoder");
+  file.erase("pre_tokenizer");
+  const auto bare = Tokenizer::FromJson(file.dump(), "tokenizer.json");
+  EXPECT_EQ(bare->Decode(bare->Encode("xyz", true), false), "x y z");
 }
 
 // Each change of a good file is refused with the code and a message that names the component.
@@ -111,18 +125,28 @@ TEST(Tokenizer, RefusesWhatItCannotDo) {
   };
   const std::string good = ReadFile(kFolder / "gpt2" / "tokenizer.json");
   const Bad all[] = {
-      {"/model/type", "\"Unigram\"", ErrorCode::kUnsupported, "Unigram"},
+      {"/model/type", "\"Neural\"", ErrorCode::kUnsupported, "Neural"},
+      {"/model/type", "\"Unigram\"", ErrorCode::kCorrupt, "model.vocab: "},
+      {"/model/vocab/a", "-1", ErrorCode::kCorrupt, "token id"},
+      {"/model/vocab/a", "1.5", ErrorCode::kCorrupt, "\"a\": expected a token id"},
+      {"/model/merges", "7", ErrorCode::kCorrupt, "model.merges: "},
+      {"/model/merges/1", "\"a\"", ErrorCode::kCorrupt, "model.merges: entry 1: "},
       {"/model/dropout", "0.1", ErrorCode::kUnsupported, "dropout"},
       {"/model/merges/0", "[\"zzz\",\"q\"]", ErrorCode::kCorrupt, "zzz"},
       {"/model/vocab", "3", ErrorCode::kCorrupt, "vocab"},
-      {"/normalizer", "{\"type\":\"Nmt\"}", ErrorCode::kUnsupported, "Nmt"},
-      {"/pre_tokenizer", "{\"type\":\"Metaspace\"}", ErrorCode::kUnsupported, "Metaspace"},
+      {"/normalizer", R"({"type":"Upper"})", ErrorCode::kUnsupported, "normalizer: type \"Upper\""},
+      {"/normalizer", R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"X"}]})",
+       ErrorCode::kUnsupported, "normalizer.normalizers[1]: type \"X\""},
+      {"/normalizer", R"({"type":"Precompiled","precompiled_charsmap":"AAAA"})",
+       ErrorCode::kCorrupt, "normalizer.precompiled_charsmap: "},
+      {"/pre_tokenizer", R"({"type":"Metaspace","replacement":"ab"})", ErrorCode::kCorrupt,
+       "pre_tokenizer.replacement: expected one character"},
       {"/pre_tokenizer",
        R"({"type":"Split","pattern":{"Regex":"(["},"behavior":"Isolated","invert":false})",
        ErrorCode::kCorrupt, "(["},
       {"/post_processor", "{\"type\":\"Magic\"}", ErrorCode::kUnsupported, "Magic"},
-      {"/decoder", "{\"type\":\"WordPiece\"}", ErrorCode::kUnsupported, "WordPiece"},
-      {"/added_tokens/0/id", "\"x\"", ErrorCode::kCorrupt, "token id"},
+      {"/decoder", "{\"type\":\"Poem\"}", ErrorCode::kUnsupported, "Poem"},
+      {"/added_tokens/0/id", "\"x\"", ErrorCode::kCorrupt, "added_tokens[0].id: "},
       {"/added_tokens/0/id", "-3", ErrorCode::kCorrupt, "token id"},
       {"/added_tokens/0/id", "2000000000", ErrorCode::kCorrupt, "token id"},
   };

@@ -1,6 +1,7 @@
 #include "awq/text/utf8.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace awq {
 namespace {
@@ -90,6 +91,26 @@ bool IsValidUtf8(std::string_view text) {
   }
   return true;
 }
+
+bool IsAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
+}
+
+std::string_view LastCharacter(std::string_view text) {
+  size_t begin = text.size() - 1;
+  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xc0) == 0x80) --begin;
+  return text.substr(begin);
+}
+
+std::string Utf8Assembler::Push(std::string_view bytes) {
+  pending_ += bytes;
+  const size_t whole = CompleteUtf8Prefix(pending_);
+  std::string out = ReplaceInvalidUtf8(std::string_view(pending_).substr(0, whole));
+  pending_.erase(0, whole);
+  return out;
+}
+
+std::string Utf8Assembler::Finish() { return ReplaceInvalidUtf8(std::exchange(pending_, {})); }
 
 size_t CompleteUtf8Prefix(std::string_view text) {
   // A cut character is at most three bytes long.

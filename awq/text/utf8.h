@@ -26,4 +26,20 @@ bool IsValidUtf8(std::string_view text);
 // Bytes of `text` before a character that its end cuts off.
 size_t CompleteUtf8Prefix(std::string_view text);
 
+bool IsAscii(std::string_view text);
+// The last character of valid UTF-8 that is not empty.
+std::string_view LastCharacter(std::string_view text);
+
+// Puts characters together from bytes that arrive in parts.
+class Utf8Assembler {
+ public:
+  // The characters that these bytes complete; what is invalid as U+FFFD.
+  std::string Push(std::string_view bytes);
+  // What is still held back, as U+FFFD.
+  std::string Finish();
+
+ private:
+  std::string pending_;  // the beginning of a character
+};
+
 }  // namespace awq

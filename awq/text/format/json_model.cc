@@ -1,0 +1,175 @@
+#include "awq/text/format/json_model.h"
+
+#include <array>
+
+#include "awq/text/format/json_component.h"
+#include "awq/text/model/bpe.h"
+#include "awq/text/model/unigram.h"
+#include "awq/text/model/word_level.h"
+#include "awq/text/model/word_piece.h"
+
+namespace awq {
+namespace {
+
+namespace od = simdjson::ondemand;
+using Made = std::unique_ptr<const Model>;
+
+// A member of "model", from the beginning of the file: its members may come in any order.
+od::value Member(od::document& document, std::string_view name) {
+  document.rewind();
+  od::value value;
+  const auto error = document.find_field("model").find_field_unordered(name).get(value);
+  AWQ_CHECK(error != simdjson::NO_SUCH_FIELD, kCorrupt, "missing");
+  if (error) throw simdjson::simdjson_error(error);
+  return value;
+}
+
+// Errors in a member get its path in front; so do values of the wrong type, which the parser
+// knows without it.
+template <typename Call>
+void At(const Json& model, std::string_view member, const Call& call) {
+  try {
+    call();
+  } catch (const simdjson::simdjson_error& e) {
+    if (e.error() != simdjson::INCORRECT_TYPE && e.error() != simdjson::NUMBER_ERROR) throw;
+    Fail(ErrorCode::kCorrupt, model.Where(), ".", member, ": ", e.what());
+  } catch (const Error& e) {
+    Fail(e.code(), model.Where(), ".", member, ": ", e.what());
+  }
+}
+
+// {"piece": id, …}
+Vocabulary ReadVocabulary(od::document& document, const Json& model) {
+  Vocabulary out;
+  At(model, "vocab", [&] {
+    od::object vocab = Member(document, "vocab").get_object();
+    const size_t count = vocab.count_fields();
+    out.Reserve(count, 8 * count);
+    for (auto field : vocab) {
+      const std::string_view piece = field.unescaped_key();
+      int64_t id = -1;
+      AWQ_CHECK(!field.value().get(id), kCorrupt, "\"", piece, "\": expected a token id");
+      out.Add(piece, id);
+    }
+  });
+  return out;
+}
+
+// "a b" or ["a", "b"]
+void ReadMerge(od::value merge, Bpe& bpe) {
+  if (merge.type() == od::json_type::array) {
+    std::array<std::string_view, 2> parts;
+    size_t n = 0;
+    for (auto part : merge.get_array()) {
+      AWQ_CHECK(n < 2, kCorrupt, "expected two parts");
+      parts[n++] = part.get_string();
+    }
+    AWQ_CHECK(n == 2, kCorrupt, "expected two parts");
+    bpe.AddMerge(parts[0], parts[1]);
+    return;
+  }
+  const std::string_view both = merge.get_string();
+  if (both.starts_with("#version")) return;
+  const size_t space = both.find(' ');
+  AWQ_CHECK(space != std::string_view::npos && both.find(' ', space + 1) == std::string_view::npos,
+            kCorrupt, "\"", both, "\": expected two parts");
+  bpe.AddMerge(both.substr(0, space), both.substr(space + 1));
+}
+
+Made ReadBpe(od::document& document, const Json& model) {
+  const double dropout = model.Double("dropout", 0);
+  AWQ_CHECK(dropout == 0, kUnsupported, model.Where(), ".dropout: ", dropout,
+            "; supported: none, since it makes tokens random");
+  BpeOptions options;
+  options.unk_token = model.String("unk_token", "");
+  options.continuing_subword_prefix = model.String("continuing_subword_prefix", "");
+  options.end_of_word_suffix = model.String("end_of_word_suffix", "");
+  options.fuse_unk = model.Bool("fuse_unk", false);
+  options.byte_fallback = model.Bool("byte_fallback", false);
+  options.ignore_merges = model.Bool("ignore_merges", false);
+  auto bpe = std::make_unique<Bpe>(std::move(options), ReadVocabulary(document, model));
+  size_t i = 0;
+  At(model, "merges", [&] {
+    od::array merges = Member(document, "merges").get_array();
+    bpe->Reserve(merges.count_elements());
+    for (auto merge : merges) {
+      try {
+        ReadMerge(merge.value(), *bpe);
+      } catch (const Error& e) {
+        Fail(e.code(), "entry ", i, ": ", e.what());
+      }
+      ++i;
+    }
+  });
+  bpe->Finish();
+  return bpe;
+}
+
+// [["piece", score], …]
+Made ReadUnigram(od::document& document, const Json& model) {
+  Vocabulary vocabulary;
+  std::vector<double> scores;
+  At(model, "vocab", [&] {
+    od::array pieces = Member(document, "vocab").get_array();
+    const size_t count = pieces.count_elements();
+    vocabulary.Reserve(count, 8 * count);
+    scores.reserve(count);
+    for (auto entry : pieces) {
+      size_t n = 0;
+      for (auto part : entry.get_array()) {
+        if (n == 0) vocabulary.Add(part.get_string(), static_cast<int64_t>(scores.size()));
+        if (n == 1) scores.push_back(part.get_double());
+        ++n;
+      }
+      AWQ_CHECK(n == 2, kCorrupt, "entry ", scores.size(), ": expected [piece, score]");
+    }
+  });
+  UnigramOptions options;
+  options.byte_fallback = model.Bool("byte_fallback", false);
+  if (model.Has("unk_id")) {
+    const int64_t id = model.Int("unk_id");
+    AWQ_CHECK(id >= 0 && id <= Vocabulary::kMaxId, kCorrupt, model.Where(), ".unk_id: ", id);
+    options.unk_id = static_cast<TokenId>(id);
+  }
+  return AtPath(model, [&]() -> Made {
+    return std::make_unique<Unigram>(std::move(options), std::move(vocabulary), std::move(scores));
+  });
+}
+
+Made ReadWordPiece(od::document& document, const Json& model) {
+  WordPieceOptions options;
+  options.unk_token = model.String("unk_token", options.unk_token);
+  options.continuing_subword_prefix =
+      model.String("continuing_subword_prefix", options.continuing_subword_prefix);
+  const int64_t longest = model.Int("max_input_chars_per_word", 100);
+  AWQ_CHECK(longest >= 0, kCorrupt, model.Where(), ".max_input_chars_per_word: ", longest);
+  options.max_input_chars_per_word = static_cast<size_t>(longest);
+  return std::make_unique<WordPiece>(std::move(options), ReadVocabulary(document, model));
+}
+
+Made ReadWordLevel(od::document& document, const Json& model) {
+  return std::make_unique<WordLevel>(model.String("unk_token", ""),
+                                     ReadVocabulary(document, model));
+}
+
+using Reader = Made (*)(od::document&, const Json&);
+constexpr std::array<std::pair<std::string_view, Reader>, 4> kModels = {{
+    {"BPE", ReadBpe},
+    {"Unigram", ReadUnigram},
+    {"WordPiece", ReadWordPiece},
+    {"WordLevel", ReadWordLevel},
+}};
+
+}  // namespace
+
+std::unique_ptr<const Model> ReadModel(od::document& document, const Json& small) {
+  const std::string type = small.String("type", "BPE");
+  std::string names;
+  for (const auto& [name, read] : kModels) {
+    if (name == type) return read(document, small);
+    names += Cat(names.empty() ? "" : ", ", name);
+  }
+  Fail(ErrorCode::kUnsupported, small.Where(), ": type \"", type, "\"; supported: ", names);
+}
+
+}  // namespace awq
