@@ -7,7 +7,7 @@ set -euo pipefail
 
 packages=(build-essential cmake ninja-build ccache pkg-config
   libhwy-dev libcli11-dev nlohmann-json3-dev libsimdjson-dev
-  libpcre2-dev libutf8proc-dev libssl-dev)
+  libpcre2-dev libutf8proc-dev libssl-dev zlib1g-dev libzstd-dev)
 for option in "$@"; do
   case $option in
     --tests) packages+=(libgtest-dev) ;;

@@ -3,8 +3,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "awq/api/internal/heldout_text.h"
 #include "awq/api/internal/window_scorer.h"
-#include "awq/base/file.h"
 
 namespace awq {
 namespace {
@@ -31,7 +31,7 @@ Text ReadText(const EvaluateOptions& options) {
             "max_windows: expected 0 (all) or more, found ", options.max_windows);
   const auto& first = options.reference ? *options.reference : options.models.front();
   const auto tokenizer = Tokenizer::Load(first);
-  const std::string text = ReadFile(options.text);
+  const std::string text = ReadHeldOutText(options.text.string()).content;
   const std::vector<TokenId> tokens = tokenizer->Encode(text, false);
   for (const auto& model : options.models) {
     if (model == first) continue;

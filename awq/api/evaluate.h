@@ -12,7 +12,8 @@ namespace awq {
 
 struct EvaluateOptions {
   std::vector<std::filesystem::path> models;  // at least one; evaluated side by side in one pass
-  std::filesystem::path text;                 // UTF-8; encoded once, whole, without special tokens
+  // UTF-8; encoded once, whole, without special tokens. "builtin": the project's held-out text.
+  std::filesystem::path text = "builtin";
   // Adds KL divergence and top-1 agreement of every model against this one. Needs equal
   // vocabularies.
   std::optional<std::filesystem::path> reference = {};

@@ -2,18 +2,23 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 
+#include "awq/api/internal/choose_formats.h"
+#include "awq/api/internal/passport.h"
 #include "awq/api/internal/resources.h"
 #include "awq/api/internal/run_identity.h"
+#include "awq/api/internal/sensitivity.h"
 #include "awq/api/version.h"
 #include "awq/backend/make_backend.h"
 #include "awq/checkpoint/companions.h"
 #include "awq/checkpoint/manifest.h"
+#include "awq/checkpoint/metadata.h"
 #include "awq/checkpoint/shard_writer.h"
 #include "awq/checkpoint/weights.h"
-#include "awq/quant/calibration.h"
+#include "awq/quant/calibration/calibration.h"
 #include "awq/quant/pipeline.h"
 #include "awq/quant/plan.h"
 #include "awq/quant/run_folder.h"
@@ -33,9 +38,14 @@ MethodOptions MakeMethodOptions(const QuantizeOptions& options, const PackFormat
   MethodOptions out;
   out.rule.scheme = {.bits = options.bits, .group = options.group, .symmetric = options.symmetric};
   out.rule.scale_type = format.ScaleType(model_type);
+  out.effort = options.effort;
   out.clip = options.clip;
   out.duo_scaling = options.duo_scaling;
   return out;
+}
+
+bool HasBudget(const QuantizeOptions& options) {
+  return options.target_bits || options.max_kld || options.curve_only;
 }
 
 void CheckOptions(const QuantizeOptions& options) {
@@ -45,6 +55,19 @@ void CheckOptions(const QuantizeOptions& options) {
       options.group == -1 || options.group == 32 || options.group == 64 || options.group == 128;
   AWQ_CHECK(group, kInvalidArgument, "--group-size ", options.group,
             ": expected 32, 64, 128 or -1 (one group a row)");
+  AWQ_CHECK(options.effort >= 0 && options.effort <= 3, kInvalidArgument, "--effort ",
+            options.effort, ": expected 0 (fastest) to 3 (best)");
+  AWQ_CHECK(!options.target_bits || !options.max_kld, kInvalidArgument,
+            "--bits and --max-kld exclude each other");
+  AWQ_CHECK(
+      !HasBudget(options) || (options.bits == 4 && options.group > 0 && !options.autoawq_parity),
+      kInvalidArgument,
+      "a budget goes with --w-bit 4, a --group-size above 0, and without "
+      "--autoawq-parity");
+  AWQ_CHECK(options.eval_tokens >= 0, kInvalidArgument, "--eval-tokens: expected 0 or more, found ",
+            options.eval_tokens);
+  AWQ_CHECK(options.eval_text == "builtin" || std::filesystem::exists(options.eval_text), kNotFound,
+            options.eval_text, ": no such file (--eval-text)");
   AWQ_CHECK(options.shard_bytes > 0, kInvalidArgument, "--shard-size: expected a positive size");
   AWQ_CHECK(!options.resume || !options.restart, kInvalidArgument,
             "--resume and --restart exclude each other");
@@ -53,17 +76,22 @@ void CheckOptions(const QuantizeOptions& options) {
 }
 
 std::string DescribeOptions(const QuantizeOptions& o) {
-  const RawJson json = {{"method", o.autoawq_parity ? "awq, AutoAWQ parity" : o.method},
-                        {"format", o.format},
-                        {"w_bit", o.bits},
-                        {"group_size", o.group},
-                        {"zero_point", !o.symmetric},
-                        {"calib", std::filesystem::path(o.calib).filename().string()},
-                        {"max_calib_samples", o.max_calib_samples},
-                        {"max_calib_seq_len", o.max_calib_seq_len},
-                        {"clip", o.clip},
-                        {"duo_scaling", o.duo_scaling},
-                        {"seed", o.seed}};
+  RawJson json = {{"method", o.autoawq_parity ? "awq, AutoAWQ parity" : o.method},
+                  {"format", o.format},
+                  {"w_bit", o.bits},
+                  {"group_size", o.group},
+                  {"zero_point", !o.symmetric},
+                  {"calib", std::filesystem::path(o.calib).filename().string()},
+                  {"calib_column", o.calib_column},
+                  {"calib_bos", o.calib_bos},
+                  {"max_calib_samples", o.max_calib_samples},
+                  {"max_calib_seq_len", o.max_calib_seq_len},
+                  {"effort", o.effort},
+                  {"clip", o.clip},
+                  {"duo_scaling", o.duo_scaling},
+                  {"seed", o.seed}};
+  if (o.target_bits) json["bits"] = *o.target_bits;
+  if (o.max_kld) json["max_kld"] = *o.max_kld;
   return json.dump();
 }
 
@@ -144,19 +172,29 @@ class QuantizeRun {
   }
 
   QuantizeReport Execute() {
-    const Subject subject(options_);
+    Subject subject(options_);
     const auto& [format, checkpoint, source, method_options, method] = subject;
-    CheckFormat(subject);
+    if (!HasBudget(options_)) CheckFormat(subject);
     num_layers_ = source.spec().num_layers();
     const bool exists = options_.resume && !IsAbsentOrEmpty(options_.output);
     std::optional<RunFolder> folder;
-    if (!exists) {
+    if (!exists && !options_.curve_only) {
       folder.emplace(options_.output);
       CheckLeftovers(*folder);
     }
 
     const std::vector<TokenBlock> blocks = LoadBlocks(*method, source);
     const auto backend = MakeHostBackend(options_);
+    FormatChoice choice;
+    choice.groups.push_back({method_options.rule.scheme, {"Linear"}});
+    if (HasBudget(options_)) {
+      choice = Choose(source, format, *backend, blocks);
+      subject.method_options.schemes = choice.schemes;
+      if (options_.curve_only) return std::move(report_);
+    }
+    std::vector<std::string> skipped = SkippedModules(source);
+    skipped.insert(skipped.end(), choice.kept.begin(), choice.kept.end());
+    const RawJson config = format.MixedConfig(choice.groups, skipped);
     const QuantPlan plan = MakePlan(Request(subject, blocks), nullptr);
     CheckDisk(plan);
     WarnOfBlocks(plan);
@@ -170,24 +208,24 @@ class QuantizeRun {
                               {"options", described},
                               {"shard_size", options_.shard_bytes},
                               {"moment_columns", plan.moment_columns},
+                              {"formats", Sha256OfText(config.dump())},
                               {"source", input.at("source")},
                               {"calibration", input.at("calibration")}};
     const std::unique_ptr<Journal> journal = OpenJournal(*folder, identity);
     try {
       ThreadPool pool(backend->Info().threads);
-      ShardWriter writer(
-          folder->output(), options_.shard_bytes,
-          {{"quantized_by", Cat("awq.cpp ", Version())}, {"awq_options", described.dump()}});
+      ShardWriter writer(folder->output(), options_.shard_bytes, Metadata(described.dump()));
       RunPipeline({source, *backend, pool, *method, format, method_options, blocks, writer,
                    folder->path(), journal.get(), plan.kept_memory, plan.moment_columns,
                    [&](int64_t layer) { LayerBegins(layer); },
                    [&](const LinearOutcome& o) { LinearDone(o); }, [&] { Poll(); }});
       for (const std::string& warning : starved_.Warnings()) Warn(warning);
       writer.Finish();
-      WriteConfig(checkpoint->config(),
-                  format.Config(method_options.rule.scheme, SkippedModules(source)),
-                  folder->output());
+      WriteConfig(checkpoint->config(), config, folder->output());
       CopyCompanions(options_.model, folder->output());
+      report_.seconds = SecondsSince(start_);
+      if (options_.passport) Measure(folder->output(), described, input.at("source"));
+      if (HasBudget(options_)) CompareWithBudget(choice);
       WriteManifest(folder->output(), Version(), described, input);
       Poll();
       folder->Commit();
@@ -197,7 +235,6 @@ class QuantizeRun {
     }
     report_.bits_per_weight =
         8.0 * static_cast<double>(packed_bytes_) / static_cast<double>(parameters_);
-    report_.seconds = SecondsSince(start_);
     return std::move(report_);
   }
 
@@ -302,22 +339,111 @@ class QuantizeRun {
     }
   }
 
+  // The formats within the budget, from what was measured now or before.
+  FormatChoice Choose(const WeightSource& source, const PackFormat& format, Backend& backend,
+                      const std::vector<TokenBlock>& blocks) {
+    ThreadPool pool(backend.Info().threads);
+    std::string tokens;
+    for (const TokenBlock& b : blocks) {
+      tokens.append(reinterpret_cast<const char*>(b.data()), b.size() * sizeof b.front());
+    }
+    std::vector<QuantScheme> schemes = SchemesOf(options_, format);
+    std::string names;
+    for (const QuantScheme& s : schemes) names += (names.empty() ? "" : ", ") + SchemeName(s);
+    RawJson files = RawJson::object();
+    if (!options_.reuse.empty()) {
+      for (const auto& file : source.checkpoint().files()) {
+        files[file->path().filename().string()] = Sha256(file->path());
+      }
+    }
+    const RawJson identity = {{"model", files},
+                              {"calibration", Sha256OfText(tokens)},
+                              {"formats", names},
+                              {"symmetric", options_.symmetric}};
+    std::vector<BudgetSet> sets;
+    if (!options_.reuse.empty()) sets = LoadSearch(options_.reuse, identity);
+    if (sets.empty()) {
+      sets = MeasureSensitivity({source, backend, pool, std::move(schemes),
+                                 format.ScaleType(source.checkpoint().model_type()), blocks,
+                                 callbacks_.searching, [&] { Poll(); }});
+      if (!options_.reuse.empty()) SaveSearch(options_.reuse, identity, sets);
+    }
+    FormatChoice choice = ChooseFormats(options_, source, std::move(sets));
+    report_.curve = choice.curve;
+    if (callbacks_.curve) callbacks_.curve(choice.curve);
+    return choice;
+  }
+
+  void CompareWithBudget(const FormatChoice& choice) {
+    if (!report_.quality) return;
+    const double measured = report_.quality->quantized.divergence.mean;
+    const std::string again = options_.reuse.empty()
+                                  ? "; with --reuse DIR a second run would know"
+                                  : "; the same command chooses by this measurement";
+    if (options_.max_kld && measured > *options_.max_kld) {
+      Warn(Cat("measured a KL divergence of ", measured, ", more than --max-kld ",
+               *options_.max_kld, again));
+    }
+    if (!options_.reuse.empty() && choice.predicted_rtn > 0) {
+      RecordMethodFactor(options_, measured / choice.predicted_rtn);
+    }
+  }
+
   std::vector<TokenBlock> LoadBlocks(const QuantMethod& method, const WeightSource& source) {
-    if (!method.NeedsCalibration()) return {};
-    const auto tokenizer = Tokenizer::Load(options_.model);
+    if (!method.NeedsCalibration() && !HasBudget(options_)) return {};
+    std::unique_ptr<const Tokenizer> tokenizer;  // lists of token ids do without
+    if (std::filesystem::exists(options_.model / "tokenizer.json") || options_.calib == "builtin") {
+      tokenizer = Tokenizer::Load(options_.model);
+    }
     CalibrationOptions calibration{.source = options_.calib,
+                                   .column = options_.calib_column,
                                    .max_samples = options_.max_calib_samples,
                                    .max_seq_len = options_.max_calib_seq_len,
+                                   .bos = options_.calib_bos,
                                    .seed = options_.seed,
+                                   .model = options_.model,
+                                   .hub_caches = options_.hub_caches,
                                    .autoawq_rules = options_.autoawq_parity};
     // Learned positions end where the model's context does.
     if (source.spec().embed.positions > 0) {
       calibration.max_seq_len = std::min(calibration.max_seq_len, source.spec().context);
     }
-    std::vector<TokenBlock> blocks = LoadCalibration(calibration, *tokenizer, source.spec().vocab,
-                                                     [&](const std::string& w) { Warn(w); });
+    std::vector<TokenBlock> blocks = LoadCalibration(
+        calibration, tokenizer.get(), source.spec().vocab, [&](const std::string& w) { Warn(w); });
     for (const TokenBlock& b : blocks) report_.calib_tokens += static_cast<int64_t>(b.size());
     return blocks;
+  }
+
+  std::map<std::string, std::string> Metadata(const std::string& options) const {
+    std::map<std::string, std::string> out = {{"quantized_by", Cat("awq.cpp ", Version())},
+                                              {"awq_options", options}};
+    if (options_.passport) out.emplace(kDigestKey, ReservedMetadata(kDigestBytes));
+    return out;
+  }
+
+  // On a number of tokens that depends on nothing but the options, so that equal runs write equal
+  // files. What goes wrong here is no reason to lose the checkpoint.
+  void Measure(const std::filesystem::path& output, const RawJson& described,
+               const RawJson& source) {
+    constexpr int64_t kLeast = 2048;
+    constexpr int64_t kMost = 8192;
+    constexpr int64_t kShare = 16;
+    const int64_t tokens = options_.eval_tokens > 0
+                               ? options_.eval_tokens
+                               : std::clamp(report_.calib_tokens / kShare, kLeast, kMost);
+    const QualityOptions quality{.model = output,
+                                 .source = options_.model,
+                                 .text = options_.eval_text,
+                                 .max_tokens = tokens,
+                                 .device = options_.device == "auto" ? "cpu" : options_.device,
+                                 .threads = options_.threads};
+    try {
+      report_.quality = MeasureQuality(quality, {callbacks_.measuring, callbacks_.cancelled});
+      WritePassport(output, {*report_.quality, described, report_.linears, source});
+    } catch (const Error& e) {
+      if (e.code() == ErrorCode::kCancelled || e.code() == ErrorCode::kIo) throw;
+      Warn(Cat("no quality passport: ", e.what()));
+    }
   }
 
   void Warn(const std::string& warning) {

@@ -4,8 +4,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "awq/api/quality.h"
 
 namespace awq {
 
@@ -18,15 +22,20 @@ struct QuantizeOptions {
       "joint";  // "joint", "gptq", "awq" (arXiv:2306.00978), "rtn" (no calibration)
   std::string format = "awq_gemm";  // or "compressed-tensors"
   int bits = 4;
-  int64_t group = 128;              // 32, 64, 128; -1: one group a row (compressed-tensors alone)
-  bool symmetric = false;           // no zero points
-  std::string calib = "builtin";    // or a file: text, or JSONL with "text" or "tokens"
+  int64_t group = 128;     // 32, 64, 128; -1: one group a row (compressed-tensors alone)
+  bool symmetric = false;  // no zero points
+  // Or a file, a folder, "-" (standard input), a data set in a local hub cache: docs/quantize.md.
+  std::string calib = "builtin";
+  std::string calib_column = {};    // of its samples; empty: "text", "tokens", "messages", …
+  bool calib_bos = true;            // blocks begin with BOS, if the tokenizer adds one to texts
   int64_t max_calib_samples = 128;  // blocks
   int64_t max_calib_seq_len = 512;  // tokens a block
+  int effort = 2;                   // 0 fastest … 3 best; of "awq" and "joint"
   bool clip = true;                 // search for clipped ranges
   bool duo_scaling = true;          // let scales depend on weights as well as on activations
   bool autoawq_parity = false;      // make AutoAWQ's own choices, faults included, for verification
   uint64_t seed = 0;                // order of calibration texts
+  std::vector<std::filesystem::path> hub_caches = {};  // where data sets of the hub are looked for
   int64_t shard_bytes = int64_t{5} * 1000 * 1000 * 1000;
   std::string device = "auto";
   int threads = 0;  // 0: all cores; the output does not depend on it
@@ -38,6 +47,18 @@ struct QuantizeOptions {
   // limit. Activations that find no room go to files. The output depends on it only where moments
   // have to be cut into blocks, of which there is a warning.
   int64_t memory_limit = 0;
+  // Formats chosen set by set (q, k, v together; gate, up together) by what each costs the model
+  // (docs/budget.md), with `group` as the largest group: the least divergence within so many bits a
+  // weight, or the fewest bits for at most so much predicted KL divergence. At most one of the two.
+  std::optional<double> target_bits = {};
+  std::optional<double> max_kld = {};
+  std::filesystem::path reuse = {};  // a folder that keeps what was measured for the choice
+  bool curve_only = false;           // measure and choose, but do not quantize
+  // quality.json and quality.html (docs/passport.md): measured on `eval_text`, "builtin" or a file,
+  // on at most eval_tokens tokens; 0: a sixteenth of the calibration's, 2048 to 8192.
+  bool passport = true;
+  std::string eval_text = "builtin";
+  int64_t eval_tokens = 0;
 };
 
 // What a run will need; estimates.
@@ -75,6 +96,14 @@ struct QuantizeEvent {
   double eta_seconds = 0;   // estimated remaining; 0 before the first layer is done
 };
 
+// A point of the trade-off that `target_bits` and `max_kld` choose from.
+struct TradeOffPoint {
+  double bits = 0;                         // a weight of the linears, scales and zeros included
+  double predicted_kld = 0;                // nats a token
+  std::map<std::string, int64_t> linears;  // parameters by format, e.g. "4-bit g128"
+  bool chosen = false;
+};
+
 struct QuantizeReport {
   std::vector<QuantizeEvent> linears;
   int64_t source_bytes = 0;  // tensor data read and written
@@ -82,14 +111,19 @@ struct QuantizeReport {
   double bits_per_weight = 0;  // of the quantized linears, scales and zeros included
   int64_t calib_tokens = 0;
   double seconds = 0;
-  int64_t resumed_layers = 0;     // of an earlier run; their events came at once
-  bool already_complete = false;  // --resume found the finished output; nothing was done
+  int64_t resumed_layers = 0;        // of an earlier run; their events came at once
+  bool already_complete = false;     // --resume found the finished output; nothing was done
+  std::vector<TradeOffPoint> curve;  // with a budget; from the fewest bits
+  std::optional<QualityReport> quality = {};  // with a passport; its seconds are not in `seconds`
   std::vector<std::string> warnings;
 };
 
 struct QuantizeCallbacks {
   std::function<void(const QuantizeEvent&)> progress;  // from the calling thread
-  std::function<bool()> cancelled;                     // polled often; true stops with kCancelled
+  std::function<void(double done)> measuring;          // the passport's share, 0…1
+  std::function<void(double done)> searching;          // the same of what a budget measures
+  std::function<void(const std::vector<TradeOffPoint>&)> curve;  // before quantization begins
+  std::function<bool()> cancelled;  // polled often; true stops with kCancelled
   std::function<void(const std::string&)> warning;
 };
 

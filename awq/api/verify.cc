@@ -5,6 +5,7 @@
 #include <set>
 
 #include "awq/api/internal/loading.h"
+#include "awq/api/internal/passport.h"
 #include "awq/api/internal/weight_checks.h"
 #include "awq/api/internal/window_scorer.h"
 #include "awq/checkpoint/manifest.h"
@@ -81,6 +82,7 @@ class Verification {
 
   VerifyReport Run() {
     CheckFiles();
+    CheckQuality();
     for (int64_t layer = 0; layer < source_.spec().num_layers(); ++layer) {
       Step(Cat("layer ", layer + 1, " of ", source_.spec().num_layers()));
       CheckLayer(layer);
@@ -88,6 +90,7 @@ class Verification {
     CheckRest();
     NoteUnknownTensors();
     if (options_.source) CompareWithSource(OpenModel(*options_.source));
+    if (options_.remeasure) Remeasure();
     return std::move(report_);
   }
 
@@ -107,6 +110,39 @@ class Verification {
         report_.problems.push_back((options_.model / wrong).string());
       }
       ++report_.files_hashed;
+    }
+  }
+
+  void CheckQuality() {
+    if (!std::filesystem::exists(options_.model / kPassportName)) {
+      AWQ_CHECK(!options_.remeasure, kNotFound, (options_.model / kPassportName).string(),
+                ": there is no quality passport to measure again");
+      return;
+    }
+    Step(std::string(kPassportName));
+    report_.passport = Json::Load(options_.model / kPassportName).String("digest");
+    for (const std::string& wrong : CheckPassport(options_.model)) {
+      report_.problems.push_back((options_.model / wrong).string());
+    }
+  }
+
+  void Remeasure() {
+    AWQ_CHECK(options_.source.has_value(), kInvalidArgument,
+              "measuring again needs the source checkpoint (--source)");
+    Step("measuring quality again");
+    const Json passport = Json::Load(options_.model / kPassportName);
+    const Json text = passport.At("results").At("text");
+    const int64_t window = text.Int("window");
+    const QualityReport measured = MeasureQuality({.model = options_.model,
+                                                   .source = *options_.source,
+                                                   .text = options_.eval_text,
+                                                   .window = window,
+                                                   .max_tokens = text.Int("windows") * (window - 1),
+                                                   .device = options_.device,
+                                                   .threads = options_.threads},
+                                                  {{}, callbacks_.cancelled});
+    for (const std::string& wrong : ComparePassport(passport.raw(), measured)) {
+      report_.problems.push_back((options_.model / wrong).string());
     }
   }
 

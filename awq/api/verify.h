@@ -15,6 +15,10 @@ struct VerifyOptions {
   // The 16-bit checkpoint that it was made from: adds the comparison of every linear, and of
   // logits.
   std::optional<std::filesystem::path> source = {};
+  // Measures the numbers of quality.json again; needs the source, and the text they were measured
+  // on unless it is the built-in one.
+  bool remeasure = false;
+  std::string eval_text = "builtin";
   std::string device = "auto";  // for the logits
   int threads = 0;              // 0: all cores
 };
@@ -38,6 +42,7 @@ struct VerifyReport {
   int64_t files_hashed = 0;        // 0: there is no awq_manifest.json
   int64_t tensors_checked = 0;
   std::vector<LinearError> linears;        // with a source
+  std::string passport;                    // the digest in quality.json; empty without one
   std::optional<LogitsCheck> logits = {};  // with a source, once weights are found sound
   bool ok() const { return problems.empty(); }
 };
@@ -47,12 +52,13 @@ struct VerifyCallbacks {
   std::function<bool()> cancelled = {};                   // asked before each layer and file
 };
 
-// Checks SHA-256 of files (awq_manifest.json, if there is one); presence, shapes and types of all
-// tensors; values: finite weights, norms and scales, scales that are not zero, zero points in
-// range, codes that differ. With a source: a linear is a problem from 50 % relative error on,
-// logits from a mean divergence of 1 nat. Faults found are reported, not thrown. Throws what keeps
-// it from looking: kNotFound (folder, config.json), kCorrupt (config.json, headers), kUnsupported,
-// kInvalidArgument (a source of another shape), kIo, kCancelled.
+// Checks SHA-256 of files (awq_manifest.json, if there is one) and the quality passport, if there
+// is one; presence, shapes and types of all tensors; values: finite weights, norms and scales,
+// scales that are not zero, zero points in range, codes that differ. With a source: a linear is a
+// problem from 50 % relative error on, logits from a mean divergence of 1 nat. Faults found are
+// reported, not thrown. Throws what keeps it from looking: kNotFound (folder, config.json),
+// kCorrupt (config.json, headers), kUnsupported, kInvalidArgument (a source of another shape), kIo,
+// kCancelled.
 VerifyReport Verify(const VerifyOptions& options, const VerifyCallbacks& callbacks = {});
 
 }  // namespace awq

@@ -28,8 +28,12 @@ class Checkpoint : public TensorLookup {
   const Json& config() const { return config_; }
   // Null for a 16- or 32-bit checkpoint.
   const PackFormat* format() const { return format_; }
-  // Meaningful when format() is set.
+  // Meaningful when format() is set; the first of several.
   const QuantScheme& scheme() const { return scheme_; }
+  // Of a module that IsQuantized.
+  QuantScheme SchemeOf(const std::string& linear) const {
+    return format_->SchemeOf(*quantization_, linear);
+  }
   // Whether that module is stored quantized: the tensors decide before quantization_config does,
   // since writers leave modules in 16 bits that they do not list.
   bool IsQuantized(const std::string& linear) const;

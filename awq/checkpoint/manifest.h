@@ -26,6 +26,8 @@ struct Manifest {
 std::string Sha256(const std::filesystem::path& file);
 std::string Sha256OfText(std::string_view text);
 
+std::string Sha256OfText(std::string_view text);
+
 // Hashes the regular files of a folder and writes the manifest beside them. Throws kIo.
 void WriteManifest(const std::filesystem::path& folder, std::string_view awq_version,
                    const RawJson& options, const RawJson& made_from = {});

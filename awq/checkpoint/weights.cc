@@ -117,7 +117,8 @@ LinearWeight WeightSource::Module(const std::string& module, int64_t n, int64_t 
                                   bool bias) const {
   LinearWeight out;
   if (checkpoint_->IsQuantized(module)) {
-    out.weight = checkpoint_->format()->Unpack(*checkpoint_, module, checkpoint_->scheme(), n, k);
+    out.weight =
+        checkpoint_->format()->Unpack(*checkpoint_, module, checkpoint_->SchemeOf(module), n, k);
   } else {
     out.weight = Checked(module + ".weight", {n, k});
   }

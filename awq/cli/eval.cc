@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "awq/api/evaluate.h"
+#include "awq/api/quality.h"
 #include "awq/cli/flags.h"
 #include "awq/cli/interrupt.h"
 #include "awq/cli/progress.h"
@@ -16,6 +17,7 @@ struct EvalFlags {
   EvaluateOptions options;
   std::vector<std::string> models;
   std::string reference;
+  std::string html;
   bool bos = false;
   bool no_bos = false;
   bool json = false;
@@ -68,6 +70,31 @@ void ShowProgress(StatusLine& status, const EvaluateProgress& p) {
   status.Show(text + " · ETA " + FormatSeconds(p.seconds * (1 / share - 1)));
 }
 
+// The numbers of the page, as the verb prints them otherwise.
+EvaluateResult Page(const EvalFlags& flags, StatusLine& status) {
+  const EvaluateOptions& o = flags.options;
+  AWQ_CHECK(!flags.reference.empty() && flags.models.size() == 1, kInvalidArgument,
+            "--html compares one model with its 16-bit original: --against ORIGINAL");
+  const QualityReport report = MeasureQuality(
+      {.model = flags.models.front(),
+       .source = flags.reference,
+       .text = o.text.string(),
+       .window = o.window,
+       .max_tokens = o.max_windows * (o.window - 1),
+       .device = o.device,
+       .threads = o.threads},
+      {[&](double done) { status.Show("measuring " + Bar(done, 24)); }, Interrupted});
+  WriteQualityPage(report, flags.html);
+  return {.model = flags.models.front(),
+          .bos = report.bos,
+          .windows = report.windows,
+          .tokens = report.tokens,
+          .nll = std::log(report.quantized.perplexity),
+          .perplexity = report.quantized.perplexity,
+          .seconds = report.seconds,
+          .divergence = report.quantized.divergence};
+}
+
 int RunEval(EvalFlags flags) {
   if (flags.bos) flags.options.bos = true;
   if (flags.no_bos) flags.options.bos = false;
@@ -81,7 +108,11 @@ int RunEval(EvalFlags flags) {
     status.Clear();
     for (const EvaluateResult& r : results) flags.json ? PrintJson(ToJson(flags, r)) : PrintText(r);
   };
-  if (!flags.reference.empty()) {
+  if (!flags.html.empty()) {
+    const EvaluateResult r = Page(flags, status);
+    status.Clear();
+    flags.json ? PrintJson(ToJson(flags, r)) : PrintText(r);
+  } else if (!flags.reference.empty()) {
     flags.options.reference = flags.reference;
     evaluate(flags.models);
   } else {
@@ -97,7 +128,8 @@ void AddEval(CLI::App& app, Action& chosen) {
   auto flags = std::make_shared<EvalFlags>();
   EvaluateOptions& o = flags->options;
   verb->add_option("MODEL", flags->models, "checkpoint folders")->required();
-  verb->add_option("--text", o.text, "UTF-8 text to measure on")->required();
+  verb->add_option("--text", o.text, "UTF-8 text to measure on; builtin: novels and documentation")
+      ->capture_default_str();
   verb->add_option(
       "--against", flags->reference,
       "a reference, usually the 16-bit original: adds KL divergence and top-1 agreement");
@@ -111,6 +143,9 @@ void AddEval(CLI::App& app, Action& chosen) {
       ->excludes(bos);
   verb->add_option("--max-windows", o.max_windows, "only so many from the beginning; 0: all")
       ->capture_default_str();
+  verb->add_option("--html", flags->html,
+                   "also write a page that compares MODEL, --against and plain rounding")
+      ->excludes("--bos", "--no-bos");
   verb->add_flag("--json", flags->json, "print one JSON object a line for each model");
   AddDeviceFlags(*verb, o.device, o.threads);
   AddDtypeFlag(*verb, o.dtype, "f32 on CPUs");

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "awq/api/quantize.h"
 #include "awq/base/file.h"
@@ -18,6 +21,8 @@
 
 namespace awq {
 namespace {
+
+constexpr const char* kQualityGroup = "Quality passport";
 
 struct QuantizeFlags {
   QuantizeOptions options;
@@ -68,6 +73,22 @@ class JsonlLog {
   std::optional<FileWriter> out_;
 };
 
+// Where the hub's own tools keep what they have fetched.
+std::vector<std::filesystem::path> HubCaches() {
+  const auto variable = [](const char* name) -> std::filesystem::path {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+  };
+  if (const auto cache = variable("HF_HUB_CACHE"); !cache.empty()) return {cache};
+  if (const auto home = variable("HF_HOME"); !home.empty()) return {home / "hub"};
+  if (const auto cache = variable("XDG_CACHE_HOME"); !cache.empty()) {
+    return {cache / "huggingface" / "hub"};
+  }
+  const auto home = variable("HOME");
+  if (home.empty()) return {};
+  return {home / ".cache" / "huggingface" / "hub"};
+}
+
 struct MeanErrors {
   double before = 0;
   double after = 0;
@@ -84,6 +105,18 @@ MeanErrors Mean(const std::vector<QuantizeEvent>& linears) {
 RawJson Summary(const QuantizeFlags& flags, const QuantizeReport& r) {
   const QuantizeOptions& o = flags.options;
   const MeanErrors errors = Mean(r.linears);
+  RawJson quality = nullptr;
+  if (r.quality) {
+    const Divergence& d = r.quality->quantized.divergence;
+    quality = {{"kld_mean", d.mean},
+               {"kld_p99", d.p99},
+               {"top1", d.top1},
+               {"perplexity", r.quality->quantized.perplexity},
+               {"source_perplexity", r.quality->source_perplexity},
+               {"rtn_kld_mean", r.quality->rounded.divergence.mean},
+               {"tokens", r.quality->tokens},
+               {"seconds", r.quality->seconds}};
+  }
   return {{"event", "done"},
           {"model", o.model.string()},
           {"output", o.output.string()},
@@ -99,8 +132,19 @@ RawJson Summary(const QuantizeFlags& flags, const QuantizeReport& r) {
           {"seconds", r.seconds},
           {"resumed_layers", r.resumed_layers},
           {"already_complete", r.already_complete},
+          {"quality", quality},
           {"peak_rss_bytes", PeakRss()},
           {"warnings", r.warnings}};
+}
+
+void PrintQuality(const QualityReport& q, const std::filesystem::path& page) {
+  const Divergence& d = q.quantized.divergence;
+  const double change = q.quantized.perplexity / q.source_perplexity - 1;
+  Print(Cat("  quality   KLD ", FormatNumber("%.5f", d.mean), " (rounding ",
+            FormatNumber("%.5f", q.rounded.divergence.mean), "), perplexity ",
+            FormatNumber("%.3f", q.quantized.perplexity), " (", FormatNumber("%+.2f", 100 * change),
+            " %), same top 1 ", FormatNumber("%.2f", 100 * d.top1), " %; ", q.tokens, " tokens in ",
+            FormatSeconds(q.seconds), "\n            ", page.string(), "\n"));
 }
 
 void PrintSummary(const QuantizeFlags& flags, const QuantizeReport& r) {
@@ -117,6 +161,7 @@ void PrintSummary(const QuantizeFlags& flags, const QuantizeReport& r) {
             FormatNumber("%.2e", errors.after), " (mean; rounding -> written)\n  time      ",
             FormatSeconds(r.seconds), ", ", r.calib_tokens, " calibration tokens\n  peak RSS  ",
             FormatBytes(PeakRss()), "\n"));
+  if (r.quality) PrintQuality(*r.quality, o.output / "quality.html");
 }
 
 RawJson ToJson(const QuantizePlan& p) {
@@ -189,6 +234,33 @@ int RunPlan(const QuantizeFlags& flags) {
   return 0;
 }
 
+RawJson ToJson(const std::vector<TradeOffPoint>& curve) {
+  RawJson out = RawJson::array();
+  for (const TradeOffPoint& p : curve) {
+    out.push_back({{"bits", p.bits},
+                   {"predicted_kld", p.predicted_kld},
+                   {"parameters", p.linears},
+                   {"chosen", p.chosen}});
+  }
+  return out;
+}
+
+std::string CurveTable(const std::vector<TradeOffPoint>& curve) {
+  std::string out = "  bits a weight  predicted KLD  formats\n";
+  for (const TradeOffPoint& p : curve) {
+    double total = 0;
+    for (const auto& [name, count] : p.linears) total += static_cast<double>(count);
+    std::string formats;
+    for (const auto& [name, count] : p.linears) {
+      formats += Cat(formats.empty() ? "" : ", ", name, " ",
+                     FormatNumber("%.0f", 100 * static_cast<double>(count) / total), " %");
+    }
+    out += Cat(p.chosen ? "> " : "  ", PadLeft(FormatNumber("%.3f", p.bits), 13), "  ",
+               PadLeft(FormatNumber("%.5f", p.predicted_kld), 13), "  ", formats, "\n");
+  }
+  return out;
+}
+
 int RunQuantize(QuantizeFlags flags) {
   // What is freed goes back to the system instead of waiting in the heap, whose size would
   // otherwise creep above what is in use. A fixed value also keeps glibc from raising it.
@@ -200,6 +272,8 @@ int RunQuantize(QuantizeFlags flags) {
   o.duo_scaling = !flags.no_duo_scaling;
   o.shard_bytes = ParseBytes(flags.shard_size);
   if (!flags.memory_limit.empty()) o.memory_limit = ParseBytes(flags.memory_limit);
+  o.hub_caches = HubCaches();
+  AWQ_CHECK(o.curve_only || !o.output.empty(), kInvalidArgument, "quantize: --output FOLDER is missing");
   if (flags.dry_run) return RunPlan(flags);
   JsonlLog log(flags.log_jsonl);
   const auto progress = MakeQuantizeProgress(StderrTerminal());
@@ -211,6 +285,18 @@ int RunQuantize(QuantizeFlags flags) {
   callbacks.warning = [&](const std::string& warning) {
     progress->OnWarning(warning);
     log.Write({{"event", "warning"}, {"message", warning}});
+  };
+  StatusLine status(StderrTerminal());
+  callbacks.searching = [&](double done) {
+    status.Show(Cat("measuring sensitivity ", Bar(done, 24)));
+  };
+  callbacks.curve = [&](const std::vector<TradeOffPoint>& curve) {
+    status.Clear();
+    if (!flags.json) Print(CurveTable(curve));
+  };
+  callbacks.measuring = [&](double done) {
+    progress->Close();
+    status.Show(Cat("measuring quality ", Bar(done, 24)));
   };
   callbacks.cancelled = [&] {
     progress->Tick();
@@ -227,7 +313,13 @@ int RunQuantize(QuantizeFlags flags) {
     return kExitStopped;
   }
   progress->Close();
-  const RawJson summary = Summary(flags, report);
+  status.Clear();
+  if (o.curve_only) {
+    if (flags.json) PrintJson({{"event", "curve"}, {"curve", ToJson(report.curve)}});
+    return 0;
+  }
+  RawJson summary = Summary(flags, report);
+  if (!report.curve.empty()) summary["curve"] = ToJson(report.curve);
   log.Write(summary);
   log.Close();
   if (flags.json) {
@@ -242,8 +334,7 @@ void AddWhat(CLI::App& verb, QuantizeFlags& f) {
   QuantizeOptions& o = f.options;
   verb.add_option("MODEL", o.model, "16- or 32-bit checkpoint folder")->required();
   verb.add_option("-o,--output", o.output,
-                  "folder to write; appears only when complete, must not exist or be empty")
-      ->required();
+                  "folder to write; appears only when complete, must not exist or be empty");
   verb.add_option("--format", o.format, "awq_gemm (as AutoAWQ writes it) or compressed-tensors")
       ->capture_default_str();
   verb.add_option("--w-bit", o.bits, "bits of a weight")->capture_default_str();
@@ -274,6 +365,38 @@ void AddRunning(CLI::App& verb, QuantizeFlags& f) {
       ->group("Long runs");
 }
 
+void AddBudget(CLI::App& verb, QuantizeFlags& f) {
+  QuantizeOptions& o = f.options;
+  constexpr const char* kGroup = "Budget";
+  verb.add_option(
+          "--bits", o.target_bits,
+          "bits a weight of the linears, scales included: choose group 128, 64, 32, 8 or 16\n"
+          "bits set by set (awq_gemm: 4 or 16 bits)")
+      ->group(kGroup);
+  verb.add_option("--max-kld", o.max_kld,
+                  "the fewest bits whose predicted KL divergence is at most this, nats a token")
+      ->check(CLI::PositiveNumber)
+      ->group(kGroup);
+  verb.add_flag("--curve", o.curve_only, "only print what bits buy; write nothing")->group(kGroup);
+  verb.add_option("--reuse", o.reuse,
+                  "folder that keeps what was measured, so that another point needs no search")
+      ->group(kGroup);
+}
+
+void AddQuality(CLI::App& verb, QuantizeFlags& f) {
+  QuantizeOptions& o = f.options;
+  verb.add_flag("--passport,!--no-passport", o.passport,
+                "measure the result and add quality.json and quality.html (default)")
+      ->group(kQualityGroup);
+  verb.add_option("--eval-text", o.eval_text, "text to measure on: builtin, or a UTF-8 file")
+      ->capture_default_str()
+      ->group(kQualityGroup);
+  verb.add_option("--eval-tokens", o.eval_tokens,
+                  "so many tokens of it [a sixteenth of the calibration's, 2048 to 8192]")
+      ->check(CLI::PositiveNumber)
+      ->group(kQualityGroup);
+}
+
 void AddHow(CLI::App& verb, QuantizeFlags& f) {
   QuantizeOptions& o = f.options;
   const auto method = [&f](const std::string& name) {
@@ -287,15 +410,27 @@ void AddHow(CLI::App& verb, QuantizeFlags& f) {
       ->default_str(o.method)
       ->group("Method");
   verb.add_option("--calib", o.calib,
-                  "builtin, or a file: plain text, or JSONL with \"text\" or \"tokens\"")
+                  "builtin; a file or folder: text, JSONL, JSON, CSV, TSV, also .gz and .zst;\n"
+                  "- for standard input; a data set in a local hub cache")
       ->capture_default_str()
-      ->group("Method");
+      ->group("Calibration");
+  verb.add_option("--calib-column", o.calib_column,
+                  "key or column of the samples [text, tokens, messages]")
+      ->group("Calibration");
+  verb.add_flag("--calib-bos,!--no-calib-bos", o.calib_bos,
+                "blocks begin with BOS if the tokenizer adds one (default)")
+      ->group("Calibration");
   verb.add_option("--max-calib-samples", o.max_calib_samples, "calibration blocks")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
-      ->group("Method");
+      ->group("Calibration");
   verb.add_option("--max-calib-seq-len", o.max_calib_seq_len, "tokens of a block")
       ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group("Calibration");
+  verb.add_option("--effort", o.effort,
+                  "0 fastest … 3 best: how finely joint and awq search (docs/quality.md)")
+      ->check(CLI::Range(0, 3))
       ->capture_default_str()
       ->group("Method");
   verb.add_flag("--no-clip", f.no_clip, "do not search for clipped ranges")->group("Method");
@@ -303,7 +438,7 @@ void AddHow(CLI::App& verb, QuantizeFlags& f) {
       ->group("Method");
   verb.add_option("--seed", o.seed, "order of calibration texts")
       ->capture_default_str()
-      ->group("Method");
+      ->group("Calibration");
   verb.add_flag("--autoawq-parity", o.autoawq_parity,
                 "AutoAWQ's own choices, faults included, for verification")
       ->group("Method");
@@ -317,6 +452,8 @@ void AddQuantize(CLI::App& app, Action& chosen) {
   AddWhat(*verb, *flags);
   AddHow(*verb, *flags);
   AddRunning(*verb, *flags);
+  AddBudget(*verb, *flags);
+  AddQuality(*verb, *flags);
   AddDeviceFlags(*verb, flags->options.device, flags->options.threads);
   verb->add_option("--log-jsonl", flags->log_jsonl,
                    "also write events to FILE, a JSON object a line");

@@ -25,6 +25,7 @@ RawJson ToJson(const VerifyFlags& flags, const VerifyReport& r) {
                  {"problems", r.problems},
                  {"notes", r.notes},
                  {"files_hashed", r.files_hashed},
+                 {"passport", r.passport.empty() ? RawJson(nullptr) : RawJson(r.passport)},
                  {"tensors_checked", r.tensors_checked}};
   if (!flags.source.empty()) {
     out["source"] = flags.source;
@@ -74,6 +75,7 @@ std::string Text(const VerifyFlags& flags, const VerifyReport& r) {
                FormatNumber("%.5f", r.logits->kld_mean), " nats, same top 1 ",
                FormatNumber("%.1f %%", 100 * r.logits->top1), "\n");
   }
+  if (!r.passport.empty()) out += "  passport: " + r.passport + "\n";
   for (const std::string& note : r.notes) out += "  note: " + note + "\n";
   for (const std::string& problem : r.problems) out += "  PROBLEM: " + problem + "\n";
   return out + (r.ok() ? "ok\n" : "");
@@ -106,11 +108,16 @@ void AddVerify(CLI::App& app, Action& chosen) {
   verb->add_option("MODEL", flags->options.model, "checkpoint folder")->required();
   verb->add_option("--source", flags->source,
                    "the 16-bit checkpoint it was made from: compares every linear, and logits");
+  verb->add_flag("--remeasure", flags->options.remeasure,
+                 "measure the numbers of quality.json again (with --source)");
+  verb->add_option("--eval-text", flags->options.eval_text,
+                   "the text they were measured on, if not the built-in one");
   verb->add_flag("--json", flags->json, "print one JSON object");
   AddDeviceFlags(*verb, flags->options.device, flags->options.threads);
   verb->footer(
       "Example:\n  awq verify demo-4bit --source models/demo\n\n"
-      "Checks hashes (awq_manifest.json), presence and shapes of tensors, and values. \"error\" "
+      "Checks hashes (awq_manifest.json, quality.json), presence and shapes of tensors, and "
+      "values. \"error\" "
       "is\n"
       "||W' - W|| / ||W|| once AWQ's scales are undone; 4-bit rounding gives about 0.1.\n"
       "Exit status 1 when there are problems.");

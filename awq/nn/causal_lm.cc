@@ -63,6 +63,7 @@ void CausalLm::Forward(ExecContext& ctx, const Batch& batch, std::span<const Pag
   AWQ_CHECK(caches.size() == layers_.size(), kInternal, "a cache for ", caches.size(), " of ",
             layers_.size(), " layers");
   embedding_.Forward(ctx, batch, hidden);
+  if (layers_.empty()) return;
   const Workspace::Scope scope(ctx.scratch);
   const TensorView x = ctx.scratch.Take(ctx.act, hidden.shape);
   bool pending = false;

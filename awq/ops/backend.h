@@ -142,7 +142,7 @@ class Backend {
   // ---- calibration, F32
   // gram[K, K] += xᵀ·x over the rows of x[T, K] (F32 or act); the whole symmetric matrix is kept.
   virtual void Gram(const TensorView& x, const TensorView& gram) = 0;
-  // gram[K, K] += xᵀ·y over the rows of x and y [T, K] (F32 or act).
+  // gram[N, K] += xᵀ·y over the rows of x [T, N] and y [T, K] (F32 or act).
   virtual void CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) = 0;
   // sums[K] += Σ_t |x[t, k]|; F32.
   virtual void AbsSum(const TensorView& x, const TensorView& sums) = 0;

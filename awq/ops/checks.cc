@@ -147,8 +147,8 @@ RowDims CheckGram(const TensorView& x, const TensorView& gram) {
 
 RowDims CheckCrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) {
   CheckAnyMatrix("crossgram", "x", x);
-  CheckMatrix("crossgram", "y", y, x.dim(0), x.dim(1));
-  CheckMatrix("crossgram", "gram", gram, x.dim(1), x.dim(1));
+  CheckMatrix("crossgram", "y", y, x.dim(0), y.dim(1));
+  CheckMatrix("crossgram", "gram", gram, x.dim(1), y.dim(1));
   CheckF32("crossgram", "gram", gram);
   return {x.dim(0), x.dim(1)};
 }

@@ -4,6 +4,13 @@
 
 namespace awq {
 
+RawJson PackFormat::MixedConfig(const std::vector<SchemeGroup>& groups,
+                                const std::vector<std::string>& skipped) const {
+  AWQ_CHECK(groups.size() == 1, kUnsupported, Name(), ": holds one scheme beside 16 bits, not ",
+            groups.size(), "; compressed-tensors holds several");
+  return Config(groups.front().scheme, skipped);
+}
+
 const std::vector<std::unique_ptr<const PackFormat>>& PackFormats() {
   static const auto formats = [] {
     std::vector<std::unique_ptr<const PackFormat>> list;

@@ -24,6 +24,12 @@ class TensorLookup {
   virtual Tensor Find(const std::string& name) const = 0;
 };
 
+// Modules that one scheme holds for.
+struct SchemeGroup {
+  QuantScheme scheme;
+  std::vector<std::string> modules;
+};
+
 class PackFormat {
  public:
   virtual ~PackFormat() = default;
@@ -32,8 +38,13 @@ class PackFormat {
 
   // Whether config.json's quantization_config describes this format.
   virtual bool Accepts(const Json& quantization_config) const = 0;
-  // The scheme it states. Throws kUnsupported (what is supported instead), kCorrupt.
+  // The scheme it states, the first of several. Throws kUnsupported (what is supported instead),
+  // kCorrupt.
   virtual QuantScheme Scheme(const Json& quantization_config) const = 0;
+  // The scheme of one module, where a configuration may state several.
+  virtual QuantScheme SchemeOf(const Json& quantization_config, std::string_view /*linear*/) const {
+    return Scheme(quantization_config);
+  }
   // Whether that module path (e.g. "model.layers.0.mlp.gate_proj") is left in 16 bits.
   virtual bool Skips(const Json& quantization_config, std::string_view linear) const = 0;
 
@@ -53,6 +64,9 @@ class PackFormat {
   // The quantization_config block. `skipped`: module paths left in 16 bits, e.g. {"lm_head"}.
   virtual RawJson Config(const QuantScheme& scheme,
                          const std::vector<std::string>& skipped) const = 0;
+  // The same for modules of several schemes. Throws kUnsupported where the format holds but one.
+  virtual RawJson MixedConfig(const std::vector<SchemeGroup>& groups,
+                              const std::vector<std::string>& skipped) const;
 };
 
 // All formats, in the order in which Accepts is asked.

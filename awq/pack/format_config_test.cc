@@ -186,9 +186,28 @@ TEST(CtConfig, RefusesWhatWouldChangeTheNumbers) {
           "transform_config");
   refuses(CtConfig({}, {}, {{"sparsity_config", {{"format", "sparse-24-bitmask"}}}}),
           "sparse-24-bitmask");
-  RawJson two = Ct().Config({4, 128, false}, {});
-  two["config_groups"]["group_1"] = two["config_groups"]["group_0"];
-  refuses(Parse(two), "2 groups");
+}
+
+TEST(CtConfig, GroupsOfSeveralSchemes) {
+  const QuantScheme four{4, 128, false};
+  const QuantScheme eight{8, 128, false};
+  const Json mixed = Parse(
+      Ct().MixedConfig({{four, {"Linear"}}, {eight, {"l.0.a", "l.1.b"}}}, {"lm_head", "l.1.a"}));
+  EXPECT_EQ(Ct().Scheme(mixed), four);
+  EXPECT_EQ(Ct().SchemeOf(mixed, "l.0.b"), four);
+  EXPECT_EQ(Ct().SchemeOf(mixed, "l.0.a"), eight);  // a name goes before a class
+  EXPECT_TRUE(Ct().Skips(mixed, "l.1.a"));
+  EXPECT_FALSE(Ct().Skips(mixed, "l.1.b"));
+  const Json named = Parse(Ct().MixedConfig({{four, {"l.0.a"}}, {eight, {"re:.*b$"}}}, {}));
+  EXPECT_EQ(Ct().SchemeOf(named, "l.5.b"), eight);
+  EXPECT_TRUE(Ct().Skips(named, "l.1.a"));
+  ExpectError(ErrorCode::kCorrupt, {"l.1.a"}, [&] { (void)Ct().SchemeOf(named, "l.1.a"); });
+  ExpectError(ErrorCode::kUnsupported, {"one scheme"}, [&] {
+    (void)Awq().MixedConfig({{four, {"a"}}, {{4, 64, false}, {"b"}}}, {});
+  });
+  RawJson bad = Ct().MixedConfig({{four, {"a"}}, {eight, {"b"}}}, {});
+  bad["config_groups"]["group_1"]["weights"]["num_bits"] = 5;
+  ExpectError(ErrorCode::kUnsupported, {"5-bit"}, [&] { (void)Ct().Scheme(Parse(bad)); });
 }
 
 TEST(CtConfig, BadValuesAreCorrupt) {

@@ -1,5 +1,5 @@
-// KeptRows: what a site of both streams reads, kept until its linear is done so that it need not be
-// computed again: in memory as far as that may go, then in a file.
+// KeptRows: what a site of the quantized model reads, kept until its linear is done so that it need
+// not be computed again: in memory as far as that may go, then in a file.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +21,17 @@ class KeptRows {
       : backend_(backend), limit_(limit), memory_(memory), path_(std::move(file)) {}
   ~KeptRows();
 
-  // The next piece of both streams, F32 [rows, K], dense; ignored from the first that has no room.
-  void Keep(const TensorView& full, const TensorView& quantized);
+  // The next piece, F32 [rows, K], dense; ignored from the first that has no room.
+  void Keep(const TensorView& rows);
   // How many of the first pieces were kept.
   size_t pieces() const { return pieces_.size(); }
-  // stream: 0 full, 1 quantized.
-  void Read(size_t piece, int stream, const TensorView& rows) const;
+  void Read(size_t piece, const TensorView& rows) const;
   void Clear();
 
  private:
   struct Piece {
-    Tensor memory[2];    // or
-    int64_t offset = 0;  // in the file, one stream behind the other
+    Tensor memory;       // or
+    int64_t offset = 0;  // in the file
   };
   Backend& backend_;
   int64_t limit_;

@@ -5,6 +5,7 @@
 
 #include "awq/nn/batch_builder.h"
 #include "awq/quant/layer_weights.h"
+#include "awq/quant/scale_edges.h"
 
 namespace awq {
 namespace {
@@ -13,6 +14,12 @@ void Subtract(const TensorView& to, const TensorView& x) {
   const auto a = to.Span<float>();
   const auto b = x.Span<const float>();
   for (size_t i = 0; i < a.size(); ++i) a[i] -= b[i];
+}
+
+void SubtractFromRows(const TensorView& to, const TensorView& x) {
+  const auto a = to.Span<float>();
+  const auto b = x.Span<const float>();
+  for (size_t i = 0; i < a.size(); ++i) a[i] -= b[i % b.size()];
 }
 
 void ScaleColumns(std::span<const float> by, const TensorView& x) {
@@ -47,6 +54,12 @@ LayerPair::LayerPair(Backend& backend, const ModelSpec& model, int64_t layer, Ac
       kept_(kept),
       moment_columns_(moment_columns),
       pages_(MakePiecePages(backend, model, layer, full)) {}
+
+bool LayerPair::EndsPlainly(LinearId site) const {
+  const LayerSpec& spec = model_.layers[static_cast<size_t>(layer_)];
+  if (spec.residual != Residual::kSequential || spec.residual_scale != 1) return false;
+  return site == Role::kO || (site == Role::kDown && std::holds_alternative<MlpSpec>(spec.ffn));
+}
 
 int64_t LayerPair::SiteSize(LinearId site) const {
   for (const LinearShape& shape : LayerLinears(model_, layer_)) {
@@ -130,9 +143,20 @@ SiteMoments LayerPair::Observe(LinearId site, const LayerParams& original,
   ExecContext ctx{backend_, scratch, DType::kF32, nullptr};
   const int64_t k = SiteSize(site);
   const bool keep = site == Role::kO || site == Role::kDown;
+  const bool ends = EndsPlainly(site);
+  std::optional<Linear> full_out, current_out;
+  TensorView bias;
   SiteMoments out;
   out.gram = MakeMoments(backend_, k, moment_columns_);
-  out.drift = MakeMoments(backend_, k, moment_columns_);
+  const bool whole = out.gram.shape()[1] == k;
+  if (ends) {
+    full_out.emplace(MakeLinear(backend_, original.linears.at(site)));
+    if (!whole) current_out.emplace(MakeLinear(backend_, current.linears.at(site)));
+    bias = current.linears.at(site).bias.view();
+    out.output_drift = MakeTensor(DType::kF32, {model_.hidden, k});
+  } else {
+    out.drift = MakeMoments(backend_, k, moment_columns_);
+  }
   const Tensor abs = MakeTensor(DType::kF32, {k});
   for (const auto& piece : full_.Pieces(PieceTokens(model_, layer_))) {
     poll();
@@ -142,20 +166,44 @@ SiteMoments LayerPair::Observe(LinearId site, const LayerParams& original,
     const Shape shape{piece.rows(), k};
     const TensorView x = scratch.Take(DType::kF32, shape);
     const TensorView y = scratch.Take(DType::kF32, shape);
-    const TensorView residual = scratch.Take(DType::kF32, {piece.rows(), model_.hidden});
-    full_.Read(piece, residual);
-    SiteInput(site, ctx, full, batch, residual, x);
-    quantized_.Read(piece, residual);
-    SiteInput(site, ctx, quantized, batch, residual, y);
-    if (keep) kept_.Keep(x, y);
-    Subtract(x, y);
+    const Shape stream{piece.rows(), model_.hidden};
+    const TensorView full_rows = scratch.Take(DType::kF32, stream);
+    const TensorView rows = scratch.Take(DType::kF32, stream);
+    full_.Read(piece, full_rows);
+    quantized_.Read(piece, rows);
+    SiteInput(site, ctx, full, batch, full_rows, x);
+    SiteInput(site, ctx, quantized, batch, rows, y);
+    if (keep) kept_.Keep(y);
+    if (ends) {
+      const TensorView missing = scratch.Take(DType::kF32, stream);
+      full_out->Forward(ctx, x, missing);
+      backend_.Add(full_rows, missing);
+      full_.Write(piece, full_rows);
+      backend_.Copy(missing, full_rows);
+      Subtract(missing, rows);
+      if (!whole) {  // bias included
+        current_out->Forward(ctx, y, rows);
+        Subtract(missing, rows);
+      } else if (!bias.empty()) {
+        SubtractFromRows(missing, bias);
+      }
+      backend_.CrossGram(missing, y, out.output_drift.view());
+    } else {
+      Subtract(x, y);
+      AddMoments(backend_, x, y, out.drift.view());
+    }
     AddMoments(backend_, y, y, out.gram.view());
-    AddMoments(backend_, x, y, out.drift.view());
     backend_.AbsSum(y, abs.view());
     out.tokens += shape[0];
   }
+  if (ends) full_.Flip();
   for (float a : abs.Span<const float>()) {
     out.mean_abs.push_back(a / static_cast<float>(out.tokens));
+  }
+  if (ends && whole) {  // so far Σ (r* + y* - r) xᵀ; and Σ W·x xᵀ = W·H
+    const Tensor product = backend_.Alloc(DType::kF32, out.output_drift.shape());
+    backend_.MatMul(DenseWeight(current, site), out.gram.view(), false, product.view());
+    Subtract(out.output_drift.view(), product.view());
   }
   return out;
 }
@@ -175,14 +223,14 @@ void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerP
   if (whole) kept_.Clear();
   Workspace scratch(backend_);
   const auto pieces = full_.Pieces(PieceTokens(model_, layer_));
-  const auto advance = [&](ActivationStore& store, const LayerParams& params, int stream) {
+  // `kept` pieces of what the site reads need not be computed.
+  const auto advance = [&](ActivationStore& store, const LayerParams& params, size_t kept) {
     std::optional<Linear> out;
     if (!whole) out = MakeLinear(backend_, params.linears.at(site));
-    const bool kept = kept_.pieces() == pieces.size();
     const DecoderLayer layer =
-        whole  ? MakeDecoderLayer(backend_, model_, layer_, params)
-        : kept ? MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, {}))
-               : InputParts(site, params);
+        whole                   ? MakeDecoderLayer(backend_, model_, layer_, params)
+        : kept == pieces.size() ? MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, {}))
+                                : InputParts(site, params);
     ExecContext ctx{backend_, scratch, DType::kF32, nullptr};
     for (size_t i = 0; i < pieces.size(); ++i) {
       poll();
@@ -200,9 +248,9 @@ void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerP
         layer.AddFfn(ctx, residual, y);
       } else {
         const TensorView x = scratch.Take(DType::kF32, {pieces[i].rows(), SiteSize(site)});
-        if (i < kept_.pieces()) {
-          kept_.Read(i, stream, x);
-          if (stream == 1 && !inverse_.empty()) ScaleColumns(inverse_, x);
+        if (i < kept) {
+          kept_.Read(i, x);
+          if (!inverse_.empty()) ScaleColumns(inverse_, x);
         } else {
           SiteInput(site, ctx, layer, batch, residual, x);
         }
@@ -217,8 +265,8 @@ void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerP
     }
     store.Flip();
   };
-  advance(full_, original, 0);
-  advance(quantized_, current, 1);
+  if (!EndsPlainly(site)) advance(full_, original, 0);
+  advance(quantized_, current, kept_.pieces());
   kept_.Clear();
 }
 

@@ -26,17 +26,21 @@ class LayerPair {
 
   // The moments, drift included, of what the linears of `site` read in the quantized model. Those
   // of the attention before, those of the feed-forward part after the attention has been advanced.
+  // A site that ends its part plainly (see EndsPlainly) advances the full-precision stream.
   SiteMoments Observe(LinearId site, const LayerParams& original, const LayerParams& current,
                       const std::function<void()>& poll);
   // A scale has been applied to the producer of the site observed last: what the quantized model
   // feeds it is divided by s [K].
   void Rescale(std::span<const float> s);
   // Adds the output of the attention (site o) or of the feed-forward part (site down, also of
-  // experts), observed last, to both stores. In a parallel block both are added after down.
+  // experts), observed last, to the quantized stream, and to the other if that has not been
+  // advanced. In a parallel block both are added after down.
   void Advance(LinearId site, const LayerParams& original, const LayerParams& current,
                const std::function<void()>& poll);
 
  private:
+  // Whether what this linear gives is all that is added to the residual stream, as it is.
+  bool EndsPlainly(LinearId site) const;
   // The parts of the layer that compute what the site reads.
   DecoderLayer InputParts(LinearId site, const LayerParams& params) const;
   // What the site reads in one stream [rows, K].

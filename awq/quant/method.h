@@ -20,8 +20,16 @@ namespace awq {
 
 struct MethodOptions {
   GridRule rule;
+  int effort = 2;  // 0 fastest … 3 best
   bool clip = true;
   bool duo_scaling = true;
+  // By layer and site, where they differ from the rule's. Of 16 bits: not quantized.
+  std::map<std::pair<int64_t, Role>, QuantScheme> schemes = {};
+
+  QuantScheme SchemeOf(int64_t layer, LinearId id) const {
+    const auto it = schemes.find({layer, SiteOf(id).role});
+    return it == schemes.end() ? rule.scheme : it->second;
+  }
 };
 
 // What a method is given beside the layer itself.
@@ -43,18 +51,29 @@ struct LayerJob {
   // exact.
   DType vector_type = DType::kF32;
   std::function<void()> poll;  // throws kCancelled when the user stops
+
+  // How a linear is rounded, the same for all of its site.
+  GridRule RuleOf(LinearId id) const {
+    GridRule rule = options.rule;
+    rule.scheme = options.SchemeOf(layer, id);
+    return rule;
+  }
+  // Whether it stays in 16 bits; it may still be rescaled for the sake of its neighbours.
+  bool Keeps(LinearId id) const { return RuleOf(id).scheme.bits == 16; }
 };
 
 // What Run() costs beside the forward passes and the moments; for plan.h.
 struct MethodCost {
-  double products = 0;   // f32 products of each linear's [N, K] with a [K, K]
+  double products = 0;  // f32 products of each linear's [N, K] with a [K, K]
+  double searches = 0;  // the same of at most search_rows rows (0: all) of each linear
+  int64_t search_rows = 0;
   double passes = 0;     // elementwise passes over each linear's weights
   int64_t matrices = 0;  // [K, K] in memory at a time, beside the moments
   int64_t copies = 0;    // [N, K] in f32 in memory at a time, beside the site's weights
 };
 
 struct QuantizedLinear {
-  QuantizedWeight weight;
+  QuantizedWeight weight;   // empty for one that keeps its 16 bits
   std::string alpha = "-";  // the chosen scale of the edge that it reads, for people
   double clipped = 0;       // share of its groups, 0…1
   int64_t tokens = -1;      // of the calibration that it read; -1: without calibration

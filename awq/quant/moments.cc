@@ -135,14 +135,12 @@ Tensor ScaleGram(const TensorView& gram, std::span<const float> a) {
   return out;
 }
 
-namespace {
-
-double BlockLoss(Backend& backend, const TensorView& delta, const TensorView& gram) {
+std::vector<double> GramLosses(Backend& backend, const TensorView& delta, const TensorView& gram) {
   const int64_t k = delta.dim(1);
   constexpr int64_t kChunkElements = int64_t{1} << 23;  // 32 MiB of products at a time
   const int64_t rows = std::clamp<int64_t>(kChunkElements / k, 1, delta.dim(0));
   const Tensor product = MakeTensor(DType::kF32, {rows, k});
-  double loss = 0;
+  std::vector<double> losses;
   for (int64_t r = 0; r < delta.dim(0); r += rows) {
     const int64_t end = std::min(r + rows, delta.dim(0));
     const TensorView chunk = delta.Rows(r, end);
@@ -159,18 +157,19 @@ double BlockLoss(Backend& backend, const TensorView& delta, const TensorView& gr
       double row = 0;
       for (; c < k; ++c) row += static_cast<double>(a[c]) * static_cast<double>(b[c]);
       for (float p : partial) row += static_cast<double>(p);
-      loss += row;
+      losses.push_back(row);
     }
   }
-  return loss;
+  return losses;
 }
-
-}  // namespace
 
 double GramLoss(Backend& backend, const TensorView& delta, const TensorView& gram) {
   double loss = 0;
   for (const DiagonalBlock& block : DiagonalBlocks(gram)) {
-    loss += BlockLoss(backend, delta.Columns(block.begin, block.end), ViewOf(gram, block));
+    for (double row :
+         GramLosses(backend, delta.Columns(block.begin, block.end), ViewOf(gram, block))) {
+      loss += row;
+    }
   }
   return loss;
 }

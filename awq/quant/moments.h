@@ -31,7 +31,10 @@ TensorView PartOf(const TensorView& matrix, int64_t begin, int64_t end);
 struct SiteMoments {
   Tensor gram;          // F32 [K, K]: Σ_t x xᵀ
   Tensor sampled_gram;  // the same of every stride-th token; empty without a stride
-  Tensor drift;         // F32 [K, K]: Σ_t (x* - x) xᵀ, x* the full-precision input; or empty
+  // How far the quantized model has drifted, where both streams are known; x*, y* and r* are the
+  // full-precision model's input, output and residual stream.
+  Tensor drift;         // F32 [K, K]: Σ_t (x* - x) xᵀ
+  Tensor output_drift;  // F32 [N, K]: Σ_t (r* + y* - r - W·x) xᵀ, of a site that ends in the stream
   std::vector<float> mean_abs;  // [K]: mean over tokens of |x|
   int64_t tokens = 0;
 };
@@ -78,6 +81,8 @@ void AddMoments(Backend& backend, const TensorView& x, const TensorView& y,
 // gram[i, j] · a[i] · a[j]: the Gram matrix of x scaled by a [K].
 Tensor ScaleGram(const TensorView& gram, std::span<const float> a);
 
+// δ_n · G · δ_nᵀ for each row δ_n of delta [N, K].
+std::vector<double> GramLosses(Backend& backend, const TensorView& delta, const TensorView& gram);
 // Σ_n δ_n · G · δ_nᵀ for rows δ of delta [N, K]: ‖delta · X‖² when G = Σ x xᵀ; G may
 // be kept as blocks.
 double GramLoss(Backend& backend, const TensorView& delta, const TensorView& gram);

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <numeric>
 
-#include "awq/quant/calibration.h"
+#include "awq/quant/calibration/calibration.h"
 #include "awq/quant/quantize_tiny.h"
 
 namespace awq {

@@ -46,6 +46,19 @@ Tensor BiasOf(const WeightSource& source, const std::vector<LinearShape>& parts,
   return Fuse(biases, *source.names().FusedOf(parts[0].id.role));
 }
 
+// What stays in 16 bits, as f32.
+Tensor KeptWeightOf(const WeightSource& source, const std::vector<LinearShape>& parts,
+                    const LayerParams& params) {
+  std::vector<Tensor> floats;
+  std::vector<TensorView> views;
+  for (const LinearShape& part : parts) {
+    floats.push_back(ConvertTo(DenseWeight(params, part.id), DType::kF32));
+    views.push_back(floats.back().view());
+  }
+  if (parts.size() == 1) return std::move(floats[0]);
+  return Fuse(views, *source.names().FusedOf(parts[0].id.role));
+}
+
 RawJson ToJson(const LinearOutcome& o) {
   return {LinearName(o.id), o.alpha,  o.clipped,    o.error_before,
           o.error_after,    o.tokens, o.parameters, o.packed_bytes};
@@ -68,9 +81,11 @@ class Pipeline {
     const ModelSpec& model = job_.source.spec();
     for (int64_t i = 0; i < model.num_layers(); ++i) {
       for (const LinearShape& s : QuantizableLinears(model, i)) {
+        const QuantScheme scheme = job_.options.SchemeOf(i, s.id);
+        if (scheme.bits == 16) continue;
         int64_t rows = 0;
         for (int64_t n : RowsOf(ModuleParts(job_.source.model(), i, s.id))) rows += n;
-        job_.format.Check(job_.options.rule.scheme, rows, s.k, job_.source.names().Module(s.id, i));
+        job_.format.Check(scheme, rows, s.k, job_.source.names().Module(s.id, i));
       }
     }
     const int64_t first = Restore();
@@ -260,13 +275,9 @@ class Pipeline {
   void WriteModule(int64_t layer, const std::vector<LinearShape>& parts, const LayerParams& params,
                    std::map<LinearId, QuantizedLinear>& done) {
     const std::string module = job_.source.names().Module(parts[0].id, layer);
-    const QuantizedWeight weight = WeightOf(job_.source, parts, done);
-    const std::vector<NamedTensor> packed =
-        job_.format.Pack(weight, module, job_.source.checkpoint().model_type());
-    int64_t bytes = 0;
-    for (const NamedTensor& t : packed) bytes += t.tensor.view().NumBytes();
-    job_.writer.Write(packed);
-    written_.insert(job_.source.SourceOf(parts[0].id, layer));
+    int64_t rows = 0;
+    for (const LinearShape& part : parts) rows += part.n;
+    const int64_t bytes = WriteWeight(layer, module, parts, params, done);
     if (parts[0].bias) WriteLike(module + ".bias", BiasOf(job_.source, parts, params));
     for (const LinearShape& part : parts) {
       const QuantizedLinear& linear = done.at(part.id);
@@ -278,10 +289,29 @@ class Pipeline {
                                   linear.error_after,
                                   linear.tokens,
                                   part.n * part.k,
-                                  bytes * part.n / weight.n()};
+                                  bytes * part.n / rows};
       outcomes_.push_back(ToJson(outcome));
       job_.linear_done(outcome);
     }
+  }
+
+  // Packed, or as it was stored; returns the bytes.
+  int64_t WriteWeight(int64_t layer, const std::string& module,
+                      const std::vector<LinearShape>& parts, const LayerParams& params,
+                      std::map<LinearId, QuantizedLinear>& done) {
+    const std::string name = job_.source.SourceOf(parts[0].id, layer);
+    if (done.at(parts[0].id).weight.codes.empty()) {
+      WriteLike(name, KeptWeightOf(job_.source, parts, params));
+      return job_.source.checkpoint().Get(name).view().NumBytes();
+    }
+    const QuantizedWeight weight = WeightOf(job_.source, parts, done);
+    const std::vector<NamedTensor> packed =
+        job_.format.Pack(weight, module, job_.source.checkpoint().model_type());
+    int64_t bytes = 0;
+    for (const NamedTensor& t : packed) bytes += t.tensor.view().NumBytes();
+    job_.writer.Write(packed);
+    written_.insert(name);
+    return bytes;
   }
 
   // Writes f32 values in the type the checkpoint stores that tensor in.

@@ -15,8 +15,9 @@ constexpr int64_t kStored = 2;  // bytes of a weight of the source in a prepared
 struct SiteShape {
   LinearId site;
   int64_t k = 0;
-  int64_t n = 0;          // rows of all its linears
-  int64_t largest_n = 0;  // of one
+  int64_t n = 0;              // rows of all its linears
+  int64_t largest_n = 0;      // of one
+  std::vector<int64_t> rows;  // of each
   int64_t weights() const { return n * k; }
 };
 
@@ -25,9 +26,10 @@ std::vector<SiteShape> SitesOf(const ModelSpec& model, int64_t layer) {
   for (const LinearShape& l : LayerLinears(model, layer)) {
     auto it = std::find_if(out.begin(), out.end(),
                            [&](const SiteShape& s) { return s.site == SiteOf(l.id); });
-    if (it == out.end()) it = out.insert(out.end(), SiteShape{SiteOf(l.id), l.k, 0, 0});
+    if (it == out.end()) it = out.insert(out.end(), SiteShape{SiteOf(l.id), l.k, 0, 0, {}});
     it->n += l.n;
     it->largest_n = std::max(it->largest_n, l.n);
+    it->rows.push_back(l.n);
   }
   return out;
 }
@@ -67,8 +69,11 @@ class LayerPlan {
     if (request_.method.FollowsPrefix()) {
       for (const SiteShape& s : sites_) {
         const SiteShape* input = InputOf(s.site);
-        const int64_t packs = input ? input->weights() * kStored + input->weights() * 5 / 8 : 0;
-        consider(Moments(s) + packs + ObserveWorkspace(s, input),
+        int64_t packs = s.weights() * kFloat;
+        if (input)
+          packs += input->weights() * kStored + input->weights() * 5 / 8 + s.weights() * kStored;
+        const int64_t drift = input ? s.weights() * kFloat : 0;  // twice, for a moment
+        consider(Moments(s) + drift + packs + ObserveWorkspace(s, input),
                  Cat(LinearName(s.site), ": activations and moments"));
         consider(Moments(s) + Matrices(s) + CopyBytes(s) + weights_ * 5 / 8,
                  Cat(LinearName(s.site), ": moments and weights"));
@@ -97,9 +102,15 @@ class LayerPlan {
       const double columns =
           moment_columns_ > 0 ? std::min(k, static_cast<double>(moment_columns_)) : k;
       linear += 2 * weights * tokens * streams();
-      // The Gram matrix's upper half; the drift's whole.
-      gram += (request_.method.FollowsPrefix() ? 3 : 1) * k * columns * tokens;
+      gram += k * columns * tokens;  // the upper half
+      if (request_.method.FollowsPrefix()) {
+        gram += 2 * tokens * (InputOf(s.site) ? weights : k * columns);
+      }
       product += cost_.products * 2 * weights * columns;
+      for (int64_t rows : s.rows) {
+        if (cost_.search_rows > 0) rows = std::min(rows, cost_.search_rows);
+        product += cost_.searches * 2 * static_cast<double>(rows) * k * columns;
+      }
       product += cost_.matrices > 0 ? k * columns * columns / 3 : 0;
     }
     if (!request_.method.NeedsCalibration()) linear = gram = 0;
@@ -116,7 +127,9 @@ class LayerPlan {
   int64_t Moments(const SiteShape& s) const {
     const int64_t gram = Block(s) * s.k * kFloat;
     const bool sampled = request_.method.SampleStride(request_.tokens) > 0;
-    return gram * (1 + (request_.method.FollowsPrefix() ? 1 : 0) + (sampled ? 1 : 0));
+    if (!request_.method.FollowsPrefix()) return gram * (sampled ? 2 : 1);
+    // The drift of inputs [K, K], or of what o and down add to the stream [N, K].
+    return gram + (InputOf(s.site) ? s.weights() * kFloat : gram);
   }
   int64_t Matrices(const SiteShape& s) const {
     return cost_.matrices * Block(s) * Block(s) * kFloat;
@@ -140,7 +153,7 @@ class LayerPlan {
     return nullptr;
   }
   int64_t ObserveWorkspace(const SiteShape& s, const SiteShape* input) const {
-    return piece_ * (2 * s.k + 2 * model_.hidden + (input ? input->n : 0)) * kFloat;
+    return piece_ * (2 * s.k + (input ? 4 : 2) * model_.hidden + (input ? input->n : 0)) * kFloat;
   }
   int64_t ForwardWorkspace() const {
     int64_t inner = 0;
@@ -207,7 +220,8 @@ void PlanDisk(const PlanRequest& request, QuantPlan& plan) {
   std::set<std::string> quantized;
   for (int64_t i = 0; i < model.num_layers(); ++i) {
     for (const LinearShape& l : QuantizableLinears(model, i)) {
-      plan.output_bytes += PackedBytes(request.options.rule.scheme, l.n, l.k);
+      const QuantScheme scheme = request.options.SchemeOf(i, l.id);
+      plan.output_bytes += scheme.bits == 16 ? 2 * l.n * l.k : PackedBytes(scheme, l.n, l.k);
       quantized.insert(source.SourceOf(l.id, i));
     }
   }

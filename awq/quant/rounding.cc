@@ -64,11 +64,9 @@ void CorrectTarget(Backend& backend, const Hessian& hessian, const TensorView& d
                    double strength, const TensorView& w) {
   const int64_t n = w.dim(0);
   const int64_t k = w.dim(1);
-  const Tensor product = MakeTensor(DType::kF32, {n, k});
   const Tensor ordered = MakeTensor(DType::kF32, {n, k});
-  backend.MatMul(w, drift, false, product.view());
   for (int64_t r = 0; r < n; ++r) {
-    const float* from = product.As<const float>() + r * k;
+    const float* from = drift.As<const float>() + r * k;
     float* to = ordered.As<float>() + r * k;
     for (int64_t c = 0; c < k; ++c) to[c] = from[hessian.order[static_cast<size_t>(c)]];
   }

@@ -35,8 +35,8 @@ struct Rounding {
   int64_t k() const { return target.shape()[1]; }
 };
 
-// W* = W + strength · W·D·H⁻¹ for w [N, K], in place, where D = Σ (x* - x) xᵀ: what makes W*·x
-// closest to W·x*, x* the inputs of the full-precision model (strength 1).
+// W* = W + strength · D·H⁻¹ for w [N, K], in place, where D = Σ (y* - W·x) xᵀ [N, K]: what makes
+// W*·x closest to y*, the outputs of the full-precision model (strength 1).
 void CorrectTarget(Backend& backend, const Hessian& hessian, const TensorView& drift,
                    double strength, const TensorView& w);
 

@@ -100,6 +100,9 @@ void RescaleMoments(const ScaleEdge& edge, std::span<const float> s, SiteMoments
   for (Tensor* gram : {&moments.gram, &moments.sampled_gram, &moments.drift}) {
     if (!gram->empty()) *gram = ScaleGram(gram->view(), inverse);
   }
+  if (moments.output_drift.empty()) return;
+  const auto values = moments.output_drift.view().Span<float>();
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= inverse[i % inverse.size()];
 }
 
 void RescaleMoments(const ScaleEdge& edge, std::span<const float> s,
@@ -111,23 +114,38 @@ void RescaleMoments(const ScaleEdge& edge, std::span<const float> s,
   }
 }
 
+namespace {
+
+// At most `most` rows of w, evenly spaced; 0: all.
+Tensor SampleRows(const TensorView& w, int64_t most) {
+  const int64_t stride = most > 0 ? (w.dim(0) + most - 1) / most : 1;
+  TensorView rows = w;
+  rows.shape[0] = (w.dim(0) + stride - 1) / stride;
+  rows.strides[0] *= stride;
+  return ConvertTo(rows, DType::kF32);
+}
+
+}  // namespace
+
 ScaleChoice SearchScale(Backend& backend, ThreadPool& pool, const GridRule& rule,
                         const ScaleSearchOptions& options, const ScaleEdge& edge,
                         const LayerParams& layer, const SiteMoments& moments) {
   const ScaleStats stats = CollectScaleStats(edge, layer, moments.mean_abs, rule.scheme);
   const auto columns = static_cast<int64_t>(moments.mean_abs.size());
+  std::vector<Tensor> weights;
   int64_t most_rows = 0;
-  const std::vector<LinearId> judged = Judged(edge);
-  for (LinearId id : judged) most_rows = std::max(most_rows, DenseWeight(layer, id).dim(0));
+  for (LinearId id : Judged(edge)) {
+    weights.push_back(SampleRows(DenseWeight(layer, id), options.rows));
+    most_rows = std::max(most_rows, weights.back().shape()[0]);
+  }
   const Tensor delta = MakeTensor(DType::kF32, {most_rows, columns});
   const auto loss_of = [&](std::span<const float> s) {
     const std::vector<float> expanded =
         s.empty() ? std::vector<float>() : ExpandScale(edge, s, columns);
     double loss = 0;
-    for (LinearId id : judged) {
-      const TensorView& w = DenseWeight(layer, id);
-      const TensorView error = delta.view().Rows(0, w.dim(0));
-      QuantizationError(rule, pool, w, expanded, error);
+    for (const Tensor& w : weights) {
+      const TensorView error = delta.view().Rows(0, w.shape()[0]);
+      QuantizationError(rule, pool, w.view(), expanded, error);
       loss += GramLoss(backend, error, moments.gram.view());
     }
     return loss;

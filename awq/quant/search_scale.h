@@ -46,6 +46,8 @@ void RescaleMoments(const ScaleEdge& edge, std::span<const float> s,
 
 struct ScaleSearchOptions {
   bool duo = true;  // try duo scales beside plain ones
+  // Losses are taken over at most so many rows of each consumer, evenly spaced; 0: over all.
+  int64_t rows = 0;
 };
 
 // Where experts read a norm, `moments` are those of all tokens, and every n-th expert is judged by

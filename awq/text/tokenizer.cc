@@ -24,4 +24,11 @@ std::string Tokenizer::Decode(const std::vector<TokenId>& ids, bool skip_special
   return out + stream->Finish();
 }
 
+std::optional<TokenId> PrefixToken(const Tokenizer& tokenizer) {
+  const auto with = tokenizer.Encode("a", true);
+  const auto without = tokenizer.Encode("a", false);
+  if (with.size() <= without.size() || with.front() == without.front()) return std::nullopt;
+  return with.front();
+}
+
 }  // namespace awq

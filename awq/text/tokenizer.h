@@ -52,4 +52,7 @@ class Tokenizer {
   virtual bool IsSpecial(TokenId id) const = 0;
 };
 
+// The token that the tokenizer puts in front of a text (BOS), if it does.
+std::optional<TokenId> PrefixToken(const Tokenizer& tokenizer);
+
 }  // namespace awq

@@ -18,11 +18,4 @@ DType ActivationType(std::string_view name, const BackendInfo& device, bool exac
   Fail(ErrorCode::kInvalidArgument, "dtype: expected auto, f32, bf16 or f16, found \"", name, "\"");
 }
 
-std::optional<TokenId> PrefixToken(const Tokenizer& tokenizer) {
-  const auto with = tokenizer.Encode("a", true);
-  const auto without = tokenizer.Encode("a", false);
-  if (with.size() <= without.size() || with.front() == without.front()) return std::nullopt;
-  return with.front();
-}
-
 }  // namespace awq

@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,8 +18,5 @@ WeightSource OpenModel(const std::filesystem::path& folder);
 // "f32", "bf16", "f16" or "auto": what the device computes fastest in, or, when `exact`, F32 on
 // hosts. Throws kInvalidArgument listing the names.
 DType ActivationType(std::string_view name, const BackendInfo& device, bool exact);
-
-// The token that the tokenizer puts in front of a text, if it does.
-std::optional<TokenId> PrefixToken(const Tokenizer& tokenizer);
 
 }  // namespace awq

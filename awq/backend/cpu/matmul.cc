@@ -92,12 +92,13 @@ namespace {
 // gram += xᵀ·y; for x = y only the tiles on and above the diagonal.
 void AddProducts(Machine& machine, const TensorView& x, const TensorView& y, bool symmetric,
                  const TensorView& gram) {
-  const int64_t k = x.dim(1);
+  const int64_t n = x.dim(1);
+  const int64_t k = y.dim(1);
   for (int64_t t0 = 0; t0 < x.dim(0); t0 += kInnerChunk) {
     const int64_t depth = std::min(kInnerChunk, x.dim(0) - t0);
-    float* packed = machine.scratch.Get<float>(0, PackedRows(k) * depth);
+    float* packed = machine.scratch.Get<float>(0, PackedRows(n) * depth);
     PackColumns(machine.pool, x, t0, depth, packed);
-    ForItems(machine.pool, k, k, [&](int64_t row, int64_t rows, int64_t column) HWY_ATTR {
+    ForItems(machine.pool, n, k, [&](int64_t row, int64_t rows, int64_t column) HWY_ATTR {
       if (symmetric && column + kTileColumns <= row) return;
       HWY_ALIGN float sums[kItemRows * kTileColumns];
       const auto fill = [&](int64_t k0, int64_t length, float* tile)

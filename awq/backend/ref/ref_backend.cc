@@ -301,13 +301,13 @@ void RefBackend::CrossGram(const TensorView& x, const TensorView& y, const Tenso
   const RowDims d = CheckCrossGram(x, y, gram);
   const std::vector<float> left = LoadMatrix(x);
   const std::vector<float> right = LoadMatrix(y);
+  const int64_t k = y.dim(1);
   for (int64_t i = 0; i < d.columns; ++i) {
-    for (int64_t j = 0; j < d.columns; ++j) {
+    for (int64_t j = 0; j < k; ++j) {
       double sum = 0;
       for (int64_t t = 0; t < d.rows; ++t) {
-        const int64_t row = t * d.columns;
-        sum += static_cast<double>(left[static_cast<size_t>(row + i)]) *
-               static_cast<double>(right[static_cast<size_t>(row + j)]);
+        sum += static_cast<double>(left[static_cast<size_t>(t * d.columns + i)]) *
+               static_cast<double>(right[static_cast<size_t>(t * k + j)]);
       }
       gram.As<float>()[At(gram, i) + j] += static_cast<float>(sum);
     }

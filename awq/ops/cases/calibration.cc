@@ -24,8 +24,8 @@ void AddCalibration(Table& table) {
           "crossgram/" + sizes, 1e-10,
           [=, t = t, k = k](Fixture& f) {
             const TensorView x = f.Strided(type, t, k, 8);
-            const TensorView y = f.Strided(type, t, k, 3);
-            const TensorView gram = f.Floats(DType::kF32, {k, k});
+            const TensorView y = f.Strided(type, t, k / 2 + 1, 3);
+            const TensorView gram = f.Floats(DType::kF32, {k, k / 2 + 1});
             return Setup{[=, &f] { f.backend().CrossGram(x, y, gram); }, {gram}};
           },
           true);

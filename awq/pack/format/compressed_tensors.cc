@@ -4,7 +4,9 @@
 //   <linear>.weight_zero_point  i32 [⌈N·b/32⌉, K/g] if asymmetric, along the outputs
 //   (PackQuantizedZero) <linear>.weight_shape       i64 [2] = N, K
 // Its documents speak of signed codes; stored is code + 2^(b-1), which is our unsigned code.
+#include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "awq/pack/format/formats.h"
 #include "awq/pack/format/layout.h"
@@ -18,15 +20,33 @@ constexpr std::string_view kLayout = "pack-quantized";
 // The release of the library whose layout and configuration we write.
 constexpr std::string_view kLibraryVersion = "0.13.0";
 
-// The only entry of config_groups.
-Json OnlyGroup(const Json& config) {
+// The entries of config_groups, one at least.
+std::vector<Json> Groups(const Json& config) {
   const Json groups = config.At("config_groups");
   const RawJson& raw = groups.raw();
   AWQ_CHECK(raw.is_object() && !raw.empty(), kCorrupt, groups.Where(),
-            ": expected an object with one entry");
-  AWQ_CHECK(raw.size() == 1, kUnsupported, groups.Where(), ": ", raw.size(),
-            " groups with schemes of their own are not supported; supported: one");
-  return groups.At(raw.begin().key());
+            ": expected an object with an entry");
+  std::vector<Json> out;
+  for (const auto& [name, value] : raw.items()) out.push_back(groups.At(name));
+  return out;
+}
+
+// Entries by name go before those by class, as in the library.
+bool NamesLinear(const Json& group, std::string_view linear) {
+  const Json targets = group.At("targets");
+  if (!SelectsLinear(targets, linear)) return false;
+  return std::none_of(targets.raw().begin(), targets.raw().end(),
+                      [](const RawJson& t) { return t == "Linear"; });
+}
+
+// The group of a module; empty when none selects it.
+std::optional<Json> GroupOf(const Json& config, std::string_view linear) {
+  std::optional<Json> by_class;
+  for (const Json& group : Groups(config)) {
+    if (NamesLinear(group, linear)) return group;
+    if (!by_class && SelectsLinear(group.At("targets"), linear)) by_class = group;
+  }
+  return by_class;
 }
 
 bool IsEmptyOrNull(const std::optional<Json>& value) { return !value || value->raw().empty(); }
@@ -122,34 +142,22 @@ class CompressedTensorsFormat : public PackFormat {
   }
 
   QuantScheme Scheme(const Json& config) const override {
-    const Json group = OnlyGroup(config);
-    const std::string format = group.String("format", config.String("format", ""));
-    AWQ_CHECK(format == kLayout, kUnsupported, config.Where(), ": compressed-tensors format \"",
-              format, "\" is not supported; supported: ", kLayout);
-    CheckPlain(config, group);
-    const Json weights = group.At("weights");
-    QuantScheme scheme;
-    const int64_t bits = weights.Int("num_bits");
-    const std::string type = weights.String("type", "int");
-    AWQ_CHECK((bits == 4 || bits == 8) && type == "int", kUnsupported, weights.Where(), ": ", bits,
-              "-bit ", type, " is not supported; supported: 4- and 8-bit int");
-    scheme.bits = static_cast<int>(bits);
-    scheme.symmetric = weights.Bool("symmetric", true);
-    scheme.group = weights.Int("group_size", -1);
-    const std::string strategy = weights.String("strategy", scheme.group > 0 ? "group" : "channel");
-    AWQ_CHECK(strategy == "group" || strategy == "channel", kUnsupported, weights.Where(),
-              ": strategy \"", strategy, "\" is not supported; supported: group, channel");
-    if (strategy == "channel") scheme.group = -1;
-    AWQ_CHECK(strategy == "channel" || scheme.group > 0, kCorrupt, weights.Where(),
-              ": strategy \"group\" with group_size ", scheme.group);
-    CheckOrder(weights);
-    return scheme;
+    const std::vector<Json> groups = Groups(config);
+    for (const Json& group : groups) (void)SchemeOfGroup(config, group);
+    return SchemeOfGroup(config, groups.front());
+  }
+
+  QuantScheme SchemeOf(const Json& config, std::string_view linear) const override {
+    const std::optional<Json> group = GroupOf(config, linear);
+    AWQ_CHECK(group.has_value(), kCorrupt, config.Where(), ".config_groups: none selects ", linear,
+              ", although it is stored quantized");
+    return SchemeOfGroup(config, *group);
   }
 
   bool Skips(const Json& config, std::string_view linear) const override {
     const auto ignore = config.Find("ignore");
     if (ignore && SelectsLinear(*ignore, linear)) return true;
-    return !SelectsLinear(OnlyGroup(config).At("targets"), linear);
+    return !GroupOf(config, linear);
   }
 
   void Check(const QuantScheme& scheme, int64_t, int64_t k,
@@ -218,9 +226,35 @@ class CompressedTensorsFormat : public PackFormat {
 
   DType ScaleType(DType model_type) const override { return model_type; }
 
-  // As llm-compressor writes it through Transformers, keys in its order.
   RawJson Config(const QuantScheme& scheme,
                  const std::vector<std::string>& skipped) const override {
+    return MixedConfig({{scheme, {"Linear"}}}, skipped);
+  }
+
+  // As llm-compressor writes it through Transformers, keys in its order.
+  RawJson MixedConfig(const std::vector<SchemeGroup>& groups,
+                      const std::vector<std::string>& skipped) const override {
+    RawJson config;
+    for (size_t i = 0; i < groups.size(); ++i) {
+      RawJson group;
+      group["input_activations"] = nullptr;
+      group["output_activations"] = nullptr;
+      group["targets"] = groups[i].modules;
+      group["weights"] = Weights(groups[i].scheme);
+      config["config_groups"][Cat("group_", i)] = std::move(group);
+    }
+    config["format"] = kLayout;
+    config["global_compression_ratio"] = nullptr;
+    config["ignore"] = skipped;
+    config["kv_cache_scheme"] = nullptr;
+    config["quant_method"] = "compressed-tensors";
+    config["quantization_status"] = "compressed";
+    config["version"] = kLibraryVersion;
+    return config;
+  }
+
+ private:
+  static RawJson Weights(const QuantScheme& scheme) {
     const bool channel = scheme.group < 0;
     RawJson weights;
     weights["actorder"] = nullptr;
@@ -233,24 +267,33 @@ class CompressedTensorsFormat : public PackFormat {
     weights["strategy"] = channel ? "channel" : "group";
     weights["symmetric"] = scheme.symmetric;
     weights["type"] = "int";
-    RawJson group;
-    group["input_activations"] = nullptr;
-    group["output_activations"] = nullptr;
-    group["targets"] = std::vector<std::string>{"Linear"};
-    group["weights"] = std::move(weights);
-    RawJson config;
-    config["config_groups"]["group_0"] = std::move(group);
-    config["format"] = kLayout;
-    config["global_compression_ratio"] = nullptr;
-    config["ignore"] = skipped;
-    config["kv_cache_scheme"] = nullptr;
-    config["quant_method"] = "compressed-tensors";
-    config["quantization_status"] = "compressed";
-    config["version"] = kLibraryVersion;
-    return config;
+    return weights;
   }
 
- private:
+  static QuantScheme SchemeOfGroup(const Json& config, const Json& group) {
+    const std::string format = group.String("format", config.String("format", ""));
+    AWQ_CHECK(format == kLayout, kUnsupported, config.Where(), ": compressed-tensors format \"",
+              format, "\" is not supported; supported: ", kLayout);
+    CheckPlain(config, group);
+    const Json weights = group.At("weights");
+    QuantScheme scheme;
+    const int64_t bits = weights.Int("num_bits");
+    const std::string type = weights.String("type", "int");
+    AWQ_CHECK((bits == 4 || bits == 8) && type == "int", kUnsupported, weights.Where(), ": ", bits,
+              "-bit ", type, " is not supported; supported: 4- and 8-bit int");
+    scheme.bits = static_cast<int>(bits);
+    scheme.symmetric = weights.Bool("symmetric", true);
+    scheme.group = weights.Int("group_size", -1);
+    const std::string strategy = weights.String("strategy", scheme.group > 0 ? "group" : "channel");
+    AWQ_CHECK(strategy == "group" || strategy == "channel", kUnsupported, weights.Where(),
+              ": strategy \"", strategy, "\" is not supported; supported: group, channel");
+    if (strategy == "channel") scheme.group = -1;
+    AWQ_CHECK(strategy == "channel" || scheme.group > 0, kCorrupt, weights.Where(),
+              ": strategy \"group\" with group_size ", scheme.group);
+    CheckOrder(weights);
+    return scheme;
+  }
+
   // Only an order that the file keeps to itself ("static", "weight") leaves groups contiguous.
   static void CheckOrder(const Json& weights) {
     const auto order = weights.Find("actorder");

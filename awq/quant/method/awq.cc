@@ -15,7 +15,12 @@ class AwqMethod : public QuantMethod {
   bool NeedsCalibration() const override { return true; }
   // Some 24 scales, four losses, and the clip search.
   MethodCost Cost(const MethodOptions& options) const override {
-    return {.products = 28, .passes = options.clip ? 40.0 : 28.0, .matrices = 1, .copies = 2};
+    return {.products = 4,
+            .searches = 24,
+            .search_rows = ScaleSearchOptionsOf(options).rows,
+            .passes = options.clip ? 40.0 : 28.0,
+            .matrices = 1,
+            .copies = 2};
   }
 
   std::map<LinearId, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
@@ -25,13 +30,16 @@ class AwqMethod : public QuantMethod {
     for (const LinearShape& shape : QuantizableLinears(job.model, job.layer)) {
       const TensorView& w = DenseWeight(layer, shape.id);
       out[shape.id].tokens = job.moments.at(SiteOf(shape.id)).tokens;
+      out[shape.id].alpha = "-";
+      if (job.Keeps(shape.id)) continue;
       out[shape.id].error_before =
-          RelativeError(job.backend, QuantizeToNearest(job.options.rule, job.pool, w), w,
+          RelativeError(job.backend, QuantizeToNearest(job.RuleOf(shape.id), job.pool, w), w,
                         job.moments.at(SiteOf(shape.id)).gram.view());
     }
     ScaleLayer(job, layer, out);
     for (const LinearShape& shape : QuantizableLinears(job.model, job.layer)) {
       job.poll();
+      if (job.Keeps(shape.id)) continue;
       Finish(job, shape.id, layer, out[shape.id]);
     }
     return out;
@@ -44,9 +52,10 @@ class AwqMethod : public QuantMethod {
     std::vector<std::pair<ScaleEdge, ScaleChoice>> choices;
     for (const ScaleEdge& edge : DeriveScaleEdges(job.model, job.layer)) {
       job.poll();
-      ScaleChoice choice =
-          SearchScale(job.backend, job.pool, job.options.rule, {.duo = job.options.duo_scaling},
-                      edge, layer, job.moments.at(SiteOf(edge.consumers.front())));
+      if (job.Keeps(edge.Quantized().front())) continue;
+      ScaleChoice choice = SearchScale(job.backend, job.pool, job.RuleOf(edge.Quantized().front()),
+                                       ScaleSearchOptionsOf(job.options), edge, layer,
+                                       job.moments.at(SiteOf(edge.consumers.front())));
       for (LinearId id : edge.Quantized()) out[id].alpha = choice.Describe();
       if (!choice.identity) choices.emplace_back(edge, std::move(choice));
     }
@@ -62,14 +71,19 @@ class AwqMethod : public QuantMethod {
     const TensorView gram = job.moments.at(SiteOf(id)).gram.view();
     const Tensor target = ConvertTo(w, DType::kF32);
     if (job.options.clip && ClipsRole(id.role)) {
-      out.clipped = ClipWeights(job.backend, job.pool, job.options.rule, w, gram);
+      out.clipped = ClipWeights(job.backend, job.pool, job.RuleOf(id), w, gram);
     }
-    out.weight = QuantizeToNearest(job.options.rule, job.pool, w);
+    out.weight = QuantizeToNearest(job.RuleOf(id), job.pool, w);
     out.error_after = RelativeError(job.backend, out.weight, target.view(), gram);
   }
 };
 
 }  // namespace
+
+ScaleSearchOptions ScaleSearchOptionsOf(const MethodOptions& options) {
+  constexpr int64_t kRows[] = {128, 256, 512, 0};
+  return {.duo = options.duo_scaling, .rows = kRows[options.effort]};
+}
 
 std::unique_ptr<QuantMethod> MakeAwqMethod() { return std::make_unique<AwqMethod>(); }
 

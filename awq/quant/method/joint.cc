@@ -28,21 +28,35 @@ LinearId SiteIn(const LayerSpec& layer, LinearId id) {
   return layer.residual == Residual::kParallel && site.role == Role::kGate ? Role::kQ : site;
 }
 
+Recipe GptqRecipe(int /*effort*/) {
+  return {.rescale = false, .correction = 0, .descents = 0, .refits = 0};
+}
+
+Recipe JointRecipe(int effort) {
+  constexpr int kDescents[] = {1, 1, 2, 3};
+  constexpr int kRefits[] = {0, 1, 3, 6};
+  return {.descents = kDescents[effort], .refits = kRefits[effort]};
+}
+
 class SequentialMethod : public QuantMethod {
  public:
-  explicit SequentialMethod(const Recipe& recipe) : recipe_(recipe) {}
+  explicit SequentialMethod(Recipe (*recipe)(int effort)) : recipe_of_(recipe) {}
   bool NeedsCalibration() const override { return true; }
   bool FollowsPrefix() const override { return true; }
   // Four losses, some 24 scales, the correction, and a descent or refit for each step.
-  MethodCost Cost(const MethodOptions&) const override {
-    const double steps = recipe_.descents + 3.0 * recipe_.refits;
-    return {.products = 5 + steps + (recipe_.rescale ? 24 : 0) + (recipe_.correction > 0 ? 3 : 0),
+  MethodCost Cost(const MethodOptions& options) const override {
+    const Recipe recipe = recipe_of_(options.effort);
+    const double steps = recipe.descents + 3.0 * recipe.refits;
+    return {.products = 5 + steps + (recipe.correction > 0 ? 3 : 0),
+            .searches = recipe.rescale ? 24.0 : 0.0,
+            .search_rows = ScaleSearchOptionsOf(options).rows,
             .passes = 40 + 4 * steps,
             .matrices = 2,
             .copies = 3};
   }
 
   std::map<LinearId, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
+    const Recipe recipe = recipe_of_(job.options.effort);
     // `layer` is about to change; what the full-precision stream runs on must not.
     const LayerParams original = ShareAll(layer);
     CopyVectors(layer);
@@ -59,10 +73,15 @@ class SequentialMethod : public QuantMethod {
     std::set<LinearId> loaded;      // as f32 copies
     std::vector<float> norm_scale;  // of what experts read
     for (const LinearId site : sites) {
+      const std::vector<LinearId>& ids = readers.at(site);
+      Load(job, ids, layer, loaded);
       SiteMoments moments = job.pair->Observe(site, original, layer, job.poll);
-      Load(job, readers.at(site), layer, loaded);
-      for (LinearId id : readers.at(site)) {
+      for (LinearId id : ids) {
         out[id].tokens = moments.tokens;
+        if (job.Keeps(id)) {
+          out[id].error_before = 0;
+          continue;
+        }
         if (site.role == Role::kExpertGate && !norm_scale.empty()) {
           // Rescaled already: plain rounding is judged as it would have been.
           const Tensor gram = ScaleGram(moments.gram.view(), norm_scale);
@@ -71,16 +90,19 @@ class SequentialMethod : public QuantMethod {
           NoteErrorBefore(job, id, layer, moments.gram.view(), out);
         }
       }
-      if (recipe_.rescale) {
-        std::vector<float> scale = Rescale(job, site, layer, moments, loaded, out);
-        if (site.role == Role::kRouter) norm_scale = std::move(scale);
+      if (ids.empty() || !job.Keeps(ids.front())) {
+        if (recipe.rescale) {
+          std::vector<float> scale = Rescale(job, site, layer, moments, loaded, out);
+          if (site.role == Role::kRouter) norm_scale = std::move(scale);
+        }
+        if (!ids.empty()) QuantizeSite(job, recipe, ids, moments, layer, out);
       }
-      if (!readers.at(site).empty()) QuantizeSite(job, readers.at(site), moments, layer, out);
       if (site == Role::kO) job.pair->Advance(site, original, layer, job.poll);
     }
     job.pair->Advance(Role::kDown, original, layer, job.poll);
     for (auto& [id, linear] : out) {
-      linear.weight = std::move(std::get<QuantizedWeight>(layer.linears.at(id).weight));
+      auto* quantized = std::get_if<QuantizedWeight>(&layer.linears.at(id).weight);
+      if (quantized != nullptr) linear.weight = std::move(*quantized);
     }
     return out;
   }
@@ -93,7 +115,7 @@ class SequentialMethod : public QuantMethod {
     if (linear.error_before >= 0) return;
     const Tensor w = ConvertTo(DenseWeight(layer, id), DType::kF32);
     linear.error_before = RelativeError(
-        job.backend, QuantizeToNearest(job.options.rule, job.pool, w.view()), w.view(), gram);
+        job.backend, QuantizeToNearest(job.RuleOf(id), job.pool, w.view()), w.view(), gram);
   }
 
   // f32 copies of those that are not yet.
@@ -112,8 +134,8 @@ class SequentialMethod : public QuantMethod {
     for (const ScaleEdge& edge : DeriveScaleEdges(job.model, job.layer)) {
       if (SiteOf(edge.consumers.front()) != site) continue;
       Load(job, edge.consumers, layer, loaded);
-      ScaleChoice choice = SearchScale(job.backend, job.pool, job.options.rule,
-                                       {.duo = job.options.duo_scaling}, edge, layer, moments);
+      ScaleChoice choice = SearchScale(job.backend, job.pool, job.RuleOf(site),
+                                       ScaleSearchOptionsOf(job.options), edge, layer, moments);
       for (LinearId id : edge.Quantized()) {
         // Of its own input, when its turn comes.
         if (id.expert < 0) NoteErrorBefore(job, id, layer, moments.gram.view(), out);
@@ -130,20 +152,20 @@ class SequentialMethod : public QuantMethod {
   }
 
   // Columns whose moments are kept apart are rounded apart.
-  void QuantizeSite(const LayerJob& job, const std::vector<LinearId>& ids,
-                    const SiteMoments& moments, LayerParams& layer,
-                    std::map<LinearId, QuantizedLinear>& out) const {
-    const GridRule& rule = job.options.rule;
+  static void QuantizeSite(const LayerJob& job, const Recipe& recipe,
+                           const std::vector<LinearId>& ids, const SiteMoments& moments,
+                           LayerParams& layer, std::map<LinearId, QuantizedLinear>& out) {
+    const GridRule rule = job.RuleOf(ids.front());
     for (LinearId id : ids) {
       const Shape& shape = DenseWeight(layer, id).shape;
       out[id].weight = MakeQuantizedWeight(rule.scheme, shape[0], shape[1], rule.scale_type);
     }
     for (const DiagonalBlock& block : DiagonalBlocks(moments.gram.view())) {
       const Hessian hessian =
-          MakeHessian(job.backend, ViewOf(moments.gram.view(), block), recipe_.damping);
+          MakeHessian(job.backend, ViewOf(moments.gram.view(), block), recipe.damping);
       for (LinearId id : ids) {
         job.poll();
-        RoundColumns(job, DenseWeight(layer, id), block, hessian, moments, out[id]);
+        RoundColumns(job, recipe, DenseWeight(layer, id), block, hessian, moments, out[id]);
       }
     }
     for (LinearId id : ids) {
@@ -156,17 +178,27 @@ class SequentialMethod : public QuantMethod {
     }
   }
 
-  void RoundColumns(const LayerJob& job, const TensorView& w, const DiagonalBlock& block,
-                    const Hessian& hessian, const SiteMoments& moments,
-                    QuantizedLinear& out) const {
+  static void RoundColumns(const LayerJob& job, const Recipe& recipe, const TensorView& w,
+                           const DiagonalBlock& block, const Hessian& hessian,
+                           const SiteMoments& moments, QuantizedLinear& out) {
     Rounding rounding;
     rounding.rule = job.options.rule;
+    rounding.rule.scheme = out.weight.scheme;
     rounding.target = ConvertTo(w.Columns(block.begin, block.end), DType::kF32);
-    if (recipe_.correction > 0 && !moments.drift.empty()) {
-      CorrectTarget(job.backend, hessian, ViewOf(moments.drift.view(), block), recipe_.correction,
+    if (recipe.correction > 0 && !(moments.drift.empty() && moments.output_drift.empty())) {
+      Tensor product;
+      if (moments.output_drift.empty()) {
+        product = MakeTensor(DType::kF32, rounding.target.shape());
+        job.backend.MatMul(rounding.target.view(), ViewOf(moments.drift.view(), block), false,
+                           product.view());
+      } else {
+        product =
+            ConvertTo(moments.output_drift.view().Columns(block.begin, block.end), DType::kF32);
+      }
+      CorrectTarget(job.backend, hessian, product.view(), recipe.correction,
                     rounding.target.view());
     }
-    RangeGrids grids = SearchRanges(job.backend, job.pool, job.options.rule, rounding.target.view(),
+    RangeGrids grids = SearchRanges(job.backend, job.pool, rounding.rule, rounding.target.view(),
                                     hessian.gram.view(), job.options.clip);
     out.clipped +=
         grids.clipped * static_cast<double>(rounding.k()) / static_cast<double>(w.dim(1));
@@ -174,28 +206,27 @@ class SequentialMethod : public QuantMethod {
     rounding.zeros = std::move(grids.zeros);
     rounding.steps = MakeTensor(DType::kF32, rounding.target.shape());
     RoundWithFeedback(job.backend, job.pool, hessian, rounding);
-    for (int i = 0; i < recipe_.descents; ++i) {
+    for (int i = 0; i < recipe.descents; ++i) {
       DescendCodes(job.backend, job.pool, hessian, rounding);
     }
-    for (int i = 0; i < recipe_.refits; ++i) {
+    for (int i = 0; i < recipe.refits; ++i) {
       RefitScales(job.backend, job.pool, hessian, rounding);
       DescendCodes(job.backend, job.pool, hessian, rounding);
     }
     StoreColumns(rounding, block.begin, out.weight);
   }
 
-  Recipe recipe_;
+  Recipe (*recipe_of_)(int effort);
 };
 
 }  // namespace
 
 std::unique_ptr<QuantMethod> MakeGptqMethod() {
-  return std::make_unique<SequentialMethod>(
-      Recipe{.rescale = false, .correction = 0, .descents = 0, .refits = 0});
+  return std::make_unique<SequentialMethod>(&GptqRecipe);
 }
 
 std::unique_ptr<QuantMethod> MakeJointMethod() {
-  return std::make_unique<SequentialMethod>(Recipe{});
+  return std::make_unique<SequentialMethod>(&JointRecipe);
 }
 
 }  // namespace awq

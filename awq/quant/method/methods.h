@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "awq/quant/method.h"
+#include "awq/quant/search_scale.h"
 
 namespace awq {
 
@@ -17,5 +18,8 @@ std::unique_ptr<QuantMethod> MakeJointMethod();
 // against `target` in the same coordinates, weighted by gram; weight-only when gram is empty.
 double RelativeError(Backend& backend, const QuantizedWeight& quantized, const TensorView& target,
                      const TensorView& gram);
+
+// What the options' effort means for the scale search of awq and joint.
+ScaleSearchOptions ScaleSearchOptionsOf(const MethodOptions& options);
 
 }  // namespace awq

@@ -24,7 +24,8 @@ class RtnMethod : public QuantMethod {
       job.weights.Load(shape.id, layer);
       const TensorView& w = DenseWeight(layer, shape.id);
       QuantizedLinear& linear = out[shape.id];
-      linear.weight = QuantizeToNearest(job.options.rule, job.pool, w);
+      if (job.Keeps(shape.id)) continue;
+      linear.weight = QuantizeToNearest(job.RuleOf(shape.id), job.pool, w);
       linear.error_before = linear.error_after = RelativeError(job.backend, linear.weight, w, {});
       layer.linears.at(shape.id).weight = Tensor();
     }

@@ -1,4 +1,4 @@
-#include "awq/quant/calibration.h"
+#include "awq/quant/calibration/calibration.h"
 
 #include <gtest/gtest.h>
 
@@ -33,7 +33,8 @@ class Calibration : public ::testing::Test {
     return path_.string();
   }
   std::vector<TokenBlock> Load(const CalibrationOptions& options) {
-    return LoadCalibration(options, ByteTokenizer(), 257,
+    const ByteTokenizer tokenizer;
+    return LoadCalibration(options, &tokenizer, 257,
                            [&](const std::string& w) { warnings_.push_back(w); });
   }
   ErrorCode Code(const CalibrationOptions& options) {
@@ -79,11 +80,46 @@ TEST_F(Calibration, ShortTextIsOneBlockAndAWarning) {
   EXPECT_EQ(warnings_.size(), 1u);
 }
 
-TEST_F(Calibration, TokenRecordsAreBlocks) {
+TEST_F(Calibration, TokenListsAreBlocksBehindBos) {
+  // Too short, with BOS already, cut in two with a rest that is dropped.
   const std::string file =
-      Write("{\"tokens\":[1,2,3]}\n\n{\"tokens\":[4,5,6,7,8]}\n{\"tokens\":[9]}\n");
-  const auto blocks = Load({.source = file, .max_samples = 2, .max_seq_len = 4});
-  EXPECT_EQ(blocks, (std::vector<TokenBlock>{{1, 2, 3}, {4, 5, 6, 7}}));
+      Write("{\"tokens\":[1,2,3]}\n\n{\"tokens\":[256,4,5,6]}\n[1,2,3,4,5,6,7]\n[9]\n");
+  EXPECT_EQ(
+      Load({.source = file, .max_samples = 4, .max_seq_len = 4}),
+      (std::vector<TokenBlock>{{256, 1, 2, 3}, {256, 4, 5, 6}, {256, 1, 2, 3}, {256, 4, 5, 6}}));
+  EXPECT_TRUE(warnings_.empty());
+  EXPECT_EQ(Load({.source = file, .max_samples = 2, .max_seq_len = 4, .bos = false}),
+            (std::vector<TokenBlock>{{1, 2, 3}, {256, 4, 5, 6}}));
+  EXPECT_EQ(warnings_.size(), 1u);  // eight tokens were asked for
+}
+
+TEST_F(Calibration, BosIsNeverDoubled) {
+  const auto blocks =
+      Load({.source = Write("{\"text\":\"\"}\n{\"tokens\":[256]}\n"), .max_seq_len = 4});
+  EXPECT_EQ(blocks, (std::vector<TokenBlock>{{256}}));
+}
+
+TEST_F(Calibration, ConversationsNeedATemplate) {
+  const std::string file = Write(R"({"messages":[{"role":"user","content":"hi"}]})");
+  EXPECT_EQ(Code({.source = file}), ErrorCode::kInvalidArgument);
+  EXPECT_NE(message_.find(":1: \"messages\" need a chat template"), std::string::npos) << message_;
+  const std::filesystem::path model = path_.string() + "_model";
+  std::filesystem::create_directories(model);
+  std::ofstream(model / "chat_template.jinja")
+      << "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
+  EXPECT_EQ(Load({.source = file, .max_seq_len = 16, .model = model}),
+            (std::vector<TokenBlock>{{256, '<', 'u', 's', 'e', 'r', '>', 'h', 'i'}}));
+  std::filesystem::remove_all(model);
+}
+
+TEST_F(Calibration, OnlyTheHeadOfALongSourceIsRead) {
+  // Behind more text than the head holds lies a line that is no JSON.
+  std::string text;
+  const std::string line = "{\"text\":\"" + std::string(1 << 20, 'x') + "\"}\n";
+  for (int i = 0; i < 64; ++i) text += line;
+  const auto blocks = Load({.source = Write(text + "no JSON\n"), .max_samples = 4});
+  EXPECT_EQ(blocks.size(), 4u);
+  EXPECT_EQ(Code({.source = Write("{\"text\":\"x\"}\nno JSON\n")}), ErrorCode::kCorrupt);
 }
 
 TEST_F(Calibration, AutoAwqRules) {
@@ -95,14 +131,23 @@ TEST_F(Calibration, AutoAwqRules) {
   EXPECT_EQ(blocks, (std::vector<TokenBlock>{{256, 'a', 'b', 256, 'h'}}));
 }
 
+TEST_F(Calibration, AutoAwqTakesLinesOfPlainText) {
+  const auto blocks = Load({.source = Write("\u3000ab\u00a0\n\ntoo long a line\ncd\n"),
+                            .max_samples = 8,
+                            .max_seq_len = 3,
+                            .autoawq_rules = true});
+  EXPECT_EQ(blocks, (std::vector<TokenBlock>{{256, 'a', 'b'}, {256, 256, 'c'}}));
+}
+
 TEST_F(Calibration, BadInputIsNamed) {
   EXPECT_EQ(Code({.source = "/no/such/file"}), ErrorCode::kNotFound);
   EXPECT_EQ(Code({.source = Write("{\"text\":\"a\"}\n{\"text\":")}), ErrorCode::kCorrupt);
-  EXPECT_NE(message_.find("line 2"), std::string::npos) << message_;
+  EXPECT_NE(message_.find(":2: bad JSON"), std::string::npos) << message_;
   EXPECT_EQ(Code({.source = Write("{\"tokens\":[1,257]}")}), ErrorCode::kCorrupt);
   EXPECT_NE(message_.find("257"), std::string::npos) << message_;
   EXPECT_EQ(Code({.source = Write("{\"body\":\"a\"}")}), ErrorCode::kCorrupt);
   EXPECT_EQ(Code({.source = Write("")}), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(Code({.source = Write("[1]\n\"a\"\n")}), ErrorCode::kCorrupt);
   EXPECT_EQ(Code({.source = Write("abc"), .max_samples = 0}), ErrorCode::kInvalidArgument);
 }
 
