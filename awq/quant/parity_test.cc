@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "awq/quant/calibration/calibration.h"
-#include "awq/quant/quantize_tiny.h"
+#include "awq/quant/testing/quantize_tiny.h"
 
 namespace awq {
 namespace {

@@ -104,7 +104,7 @@ TEST_P(ScaleEdges, NeedEveryConsumer) {
             << LinearName(edge.producer) << " without " << LinearName(forgotten);
       }
     }
-    EXPECT_GE(tried, 2);
+    EXPECT_GE(tried, 1);  // where norms have no weight, up → down alone is left
   }
 }
 
