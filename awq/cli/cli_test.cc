@@ -122,7 +122,6 @@ TEST(Cli, BadUsage) {
   Fails({"run", kDemo, "-p", "x", "--dtype", "f8"}, 2, "dtype");
   Fails({"run", kDemo, "-p", "x", "--ctx", "9999"}, 2, "2048");
   Fails({"run", kDemo, "-p", "x", "-n", "5000"}, 2, "5002 exceed the context of 2048 tokens");
-  Fails({"eval", kDemo}, 2, "--text");
   Fails({"eval", kDemo, "--text", kSample, "--window", "1"}, 2, "window");
   Fails({"eval", kDemo, "--text", kSample, "--bos", "--no-bos"}, 2, "--no-bos");
   Fails({"quantize", kDemo}, 2, "--output");

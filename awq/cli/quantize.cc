@@ -273,7 +273,8 @@ int RunQuantize(QuantizeFlags flags) {
   o.shard_bytes = ParseBytes(flags.shard_size);
   if (!flags.memory_limit.empty()) o.memory_limit = ParseBytes(flags.memory_limit);
   o.hub_caches = HubCaches();
-  AWQ_CHECK(o.curve_only || !o.output.empty(), kInvalidArgument, "quantize: --output FOLDER is missing");
+  AWQ_CHECK(o.curve_only || !o.output.empty(), kInvalidArgument,
+            "quantize: --output FOLDER is missing");
   if (flags.dry_run) return RunPlan(flags);
   JsonlLog log(flags.log_jsonl);
   const auto progress = MakeQuantizeProgress(StderrTerminal());

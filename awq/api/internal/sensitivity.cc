@@ -133,8 +133,8 @@ class Sensitivity {
     return Dequantize(QuantizeToNearest(RuleOf(scheme), job_.pool, w.view()));
   }
 
-  void AddSet(int64_t layer, Role site, const std::vector<LinearId>& ids,
-              const LayerParams& params, const SiteMoments& moments) {
+  void AddSet(int64_t layer, Role site, const std::vector<LinearId>& ids, const LayerParams& params,
+              const SiteMoments& moments) {
     BudgetSet set;
     set.layer = layer;
     set.site = RoleName(site);
