@@ -32,6 +32,7 @@ pip install --no-build-isolation --no-deps "autoawq==0.2.9"
 # original context from max_position_embeddings, knows no "truncate", and its eager attention slides in every
 # layer whatever max_window_layers says; 4.57 computes what 5 does. The first compressed-tensors that
 # decompresses zero points is 0.13, and it needs the newer Transformers.
+pip install --no-deps "sentencepiece==0.2.1" "protobuf==7.36.2" "tiktoken==0.9.0"  # tokenizers without tokenizer.json
 pip install --no-deps --upgrade --target "$venv/newer" \
   "transformers==4.57.6" "tokenizers==0.22.1" "compressed-tensors==0.13.0"
 

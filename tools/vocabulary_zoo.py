@@ -132,3 +132,17 @@ def vocabulary_zoo():
         "qwen": tiktoken_folder("qwen"),
         "phi3_small": tiktoken_folder("phi3_small"),
     }
+
+
+def oracle_of(folder):
+    """What says what is right for a folder that somebody has downloaded."""
+    if (folder / "tokenizer.json").exists():
+        return tokenizer_zoo.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    models = sorted(folder.glob("*.model"))
+    if models:
+        model = models[0].read_bytes()
+        bos = SentencePieceOracle(model).model.bos_id()
+        return SentencePieceOracle(model, [bos] if bos >= 0 else [])
+    ranks = {base64.b64decode(t): int(r) for t, r in (line.split() for line in next(folder.glob("*.tiktoken")).read_bytes().splitlines() if line)}
+    qwen = {"<|endoftext|>": 151643, "<|im_start|>": 151644, "<|im_end|>": 151645} | {f"<|extra_{i}|>": 151646 + i for i in range(205)}
+    return TiktokenOracle(QWEN2, ranks, qwen, lambda s: unicodedata.normalize("NFC", s))
