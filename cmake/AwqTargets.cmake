@@ -5,8 +5,8 @@
 add_library(awq_options INTERFACE)
 target_compile_options(awq_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wconversion;-Wno-sign-conversion;-Werror>
-  # GCC 12 sees overlaps in std::string's operator+ that are not there (GCC bug 105651).
-  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-restrict>)
+  # GCC 12 sees overlaps and overflows in std::string's operators that are not there (GCC bugs 105651, 105329).
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-restrict;-Wno-stringop-overflow>)
 target_include_directories(awq_options INTERFACE ${CMAKE_SOURCE_DIR})
 if(AWQ_SANITIZE)
   target_compile_options(awq_options INTERFACE -fsanitize=${AWQ_SANITIZE} -fno-omit-frame-pointer
@@ -20,6 +20,7 @@ function(awq_library)
   add_library(awq_${A_NAME} STATIC ${A_SOURCES})
   list(TRANSFORM A_DEPS PREPEND awq_)
   target_link_libraries(awq_${A_NAME} PUBLIC ${A_DEPS} ${A_LIBS} awq_options)
+  target_precompile_headers(awq_${A_NAME} REUSE_FROM awq_precompiled)
 endfunction()
 
 function(awq_tests)
@@ -30,6 +31,7 @@ function(awq_tests)
   add_executable(awq_${A_NAME}_test ${A_SOURCES})
   list(TRANSFORM A_DEPS PREPEND awq_)
   target_link_libraries(awq_${A_NAME}_test PRIVATE ${A_DEPS} ${A_LIBS} GTest::gtest_main awq_options)
+  target_precompile_headers(awq_${A_NAME}_test REUSE_FROM awq_precompiled_tests)
   target_compile_definitions(awq_${A_NAME}_test PRIVATE
     AWQ_SOURCE_DIR="${CMAKE_SOURCE_DIR}" AWQ_TESTDATA="${CMAKE_SOURCE_DIR}/testdata")
   gtest_discover_tests(awq_${A_NAME}_test DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${A_LABELS}"
