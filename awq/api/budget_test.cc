@@ -78,6 +78,20 @@ TEST_F(Budget, AwqGemmMixesFourAndSixteenBits) {
   EXPECT_TRUE(Verify({.model = options.output, .source = kDemo}).ok());
 }
 
+TEST_F(Budget, ExpertsShareAFormat) {
+  QuantizeOptions options = Options("moe");
+  options.model = fs::path(AWQ_TESTDATA) / "tiny" / "mixtral";
+  options.group = 32;
+  options.calib = scratch_.path() / "tokens.jsonl";
+  std::ofstream(options.calib) << R"({"tokens": [1, 5, 9, 3, 7, 2, 8, 4, 6, 11, 13, 12, 10, 15]})";
+  options.passport = false;
+  options.target_bits = 7;
+  const QuantizeReport report = Quantize(options);
+  EXPECT_LE(report.bits_per_weight, 7);
+  EXPECT_GT(report.bits_per_weight, 5);
+  EXPECT_TRUE(Verify({.model = options.output, .source = options.model}).ok());
+}
+
 TEST_F(Budget, RefusesWhatCannotBe) {
   QuantizeOptions options = Options("e");
   options.target_bits = 4;

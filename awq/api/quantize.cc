@@ -7,7 +7,9 @@
 #include <optional>
 
 #include "awq/api/internal/choose_formats.h"
+#include "awq/api/internal/loading.h"
 #include "awq/api/internal/passport.h"
+#include "awq/api/internal/passport_size.h"
 #include "awq/api/internal/resources.h"
 #include "awq/api/internal/run_identity.h"
 #include "awq/api/internal/sensitivity.h"
@@ -159,6 +161,7 @@ class QuantizeRun {
     }
     out.seconds = plan.seconds + static_cast<double>(report_.source_bytes) / MeasureHashing();
     out.memory = plan.memory;
+    if (options_.passport) AddPassport(subject, blocks, speed, out);
     out.memory_limit = options_.memory_limit;
     out.disk = plan.disk;
     out.free_disk = FreeDisk(options_.output);
@@ -176,6 +179,9 @@ class QuantizeRun {
     const auto& [format, checkpoint, source, method_options, method] = subject;
     if (!HasBudget(options_)) CheckFormat(subject);
     num_layers_ = source.spec().num_layers();
+    for (int64_t i = 0; i < num_layers_; ++i) {
+      layer_linears_.push_back(static_cast<int64_t>(QuantizableLinears(source.spec(), i).size()));
+    }
     const bool exists = options_.resume && !IsAbsentOrEmpty(options_.output);
     std::optional<RunFolder> folder;
     if (!exists && !options_.curve_only) {
@@ -195,6 +201,7 @@ class QuantizeRun {
     std::vector<std::string> skipped = SkippedModules(source);
     skipped.insert(skipped.end(), choice.kept.begin(), choice.kept.end());
     const RawJson config = format.MixedConfig(choice.groups, skipped);
+    const int64_t process = ProcessBytes();
     const QuantPlan plan = MakePlan(Request(subject, blocks), nullptr);
     CheckDisk(plan);
     WarnOfBlocks(plan);
@@ -224,7 +231,11 @@ class QuantizeRun {
       WriteConfig(checkpoint->config(), config, folder->output());
       CopyCompanions(options_.model, folder->output());
       report_.seconds = SecondsSince(start_);
-      if (options_.passport) Measure(folder->output(), described, input.at("source"));
+      const int64_t tokens = options_.passport ? TokensOfPassport(subject, blocks) : 0;
+      if (tokens > 0 &&
+          PassportFits(process + CostOfPassport(source, NominalSpeed(), tokens).memory)) {
+        Measure(folder->output(), tokens, described, input.at("source"));
+      }
       if (HasBudget(options_)) CompareWithBudget(choice);
       WriteManifest(folder->output(), Version(), described, input);
       Poll();
@@ -239,6 +250,34 @@ class QuantizeRun {
   }
 
  private:
+  // A run's last unit. It must fit the limit, or else is left out.
+  void AddPassport(const Subject& subject, const std::vector<TokenBlock>& blocks,
+                   const MachineSpeed& speed, QuantizePlan& plan) {
+    const int64_t tokens = TokensOfPassport(subject, blocks);
+    const PassportCost cost = CostOfPassport(subject.source, speed, tokens);
+    const int64_t memory = ProcessBytes() + cost.memory;
+    if (!PassportFits(memory)) return;
+    const double seconds = cost.seconds + static_cast<double>(tokens) * cost.token_seconds;
+    plan.units.push_back({"quality passport", seconds, memory, "three models and their logits"});
+    plan.seconds += seconds;
+    plan.memory = std::max(plan.memory, memory);
+  }
+
+  bool PassportFits(int64_t memory) {
+    if (options_.memory_limit == 0 || memory <= options_.memory_limit) return true;
+    Warn(Cat("no quality passport: it takes ", Megabytes(memory), ", more than --memory-limit ",
+             Megabytes(options_.memory_limit)));
+    return false;
+  }
+
+  int64_t TokensOfPassport(const Subject& subject, const std::vector<TokenBlock>& blocks) const {
+    if (options_.eval_tokens > 0) return options_.eval_tokens;
+    const MachineSpeed nominal = NominalSpeed();
+    PlanRequest request = Request(subject, blocks);
+    request.memory_limit = 0;
+    return PassportTokens(subject.source, MakePlan(request, &nominal));
+  }
+
   // Before anything else is done.
   static void CheckFormat(const Subject& subject) {
     const ModelSpec& model = subject.source.spec();
@@ -391,10 +430,10 @@ class QuantizeRun {
 
   std::vector<TokenBlock> LoadBlocks(const QuantMethod& method, const WeightSource& source) {
     if (!method.NeedsCalibration() && !HasBudget(options_)) return {};
-    std::unique_ptr<const Tokenizer> tokenizer;  // lists of token ids do without
-    if (std::filesystem::exists(options_.model / "tokenizer.json") || options_.calib == "builtin") {
-      tokenizer = Tokenizer::Load(options_.model);
-    }
+    // Lists of token ids do without.
+    const std::unique_ptr<const Tokenizer> tokenizer = options_.calib == "builtin"
+                                                           ? Tokenizer::Load(options_.model)
+                                                           : LoadTokenizerIfAny(options_.model);
     CalibrationOptions calibration{.source = options_.calib,
                                    .column = options_.calib_column,
                                    .max_samples = options_.max_calib_samples,
@@ -423,14 +462,8 @@ class QuantizeRun {
 
   // On a number of tokens that depends on nothing but the options, so that equal runs write equal
   // files. What goes wrong here is no reason to lose the checkpoint.
-  void Measure(const std::filesystem::path& output, const RawJson& described,
+  void Measure(const std::filesystem::path& output, int64_t tokens, const RawJson& described,
                const RawJson& source) {
-    constexpr int64_t kLeast = 2048;
-    constexpr int64_t kMost = 8192;
-    constexpr int64_t kShare = 16;
-    const int64_t tokens = options_.eval_tokens > 0
-                               ? options_.eval_tokens
-                               : std::clamp(report_.calib_tokens / kShare, kLeast, kMost);
     const QualityOptions quality{.model = output,
                                  .source = options_.model,
                                  .text = options_.eval_text,
@@ -467,6 +500,7 @@ class QuantizeRun {
 
   void Report(QuantizeEvent event) {
     event.num_layers = num_layers_;
+    event.layer_linears = layer_linears_.at(static_cast<size_t>(event.layer));
     event.seconds = SecondsSince(start_);
     event.eta_seconds = Eta();
     if (callbacks_.progress) callbacks_.progress(event);
@@ -502,6 +536,7 @@ class QuantizeRun {
   Clock::time_point first_layer_ = start_;
   Clock::time_point last_layer_ = start_;
   int64_t num_layers_ = 0;
+  std::vector<int64_t> layer_linears_;  // that are quantized
   int64_t layers_done_ = 0;
   int64_t packed_bytes_ = 0;
   int64_t parameters_ = 0;

@@ -55,7 +55,7 @@ struct QuantizeOptions {
   std::filesystem::path reuse = {};  // a folder that keeps what was measured for the choice
   bool curve_only = false;           // measure and choose, but do not quantize
   // quality.json and quality.html (docs/passport.md): measured on `eval_text`, "builtin" or a file,
-  // on at most eval_tokens tokens; 0: a sixteenth of the calibration's, 2048 to 8192.
+  // on at most eval_tokens tokens; 0: what a tenth of the run's time allows, 1024 to 8192.
   bool passport = true;
   std::string eval_text = "builtin";
   int64_t eval_tokens = 0;
@@ -87,13 +87,14 @@ struct QuantizePlan {
 struct QuantizeEvent {
   int64_t layer = 0;
   int64_t num_layers = 0;
-  std::string linear;       // "q", "k", … as in RoleName
-  std::string alpha;        // chosen scale ratio, e.g. "0.65 duo"; "-" for identity or none
-  double clipped = 0;       // share of groups whose range was clipped, 0…1
-  double error_before = 0;  // ‖(Ŵ - W)X‖² / ‖WX‖² of plain rounding
-  double error_after = 0;   // the same of what was written
-  double seconds = 0;       // since the start
-  double eta_seconds = 0;   // estimated remaining; 0 before the first layer is done
+  int64_t layer_linears = 0;  // of this layer
+  std::string linear;         // "q", "k", … as in RoleName
+  std::string alpha;          // chosen scale ratio, e.g. "0.65 duo"; "-" for identity or none
+  double clipped = 0;         // share of groups whose range was clipped, 0…1
+  double error_before = 0;    // ‖(Ŵ - W)X‖² / ‖WX‖² of plain rounding
+  double error_after = 0;     // the same of what was written
+  double seconds = 0;         // since the start
+  double eta_seconds = 0;     // estimated remaining; 0 before the first layer is done
 };
 
 // A point of the trade-off that `target_bits` and `max_kld` choose from.

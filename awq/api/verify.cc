@@ -283,8 +283,8 @@ class Verification {
   }
 
   std::vector<int32_t> SampleTokens() const {
-    if (std::filesystem::exists(options_.model / "tokenizer.json")) {
-      return Tokenizer::Load(options_.model)->Encode(kSample, true);
+    if (const auto tokenizer = LoadTokenizerIfAny(options_.model)) {
+      return tokenizer->Encode(kSample, true);
     }
     std::vector<int32_t> out;
     for (int64_t i = 0; i < 64; ++i) {

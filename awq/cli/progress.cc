@@ -141,8 +141,9 @@ class LiveProgress : public QuantizeProgress {
       ++live_lines_;
     }
     const double since = std::chrono::duration<double>(Clock::now() - received_).count();
+    const auto linears = static_cast<double>(std::max<int64_t>(1, last_.layer_linears));
     const double share = (static_cast<double>(last_.layer) +
-                          std::min(1.0, static_cast<double>(current_.size()) / 7)) /
+                          std::min(1.0, static_cast<double>(current_.size()) / linears)) /
                          static_cast<double>(last_.num_layers);
     const std::string eta =
         last_.eta_seconds > 0 ? FormatSeconds(std::max(0.0, last_.eta_seconds - since)) : "…";

@@ -393,7 +393,7 @@ void AddQuality(CLI::App& verb, QuantizeFlags& f) {
       ->capture_default_str()
       ->group(kQualityGroup);
   verb.add_option("--eval-tokens", o.eval_tokens,
-                  "so many tokens of it [a sixteenth of the calibration's, 2048 to 8192]")
+                  "so many tokens of it [a tenth of the run's time, 1024 to 8192]")
       ->check(CLI::PositiveNumber)
       ->group(kQualityGroup);
 }

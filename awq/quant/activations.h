@@ -9,10 +9,9 @@
 
 #include "awq/base/file.h"
 #include "awq/base/tensor.h"
+#include "awq/quant/block_pieces.h"
 
 namespace awq {
-
-using TokenBlock = std::vector<int32_t>;
 
 // F32, in two files of 4 · D bytes a token: one holds the stream where a unit of work begins and is
 // left alone until that unit has been committed, the other takes its progress. Memory: none; the
@@ -23,14 +22,9 @@ class ActivationStore {
   ActivationStore(std::span<const TokenBlock> blocks, int64_t hidden,
                   const std::filesystem::path& stem, int current = 0);
 
-  // The blocks grouped into pieces of at most `tokens` tokens (one block at least).
-  struct Piece {
-    int64_t first_block, end_block;
-    int64_t first_row, end_row;
-    int64_t rows() const { return end_row - first_row; }
-  };
-  std::vector<Piece> Pieces(int64_t tokens) const;
-  std::span<const TokenBlock> Blocks(const Piece& piece) const;
+  using Piece = BlockPiece;
+  std::vector<Piece> Pieces(int64_t tokens) const { return CutPieces(blocks_, tokens); }
+  std::span<const TokenBlock> Blocks(const Piece& piece) const { return BlocksOf(blocks_, piece); }
 
   // rows [piece.rows(), D], dense, on the host.
   void Read(const Piece& piece, const TensorView& rows) const;
@@ -48,14 +42,14 @@ class ActivationStore {
   // Deletes the files; the store is of no use afterwards.
   void Remove() const;
 
-  int64_t num_tokens() const { return first_row_.back(); }
+  int64_t num_tokens() const { return num_tokens_; }
   int64_t hidden() const { return hidden_; }
 
  private:
   std::filesystem::path stem_;
   std::span<const TokenBlock> blocks_;
   int64_t hidden_;
-  std::vector<int64_t> first_row_;
+  int64_t num_tokens_ = 0;
   ScratchFile files_[2];
   std::function<void()> settle_;
   bool settled_ = false;  // since the last Commit

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "awq/nn/batch_builder.h"
 #include "awq/quant/layer_weights.h"
@@ -104,6 +105,16 @@ void LayerPair::Catch(LinearId site, ExecContext& ctx, const DecoderLayer& layer
   const TensorView mixed = ctx.scratch.Take(DType::kF32, {norm.dim(0), SiteSize(Role::kO)});
   layer.Mix(ctx, batch, pages_->layers()[0], norm, mixed);
   ctx.tap = nullptr;
+}
+
+DecoderLayer LayerPair::FeedForward(const LayerParams& params) const {
+  const std::set<Role> attention = {Role::kQ,  Role::kK,  Role::kV,   Role::kO,
+                                    Role::kQA, Role::kQB, Role::kKvA, Role::kKvB};
+  std::vector<LinearId> ids;
+  for (const auto& [id, linear] : params.linears) {
+    if (!attention.contains(id.role)) ids.push_back(id);
+  }
+  return MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, ids));
 }
 
 DecoderLayer LayerPair::InputParts(LinearId site, const LayerParams& params) const {
@@ -228,7 +239,8 @@ void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerP
     std::optional<Linear> out;
     if (!whole) out = MakeLinear(backend_, params.linears.at(site));
     const DecoderLayer layer =
-        whole                   ? MakeDecoderLayer(backend_, model_, layer_, params)
+        parallel                ? MakeDecoderLayer(backend_, model_, layer_, params)
+        : routed                ? FeedForward(params)
         : kept == pieces.size() ? MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, {}))
                                 : InputParts(site, params);
     ExecContext ctx{backend_, scratch, DType::kF32, nullptr};

@@ -2,6 +2,8 @@
 #include <functional>
 
 #include "awq/quant/plan.h"
+#include "awq/quant/rounding.h"
+#include "awq/quant/search_range.h"
 
 namespace awq {
 namespace {
@@ -34,6 +36,37 @@ Tensor Values(DType type, const Shape& shape) {
   return out;
 }
 
+// A linear of `rows` rows behind inputs without correlation, rounded to nearest.
+struct RoundedLinear {
+  RoundedLinear(Backend& backend, ThreadPool& pool, int64_t rows, int64_t columns) {
+    const Tensor gram = MakeTensor(DType::kF32, {columns, columns});
+    for (int64_t i = 0; i < columns; ++i) gram.As<float>()[i * columns + i] = 1;
+    hessian = MakeHessian(backend, gram.view(), 0.01);
+    rounding.target = Values(DType::kF32, {rows, columns});
+    RangeGrids grids = SearchRanges(backend, pool, rounding.rule, rounding.target.view(),
+                                    hessian.gram.view(), false);
+    rounding.scales = std::move(grids.scales);
+    rounding.zeros = std::move(grids.zeros);
+    rounding.steps = MakeTensor(DType::kF32, rounding.target.shape());
+  }
+  Hessian hessian;
+  Rounding rounding;
+};
+
+// A pass over codes that are all far from their best, which it leaves there.
+double MeasureDescent(Backend& backend, ThreadPool& pool, double product) {
+  constexpr int64_t kRows = 512;
+  constexpr int64_t kColumns = 512;
+  RoundedLinear linear(backend, pool, kRows, kColumns);
+  const double rate = Measure(kRows * kColumns, [&] {
+    const auto steps = linear.rounding.steps.view().Span<float>();
+    std::fill(steps.begin(), steps.end(), 0.0f);
+    DescendCodes(backend, pool, linear.hessian, linear.rounding);
+  });
+  const double seconds = 1 / rate - 2 * kColumns / product;
+  return 1 / std::max(seconds, 0.1 / rate);
+}
+
 }  // namespace
 
 MachineSpeed MeasureSpeed(Backend& backend, ThreadPool& pool) {
@@ -42,15 +75,32 @@ MachineSpeed MeasureSpeed(Backend& backend, ThreadPool& pool) {
   const Tensor x = Values(DType::kF32, {kSize, kSize});
   const Tensor w = Values(DType::kBF16, {kSize, kSize});
   const Tensor y = MakeTensor(DType::kF32, {kSize, kSize});
+  const GridRule rule;
   const auto packed = backend.PrepareDense(w.view(), DType::kBF16);
-  GridRule rule;
+  const auto quantized = backend.PrepareQuantized(QuantizeToNearest(rule, pool, x.view()));
   MachineSpeed out;
   out.linear = Measure(flops, [&] { backend.Linear(*packed, x.view(), {}, y.view()); });
+  out.quantized = Measure(flops, [&] { backend.Linear(*quantized, x.view(), {}, y.view()); });
   out.gram = Measure(flops, [&] { backend.CrossGram(x.view(), x.view(), y.view()); });
   out.product = Measure(flops, [&] { backend.MatMul(x.view(), x.view(), false, y.view()); });
   out.weights =
       Measure(kSize * kSize, [&] { QuantizationError(rule, pool, x.view(), {}, y.view()); });
+  constexpr int64_t kRows = 256;
+  out.ranges = Measure(kRows * kSize, [&] {
+    SearchRanges(backend, pool, rule, x.view().Rows(0, kRows), y.view(), true);
+  });
+  out.descents = MeasureDescent(backend, pool, out.product);
   return out;
+}
+
+MachineSpeed NominalSpeed() {
+  return {.linear = 1.5e11,
+          .quantized = 1.2e11,
+          .gram = 1.5e11,
+          .product = 1.5e11,
+          .weights = 1e9,
+          .ranges = 1e7,
+          .descents = 1e8};
 }
 
 }  // namespace awq

@@ -68,6 +68,8 @@ struct MethodCost {
   double searches = 0;  // the same of at most search_rows rows (0: all) of each linear
   int64_t search_rows = 0;
   double passes = 0;     // elementwise passes over each linear's weights
+  double ranges = 0;     // searches of the range of each group, both ends
+  double descents = 0;   // passes column after column
   int64_t matrices = 0;  // [K, K] in memory at a time, beside the moments
   int64_t copies = 0;    // [N, K] in f32 in memory at a time, beside the site's weights
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <variant>
 
 #include "awq/quant/pipeline.h"
 
@@ -40,6 +41,7 @@ class LayerPlan {
   LayerPlan(const PlanRequest& request, int64_t layer, int64_t moment_columns)
       : request_(request),
         model_(request.source.spec()),
+        ffn_(model_.layers[static_cast<size_t>(layer)].ffn),
         sites_(SitesOf(model_, layer)),
         moment_columns_(moment_columns),
         cost_(request.method.Cost(request.options)) {
@@ -91,35 +93,78 @@ class LayerPlan {
   }
 
   double Seconds(const MachineSpeed& speed) const {
-    const auto tokens = static_cast<double>(request_.tokens);
-    double linear = 0;
-    double gram = 0;
-    double product = 0;
-    double passes = 1 + cost_.passes;
-    for (const SiteShape& s : sites_) {
-      const auto k = static_cast<double>(s.k);
-      const auto weights = static_cast<double>(s.weights());
-      const double columns =
-          moment_columns_ > 0 ? std::min(k, static_cast<double>(moment_columns_)) : k;
-      linear += 2 * weights * tokens * streams();
-      gram += k * columns * tokens;  // the upper half
-      if (request_.method.FollowsPrefix()) {
-        gram += 2 * tokens * (InputOf(s.site) ? weights : k * columns);
-      }
-      product += cost_.products * 2 * weights * columns;
-      for (int64_t rows : s.rows) {
-        if (cost_.search_rows > 0) rows = std::min(rows, cost_.search_rows);
-        product += cost_.searches * 2 * static_cast<double>(rows) * k * columns;
-      }
-      product += cost_.matrices > 0 ? k * columns * columns / 3 : 0;
-    }
-    if (!request_.method.NeedsCalibration()) linear = gram = 0;
-    return linear / speed.linear + gram / speed.gram + product / speed.product +
-           passes * static_cast<double>(weights_) / speed.weights;
+    const auto weights = static_cast<double>(weights_);
+    return ForwardSeconds(speed) + ProductFlops() / speed.product + SearchPasses() / speed.weights +
+           (1 + cost_.passes) * weights / speed.weights +
+           cost_.ranges * weights * RangeSeconds(speed) + cost_.descents * weights / speed.descents;
   }
 
  private:
-  double streams() const { return request_.method.FollowsPrefix() ? 2 : 1; }
+  // Of the forward passes and the sums of moments.
+  double ForwardSeconds(const MachineSpeed& speed) const {
+    if (!request_.method.NeedsCalibration()) return 0;
+    const bool follows = request_.method.FollowsPrefix();
+    double out = 0;
+    for (const SiteShape& s : sites_) {
+      const double tokens = TokensOf(s);
+      const auto k = static_cast<double>(s.k);
+      const double flops = 2 * static_cast<double>(s.weights()) * tokens;
+      out += flops / speed.linear + (follows ? flops / speed.quantized : 0);
+      double gram = k * Columns(s) * tokens;  // the upper half
+      if (follows) gram += 2 * tokens * (InputOf(s.site) ? flops / 2 / tokens : k * Columns(s));
+      out += gram / speed.gram;
+    }
+    return out + (follows ? 2 : 1) * AttentionFlops() / speed.linear;
+  }
+  // An expert reads its share of them.
+  double TokensOf(const SiteShape& s) const {
+    const auto tokens = static_cast<double>(request_.tokens);
+    const auto* moe = std::get_if<MoeSpec>(&ffn_);
+    if (s.site.expert < 0 || moe == nullptr) return tokens;
+    return tokens * static_cast<double>(moe->active) / static_cast<double>(moe->experts);
+  }
+  // Scores and sums of values, causal; at about a third of the speed of products.
+  double AttentionFlops() const {
+    for (const SiteShape& s : sites_) {
+      if (s.site != Role::kO) continue;
+      return 3 * 2 * static_cast<double>(request_.tokens) *
+             static_cast<double>(request_.longest_block) * static_cast<double>(s.k);
+    }
+    return 0;
+  }
+  double ProductFlops() const {
+    double out = 0;
+    for (const SiteShape& s : sites_) {
+      out += cost_.products * 2 * static_cast<double>(s.weights()) * Columns(s);
+      out += cost_.searches * 2 * SearchedWeights(s) * Columns(s);
+      if (cost_.matrices > 0) out += static_cast<double>(s.k) * Columns(s) * Columns(s) / 3;
+    }
+    return out;
+  }
+  // Weights rounded by the searches.
+  double SearchPasses() const {
+    double out = 0;
+    for (const SiteShape& s : sites_) out += cost_.searches * SearchedWeights(s);
+    return out;
+  }
+  double SearchedWeights(const SiteShape& s) const {
+    double out = 0;
+    for (int64_t rows : s.rows) {
+      if (cost_.search_rows > 0) rows = std::min(rows, cost_.search_rows);
+      out += static_cast<double>(rows * s.k);
+    }
+    return out;
+  }
+  // Of a weight: every candidate is rounded, then multiplied with a block as wide as the group.
+  double RangeSeconds(const MachineSpeed& speed) const {
+    constexpr double kCandidates = 3 * 14;
+    constexpr double kMeasured = 128;
+    const double rounding = std::min(kCandidates / speed.weights, 1 / speed.ranges);
+    const int64_t group = request_.options.rule.scheme.group;
+    const auto width = static_cast<double>(group < 0 ? model_.hidden : group);
+    return rounding + (1 / speed.ranges - rounding) * width / kMeasured;
+  }
+  double Columns(const SiteShape& s) const { return static_cast<double>(Block(s)); }
   int64_t Block(const SiteShape& s) const {
     return moment_columns_ > 0 ? std::min(s.k, moment_columns_) : s.k;
   }
@@ -166,6 +211,7 @@ class LayerPlan {
 
   const PlanRequest& request_;
   const ModelSpec& model_;
+  const std::variant<MlpSpec, MoeSpec>& ffn_;
   std::vector<SiteShape> sites_;
   int64_t moment_columns_;
   MethodCost cost_;

@@ -35,32 +35,23 @@ bool HaveSameEnds(const WeightSource& a, const WeightSource& b) {
 }
 
 LayerStream::LayerStream(Backend& backend, const ModelSpec& spec,
-                         std::shared_ptr<const CausalLm> ends,
-                         std::span<const std::vector<int32_t>> windows)
-    : backend_(backend), spec_(spec), ends_(std::move(ends)), windows_(windows), scratch_(backend) {
-  int64_t row = 0;
-  for (size_t w = 0; w < windows.size();) {
-    Piece piece{w, w, row, row};
-    int64_t pages = 0;
-    while (w < windows.size()) {
-      const auto length = static_cast<int64_t>(windows[w].size());
-      if (w > piece.first_window && row + length - piece.first_row > kPieceTokens) break;
-      row += length;
-      pages += PagesFor(length);
-      ++w;
-    }
-    piece.end_window = w;
-    piece.end_row = row;
-    pages_ = std::max(pages_, pages);
-    pieces_.push_back(piece);
-  }
+                         std::shared_ptr<const CausalLm> ends, std::span<const TokenBlock> windows)
+    : backend_(backend),
+      spec_(spec),
+      ends_(std::move(ends)),
+      windows_(windows),
+      pieces_(CutPieces(windows, kPieceTokens)),
+      scratch_(backend) {
   if (windows.empty()) return;
-  rows_ = backend.Alloc(DType::kF32, {row, spec.hidden});
+  rows_ = backend.Alloc(DType::kF32, {pieces_.back().end_row, spec.hidden});
   ExecContext ctx{backend_, scratch_, DType::kF32, nullptr};
-  for (const Piece& p : pieces_) {
+  for (const BlockPiece& p : pieces_) {
+    const auto blocks = BlocksOf(windows_, p);
+    int64_t pages = 0;
+    for (const TokenBlock& b : blocks) pages += PagesFor(static_cast<int64_t>(b.size()));
+    pages_ = std::max(pages_, pages);
     BatchBuilder builder;
-    const Batch batch = BuildFreshBatch(
-        builder, backend_, windows_.subspan(p.first_window, p.end_window - p.first_window));
+    const Batch batch = BuildFreshBatch(builder, backend_, blocks);
     ends_->Forward(ctx, batch, {}, rows_.view().Rows(p.first_row, p.end_row));
   }
   backend_.Sync();
@@ -82,12 +73,11 @@ void LayerStream::Advance(int64_t layer, const LayerParams& params,
   const DecoderLayer decoder = MakeDecoderLayer(backend_, spec_, layer, params);
   const KvPages pages(backend_, spec_, layer, 1, pages_, DType::kF32);
   ExecContext ctx{backend_, scratch_, DType::kF32, tap};
-  for (const Piece& p : pieces_) {
+  for (const BlockPiece& p : pieces_) {
     poll();
     const Workspace::Scope scope(scratch_);
     BatchBuilder builder;
-    const Batch batch = BuildFreshBatch(
-        builder, backend_, windows_.subspan(p.first_window, p.end_window - p.first_window));
+    const Batch batch = BuildFreshBatch(builder, backend_, BlocksOf(windows_, p));
     decoder.Forward(ctx, batch, pages.layers()[0], rows_.view().Rows(p.first_row, p.end_row));
     backend_.Sync();
   }

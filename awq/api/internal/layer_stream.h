@@ -10,6 +10,7 @@
 
 #include "awq/checkpoint/weights.h"
 #include "awq/nn/causal_lm.h"
+#include "awq/quant/block_pieces.h"
 
 namespace awq {
 
@@ -22,7 +23,7 @@ class LayerStream {
  public:
   // Embeds the windows.
   LayerStream(Backend& backend, const ModelSpec& spec, std::shared_ptr<const CausalLm> ends,
-              std::span<const std::vector<int32_t>> windows);
+              std::span<const TokenBlock> windows);
 
   // A stream that goes on from here on its own.
   LayerStream Fork() const;
@@ -36,15 +37,11 @@ class LayerStream {
   int64_t num_tokens() const { return rows_.shape()[0]; }
 
  private:
-  struct Piece {
-    size_t first_window, end_window;
-    int64_t first_row, end_row;
-  };
   Backend& backend_;
   const ModelSpec& spec_;
   std::shared_ptr<const CausalLm> ends_;
-  std::span<const std::vector<int32_t>> windows_;
-  std::vector<Piece> pieces_;
+  std::span<const TokenBlock> windows_;
+  std::vector<BlockPiece> pieces_;
   int64_t pages_ = 0;  // of the largest piece
   Workspace scratch_;
   Tensor rows_;  // F32 [T, D], on the device

@@ -10,6 +10,15 @@ WeightSource OpenModel(const std::filesystem::path& folder) {
   return WeightSource(checkpoint, ReadModel(checkpoint->config()));
 }
 
+std::unique_ptr<const Tokenizer> LoadTokenizerIfAny(const std::filesystem::path& folder) {
+  try {
+    return Tokenizer::Load(folder);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::kNotFound) throw;
+    return nullptr;
+  }
+}
+
 DType ActivationType(std::string_view name, const BackendInfo& device, bool exact) {
   if (name == "auto") return exact && device.name != "cuda" ? DType::kF32 : device.activation;
   if (name == "f32") return DType::kF32;

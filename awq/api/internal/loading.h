@@ -15,6 +15,9 @@ namespace awq {
 // Opens the checkpoint and reads its specification.
 WeightSource OpenModel(const std::filesystem::path& folder);
 
+// The folder's tokenizer of whatever kind; null if it has none.
+std::unique_ptr<const Tokenizer> LoadTokenizerIfAny(const std::filesystem::path& folder);
+
 // "f32", "bf16", "f16" or "auto": what the device computes fastest in, or, when `exact`, F32 on
 // hosts. Throws kInvalidArgument listing the names.
 DType ActivationType(std::string_view name, const BackendInfo& device, bool exact);

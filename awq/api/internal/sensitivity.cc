@@ -8,6 +8,7 @@
 #include "awq/api/internal/scoring.h"
 #include "awq/base/file.h"
 #include "awq/quant/grid.h"
+#include "awq/quant/layer_weights.h"
 #include "awq/quant/moments.h"
 
 namespace awq {
@@ -38,11 +39,6 @@ class Sensitivity {
 
   std::vector<BudgetSet> Run() {
     const ModelSpec& spec = job_.source.spec();
-    for (const LayerSpec& layer : spec.layers) {
-      AWQ_CHECK(std::holds_alternative<MlpSpec>(layer.ffn), kUnsupported,
-                "a budget cannot be shared out over the experts of '", spec.arch,
-                "' yet; quantize it without --bits and --max-kld");
-    }
     const auto ends = LoadEnds(job_.backend, job_.source);
     LayerStream calibration(job_.backend, spec, ends, error_blocks_);
     LayerStream source(job_.backend, spec, ends, divergence_blocks_);
@@ -53,11 +49,12 @@ class Sensitivity {
       const LayerParams params = job_.source.Layer(i);
       MomentsTap tap(job_.backend);
       calibration.Advance(i, params, job_.poll, &tap);
-      const auto moments = tap.Finish();
+      auto moments = tap.Finish();
+      FillFewTokens(spec, i, moments);
       const int64_t third = i * kThirds / layers;
-      LayerParams rounded = Shared(params);
+      LayerParams rounded = ShareAll(params);
       for (const auto& [site, ids] : Sites(i)) {
-        AddSet(i, site, ids, params, moments.at(site));
+        AddSet(i, site, ids, params, moments);
         const Group group{site, third};
         if (!groups.contains(group)) groups.emplace(group, source.Fork());
         group_of_.push_back(group);
@@ -65,7 +62,7 @@ class Sensitivity {
       }
       for (auto& [group, stream] : groups) {
         const LayerParams mixed =
-            group.second == third ? Mixed(params, rounded, group.first) : Shared(params);
+            group.second == third ? Mixed(params, rounded, group.first) : ShareAll(params);
         stream.Advance(i, mixed, job_.poll);
       }
       source.Advance(i, params, job_.poll);
@@ -80,7 +77,7 @@ class Sensitivity {
   }
 
  private:
-  // Linears by the input that they share.
+  // Linears by the input that they share; those of all experts together.
   std::map<Role, std::vector<LinearId>> Sites(int64_t layer) const {
     std::map<Role, std::vector<LinearId>> out;
     for (const LinearShape& shape : QuantizableLinears(job_.source.spec(), layer)) {
@@ -89,31 +86,12 @@ class Sensitivity {
     return out;
   }
 
-  // The same tensors under another owner's map.
-  static LayerParams Shared(const LayerParams& from) {
-    LayerParams out;
-    for (const auto& [id, linear] : from.linears) {
-      const auto& dense = std::get<Tensor>(linear.weight);
-      LinearWeight& to = out.linears[id];
-      to.weight = Tensor(dense.view(), nullptr);
-      if (!linear.bias.empty()) to.bias = Tensor(linear.bias.view(), nullptr);
-    }
-    for (const auto& [role, vector] : from.vectors) {
-      out.vectors.emplace(role, Tensor(vector.view(), nullptr));
-    }
-    for (const auto& [role, bias] : from.vector_biases) {
-      out.vector_biases.emplace(role, Tensor(bias.view(), nullptr));
-    }
-    return out;
-  }
-
   // The source's layer with one site rounded.
   LayerParams Mixed(const LayerParams& params, const LayerParams& rounded, Role site) const {
-    LayerParams out = Shared(params);
+    LayerParams out = ShareAll(params);
     for (auto& [id, linear] : out.linears) {
       if (SiteOf(id).role != site) continue;
-      const auto& from = std::get<Tensor>(rounded.linears.at(id).weight);
-      linear.weight = Tensor(from.view(), nullptr);
+      linear.weight = std::get<Tensor>(rounded.linears.at(id).weight).Share();
     }
     return out;
   }
@@ -134,7 +112,7 @@ class Sensitivity {
   }
 
   void AddSet(int64_t layer, Role site, const std::vector<LinearId>& ids, const LayerParams& params,
-              const SiteMoments& moments) {
+              const std::map<LinearId, SiteMoments>& moments) {
     BudgetSet set;
     set.layer = layer;
     set.site = RoleName(site);
@@ -147,17 +125,18 @@ class Sensitivity {
     }
     for (LinearId id : ids) {
       job_.poll();
+      const TensorView gram = moments.at(SiteOf(id)).gram.view();
       const Tensor w =
           ConvertTo(std::get<Tensor>(params.linears.at(id).weight).view(), DType::kF32);
       set.parameters += w.view().NumElements();
-      const double energy = GramLoss(job_.backend, w.view(), moments.gram.view());
+      const double energy = GramLoss(job_.backend, w.view(), gram);
       const Tensor delta = MakeTensor(DType::kF32, w.shape());
       for (BudgetSet::Choice& choice : set.choices) {
         choice.bits = BitsPerWeight(choice.scheme, w.view().dim(1));
         if (choice.scheme.bits == 16 || !(energy > 0)) continue;
         QuantizationError(RuleOf(choice.scheme), job_.pool, w.view(), {}, delta.view());
-        choice.divergence += GramLoss(job_.backend, delta.view(), moments.gram.view()) / energy /
-                             static_cast<double>(ids.size());
+        choice.divergence +=
+            GramLoss(job_.backend, delta.view(), gram) / energy / static_cast<double>(ids.size());
       }
     }
     sets_.push_back(std::move(set));

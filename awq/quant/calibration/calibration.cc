@@ -127,8 +127,8 @@ class Loader {
 
   std::vector<int32_t> Encode(const CalibrationRecord& record, bool special) {
     AWQ_CHECK(tokenizer_ != nullptr, kNotFound, record.where,
-              ": a text needs a tokenizer, and there is no tokenizer.json in ",
-              options_.model.string(), "; supply one, or lists of token ids");
+              ": a text needs a tokenizer, and there is none in ", options_.model.string(),
+              "; supply one, or lists of token ids");
     if (!record.chat.is_null()) return tokenizer_->Encode(Render(record), false);
     // AutoAWQ strips as Python does.
     return tokenizer_->Encode(special ? jinja::Strip(record.text) : record.text, special);
@@ -177,7 +177,7 @@ std::vector<TokenBlock> LoadCalibration(const CalibrationOptions& options,
   for (const TokenBlock& block : blocks) {
     tokens += static_cast<int64_t>(block.size());
     for (int32_t id : block) {
-      AWQ_CHECK(id >= 0 && id < vocab, kCorrupt, "tokenizer.json: token id ", id,
+      AWQ_CHECK(id >= 0 && id < vocab, kCorrupt, "the tokenizer: token id ", id,
                 " is outside the model's vocabulary of ", vocab);
     }
   }

@@ -13,12 +13,13 @@ namespace {
 class AwqMethod : public QuantMethod {
  public:
   bool NeedsCalibration() const override { return true; }
-  // Some 24 scales, four losses, and the clip search.
+  // Some 24 scales, four losses, and the clip search: a quarter of the candidates of a range.
   MethodCost Cost(const MethodOptions& options) const override {
     return {.products = 4,
             .searches = 24,
             .search_rows = ScaleSearchOptionsOf(options).rows,
-            .passes = options.clip ? 40.0 : 28.0,
+            .passes = 20,
+            .ranges = options.clip ? 0.25 : 0.0,
             .matrices = 1,
             .copies = 2};
   }

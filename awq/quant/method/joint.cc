@@ -43,14 +43,19 @@ class SequentialMethod : public QuantMethod {
   explicit SequentialMethod(Recipe (*recipe)(int effort)) : recipe_of_(recipe) {}
   bool NeedsCalibration() const override { return true; }
   bool FollowsPrefix() const override { return true; }
-  // Four losses, some 24 scales, the correction, and a descent or refit for each step.
+  // Products: four losses, rounding a half, a descent one, a refit one and a half; the correction
+  // one for the drift, one for solving.
   MethodCost Cost(const MethodOptions& options) const override {
     const Recipe recipe = recipe_of_(options.effort);
-    const double steps = recipe.descents + 3.0 * recipe.refits;
-    return {.products = 5 + steps + (recipe.correction > 0 ? 3 : 0),
+    const double descents = recipe.descents + recipe.refits;
+    return {.products = 4.5 + descents + 1.5 * recipe.refits + (recipe.correction > 0 ? 2 : 0.5),
             .searches = recipe.rescale ? 24.0 : 0.0,
             .search_rows = ScaleSearchOptionsOf(options).rows,
-            .passes = 40 + 4 * steps,
+            .passes = 20 + descents + 2.0 * recipe.refits,
+            .ranges = !options.clip                   ? 0.0
+                      : options.rule.scheme.symmetric ? 1.0 / 3
+                                                      : 1.0,
+            .descents = 1 + descents,
             .matrices = 2,
             .copies = 3};
   }
