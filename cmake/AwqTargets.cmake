@@ -45,7 +45,12 @@ function(awq_tests)
 endfunction()
 
 # awq_fuzz_target(text tokenizer): the program awq_tokenizer_fuzz from tokenizer_fuzz.cc, with libFuzzer.
+# Where tests are built it is compiled alone, so that it does not fall behind.
 function(awq_fuzz_target LIBRARY NAME)
+  if(AWQ_TESTS)
+    add_library(awq_${NAME}_fuzz OBJECT ${NAME}_fuzz.cc)
+    target_link_libraries(awq_${NAME}_fuzz PRIVATE awq_${LIBRARY})
+  endif()
   if(NOT AWQ_FUZZ)
     return()
   endif()
