@@ -23,6 +23,7 @@ Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, con
 std::string FormatPercent(std::string_view format, const Value& values);
 
 // functions.cc
+Value MakeRange(int64_t start, int64_t stop, int64_t step);  // throws when it is too long
 Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
                    int depth = 1);
 std::vector<std::pair<std::string, Value>> GlobalFunctions();

@@ -29,7 +29,7 @@ constexpr std::array<std::string_view, 6> kComparisons = {"==", "!=", "<", "<=",
 ExpressionParser::Nesting::Nesting(ExpressionParser& parser) : parser_(parser) {
   if (++parser_.nesting_ > kMaxNesting) {
     --parser_.nesting_;
-    parser_.Fail("nested too deeply");
+    parser_.Fail("limit: nested too deeply");
   }
 }
 
@@ -79,7 +79,7 @@ ExpressionPtr ExpressionParser::Make(Expression::Kind kind, std::string name) co
 
 void ExpressionParser::AddOperand(Expression& e, ExpressionPtr operand) const {
   if (operand != nullptr) e.depth = std::max(e.depth, operand->depth + 1);
-  if (e.depth > kMaxDepth) Fail("an expression is too long");
+  if (e.depth > kMaxDepth) Fail("limit: an expression is too long");
   e.operands.push_back(std::move(operand));
 }
 
@@ -260,7 +260,7 @@ ExpressionPtr ExpressionParser::ParsePrimary() {
                                         : base == 'b' ? 2
                                                       : 10);
     if (errno != 0 || *end != '\0' || end == digits)
-      Fail("bad or too large number '" + t.text + "'");
+      Fail(errno == ERANGE ? "limit: an integer beyond 64 bits" : "bad number '" + t.text + "'");
     e->value = Value(number);
     Next();
     return e;
@@ -387,7 +387,7 @@ void ExpressionParser::ParseArguments(Expression& e) {
     }
     a.value = ParseExpression();
     e.depth = std::max(e.depth, a.value->depth + 1);
-    if (e.depth > kMaxDepth) Fail("an expression is too long");
+    if (e.depth > kMaxDepth) Fail("limit: an expression is too long");
     e.arguments.push_back(std::move(a));
   }
 }

@@ -20,14 +20,7 @@ Value Range(Interpreter&, Arguments& arguments) {
       Raise("'" + TypeName(a[i]) + "' object cannot be interpreted as an integer");
   }
   if (a.size() == 1) std::swap(v[0], v[1]);
-  if (v[2] == 0) Raise("range() arg 3 must not be zero");
-  std::vector<Value> out;
-  for (int64_t i = v[0]; v[2] > 0 ? i < v[1] : i > v[1];) {
-    if (out.size() >= kMaxRange) Raise("range too big; at most 100000 numbers are allowed");
-    out.emplace_back(i);
-    if (__builtin_add_overflow(i, v[2], &i)) break;
-  }
-  return Value::MakeList(std::move(out));
+  return MakeRange(v[0], v[1], v[2]);
 }
 
 Value MakeDict(Interpreter&, Arguments& arguments) {
@@ -102,6 +95,19 @@ Value Joiner(Interpreter&, Arguments& arguments) {
 }
 
 }  // namespace
+
+Value MakeRange(int64_t start, int64_t stop, int64_t step) {
+  if (step == 0) Raise("range() arg 3 must not be zero");
+  auto list = std::make_shared<List>();
+  list->kind = List::kRange;
+  list->range = {start, stop, step};
+  for (int64_t i = start; step > 0 ? i < stop : i > stop;) {
+    if (list->items.size() >= kMaxRange) Raise("range too big; at most 100000 numbers are allowed");
+    list->items.emplace_back(i);
+    if (__builtin_add_overflow(i, step, &i)) break;
+  }
+  return Value(std::shared_ptr<const List>(std::move(list)));
+}
 
 Parameters::Parameters(std::string_view function, Arguments& arguments,
                        std::initializer_list<std::string_view> names)

@@ -16,8 +16,8 @@ constexpr int kMaxDepth = 1000;
 class Interpreter::Depth {
  public:
   explicit Depth(Interpreter& i) : i_(i) {
-    if (++i_.steps_ > kMaxSteps) Raise("the template runs for too long");
-    if (i_.depth_ >= kMaxDepth) Raise("the template recurses too deeply");
+    if (++i_.steps_ > kMaxSteps) Raise("limit: the template runs for too long");
+    if (i_.depth_ >= kMaxDepth) Raise("limit: the template recurses too deeply");
     ++i_.depth_;
   }
   ~Depth() { --i_.depth_; }
@@ -43,7 +43,7 @@ std::string Interpreter::Render(const Body& body) {
 
 void Interpreter::Charge(size_t bytes) {
   bytes_ += bytes;
-  if (bytes > kMaxBytes || bytes_ > kMaxBytes) Raise("the template makes too much text");
+  if (bytes > kMaxBytes || bytes_ > kMaxBytes) Raise("limit: the template makes too much text");
 }
 
 Interpreter::Scope* Interpreter::NewScope(Scope* parent) {
@@ -487,7 +487,8 @@ Value Interpreter::Item(const Value& object, const Value& index) {
   int64_t i = 0;
   if (const Dict* d = object.AsDict()) {
     if (const Value* v = d->Find(index)) return *v;
-  } else if (index.Integer(i) && (object.AsList() != nullptr || object.String() != nullptr)) {
+  } else if (index.Integer(i) && (object.String() != nullptr ||
+                                  (object.AsList() != nullptr && object.AsList()->IsSequence()))) {
     return ElementAt(object, i);
   }
   if (index.String() != nullptr) return Attribute(object, *index.String());

@@ -90,7 +90,7 @@ Strings SplitLines(std::string_view text, bool keep) {
 }
 
 bool Affix(const std::string& self, const Value& affixes, bool prefix) {
-  if (affixes.AsList() != nullptr) {
+  if (affixes.AsList() != nullptr && affixes.AsList()->IsTuple()) {
     const auto& items = affixes.AsList()->items;
     return std::any_of(items.begin(), items.end(),
                        [&](const Value& v) { return Affix(self, v, prefix); });
@@ -345,7 +345,7 @@ constexpr StringEntry kStringMethods[] = {
 Value Pairs(const Dict& d) {
   std::vector<Value> out;
   for (const auto& [key, value] : d.items) out.push_back(Value::MakeList({key, value}, true));
-  return Value::MakeList(std::move(out));
+  return Value::MakeSequence(std::move(out), List::kItems);
 }
 
 Value DictMethod(const Value& self, std::string_view name, Arguments& a) {
@@ -360,7 +360,7 @@ Value DictMethod(const Value& self, std::string_view name, Arguments& a) {
   if (name == "copy") return self;
   std::vector<Value> out;
   for (const auto& [key, value] : d.items) out.push_back(name == "keys" ? key : value);
-  return Value::MakeList(std::move(out));
+  return Value::MakeSequence(std::move(out), name == "keys" ? List::kKeys : List::kValues);
 }
 
 Value ListMethod(const Value& self, std::string_view name, Arguments& a) {
@@ -384,10 +384,7 @@ bool Has(const std::string_view (&names)[N], std::string_view name) {
 
 constexpr std::string_view kDictMethods[] = {"get", "items", "keys", "values", "copy"};
 constexpr std::string_view kListMethods[] = {"index", "count", "copy"};
-// Those that change their object, which templates may not.
-constexpr std::string_view kDictChanges[] = {"clear", "pop", "popitem", "setdefault", "update"};
-constexpr std::string_view kListChanges[] = {"append", "clear",  "extend",  "insert",
-                                             "pop",    "remove", "reverse", "sort"};
+constexpr std::string_view kTupleMethods[] = {"index", "count"};
 
 }  // namespace
 
@@ -400,15 +397,16 @@ Value FindMethod(const Value& self, std::string_view name) {
       return call(in, *self.String(), a);
     });
   }
+  // Methods that would change their object are undefined, as in Jinja's sandbox.
   const bool is_dict = self.AsDict() != nullptr;
-  const bool is_list = self.AsList() != nullptr;
-  if (is_dict ? Has(kDictChanges, name) : is_list && Has(kListChanges, name)) {
-    return MakeFunction(std::string(name),
-                        [name = std::string(name)](Interpreter&, Arguments&) -> Value {
-                          Raise("'" + name + "' is not allowed: a template may not change values");
-                        });
-  }
-  if (is_dict ? !Has(kDictMethods, name) : !is_list || !Has(kListMethods, name)) return Value();
+  const List* list = self.AsList();
+  const bool exists = is_dict ? Has(kDictMethods, name)
+                              : list != nullptr && list->IsSequence() &&
+                                    (list->kind == List::kList ? Has(kListMethods, name)
+                                                               : Has(kTupleMethods, name));
+  if (list != nullptr && list->kind == List::kGroup && (name == "grouper" || name == "list"))
+    return list->items[name == "list" ? 1 : 0];
+  if (!exists) return Value();
   const int depth = self.Depth() + 1;
   return MakeFunction(
       std::string(name),

@@ -1,4 +1,5 @@
 // Operators, with Python's rules.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -21,7 +22,7 @@ namespace {
 
 int64_t FloorDivide(int64_t a, int64_t b) {
   if (b == 0) Raise("integer division or modulo by zero");
-  if (a == INT64_MIN && b == -1) Raise("a number is too large");
+  if (a == INT64_MIN && b == -1) Raise("limit: an integer beyond 64 bits");
   const int64_t q = a / b;
   return (a % b != 0 && (a < 0) != (b < 0)) ? q - 1 : q;
 }
@@ -34,7 +35,7 @@ Value Power(int64_t base, int64_t exponent) {
   int64_t out = 1;
   for (int64_t i = 0; i < exponent && out != 0; ++i) {
     if (base == 1 || (base == -1 && i >= 2)) return Value(exponent % 2 == 0 ? int64_t{1} : base);
-    if (__builtin_mul_overflow(out, base, &out)) Raise("a number is too large");
+    if (__builtin_mul_overflow(out, base, &out)) Raise("limit: an integer beyond 64 bits");
   }
   return Value(out);
 }
@@ -59,7 +60,7 @@ Value Integers(std::string_view op, int64_t a, int64_t b) {
     if (b == 0) Raise("division by zero");
     return Value(static_cast<double>(a) / static_cast<double>(b));
   }
-  if (overflow) Raise("a number is too large");
+  if (overflow) Raise("limit: an integer beyond 64 bits");
   return Value(out);
 }
 
@@ -84,7 +85,7 @@ Value Repeat(Interpreter& interpreter, const Value& sequence, int64_t times) {
   const auto count = static_cast<size_t>(times);
   if (const std::string* s = sequence.String()) {
     if (!s->empty() && count > (size_t{1} << 40) / s->size())
-      Raise("the template makes too much text");
+      Raise("limit: the template makes too much text");
     interpreter.Charge(s->size() * count);
     std::string out;
     out.reserve(s->size() * count);
@@ -93,11 +94,12 @@ Value Repeat(Interpreter& interpreter, const Value& sequence, int64_t times) {
   }
   const List& list = *sequence.AsList();
   if (list.items.empty()) return sequence;
-  if (count > (size_t{1} << 32) / list.items.size()) Raise("the template makes too much text");
+  if (count > (size_t{1} << 32) / list.items.size())
+    Raise("limit: the template makes too much text");
   interpreter.Charge(list.items.size() * count * sizeof(Value));
   std::vector<Value> out;
   for (int64_t i = 0; i < times; ++i) out.insert(out.end(), list.items.begin(), list.items.end());
-  return Value::MakeList(std::move(out), list.tuple);
+  return Value::MakeList(std::move(out), list.IsTuple());
 }
 
 }  // namespace
@@ -105,7 +107,7 @@ Value Repeat(Interpreter& interpreter, const Value& sequence, int64_t times) {
 Value Negate(const Value& v, bool minus) {
   int64_t i = 0;
   if (v.Integer(i)) {
-    if (i == INT64_MIN) Raise("a number is too large");
+    if (i == INT64_MIN) Raise("limit: an integer beyond 64 bits");
     return Value(minus ? -i : i);
   }
   if (const double* d = v.As<double>()) return Value(minus ? -*d : *d);
@@ -121,7 +123,8 @@ Value Arithmetic(Interpreter& interpreter, std::string_view op, const Value& a, 
   if (a.Integer(i) && b.Integer(j)) return Integers(op, i, j);
   if (a.Number(x) && b.Number(y)) return Doubles(op, x, y);
   const auto is_sequence = [](const Value& v) {
-    return v.String() != nullptr || v.AsList() != nullptr;
+    const List* l = v.AsList();
+    return v.String() != nullptr || (l != nullptr && (l->kind == List::kList || l->IsTuple()));
   };
   if (op == "+") {
     if (a.String() != nullptr && b.String() != nullptr) {
@@ -130,11 +133,12 @@ Value Arithmetic(Interpreter& interpreter, std::string_view op, const Value& a, 
     }
     const List* l = a.AsList();
     const List* m = b.AsList();
-    if (l != nullptr && m != nullptr && l->tuple == m->tuple) {
+    if (l != nullptr && m != nullptr && l->IsTuple() == m->IsTuple() && is_sequence(a) &&
+        is_sequence(b)) {
       std::vector<Value> items = l->items;
       items.insert(items.end(), m->items.begin(), m->items.end());
       interpreter.Charge(items.size() * sizeof(Value));
-      return Value::MakeList(std::move(items), l->tuple);
+      return Value::MakeList(std::move(items), l->IsTuple());
     }
   }
   if (op == "*" && is_sequence(a) && b.Integer(j)) return Repeat(interpreter, a, j);
@@ -165,10 +169,14 @@ bool Contains(const Value& container, const Value& item) {
   }
   if (const Dict* d = container.AsDict()) return d->Find(item) != nullptr;
   if (const List* l = container.AsList()) {
-    for (const Value& v : l->items) {
-      if (Equal(v, item)) return true;
+    if (l->kind == List::kIterator) {
+      while (const Value* next = TakeNext(*l)) {
+        if (Equal(*next, item)) return true;
+      }
+      return false;
     }
-    return false;
+    return std::any_of(l->items.begin(), l->items.end(),
+                       [&](const Value& v) { return Equal(v, item); });
   }
   Raise("argument of type '" + TypeName(container) + "' is not iterable");
 }
@@ -189,8 +197,9 @@ Value ElementAt(const Value& sequence, int64_t index) {
 
 Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, const Value& step) {
   if (const auto* u = sequence.As<Undefined>()) Raise(u->what);
-  if (sequence.AsList() == nullptr && sequence.String() == nullptr) {
-    return Value::MakeUndefined("'" + TypeName(sequence) + "' object cannot be sliced");
+  const List* list = sequence.AsList();
+  if (sequence.String() == nullptr && (list == nullptr || !list->IsSequence())) {
+    Raise("'" + TypeName(sequence) + "' object cannot be sliced");
   }
   const auto bound = [](const Value& v, int64_t otherwise) {
     int64_t i = otherwise;
@@ -217,8 +226,12 @@ Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, con
     out.push_back(items[static_cast<size_t>(i)]);
     if (__builtin_add_overflow(i, by, &i)) break;
   }
-  if (sequence.AsList() != nullptr)
-    return Value::MakeList(std::move(out), sequence.AsList()->tuple);
+  if (list != nullptr && list->kind == List::kRange) {
+    const int64_t from = list->range[0];
+    const int64_t each = list->range[2];
+    return MakeRange(from + first * each, from + last * each, by * each);
+  }
+  if (list != nullptr) return Value::MakeList(std::move(out), list->IsTuple());
   std::string text;
   for (const Value& c : out) text += *c.String();
   return Value(std::move(text));
@@ -251,7 +264,7 @@ Conversion ReadConversion(std::string_view format, size_t& at) {
     int n = 0;
     for (; at < format.size() && std::isdigit(static_cast<unsigned char>(format[at])) != 0; ++at) {
       n = n * 10 + (format[at] - '0');
-      if (n > 1000) Raise("a format's width is too large");
+      if (n > 1000) Raise("limit: a format wider than 1000");
     }
     return n;
   };
@@ -328,7 +341,7 @@ std::string Convert(const Conversion& c, const Value& v) {
 
 std::string FormatPercent(std::string_view format, const Value& values) {
   std::vector<Value> items = {values};
-  if (const List* l = values.AsList(); l != nullptr && l->tuple) items = l->items;
+  if (const List* l = values.AsList(); l != nullptr && l->IsTuple()) items = l->items;
   size_t used = 0;
   std::string out;
   for (size_t at = 0; at < format.size();) {

@@ -119,7 +119,8 @@ struct JsonWriter {
       out += ToString(v);
     } else if (const std::string* s = v.String()) {
       out += QuoteJson(*s, ascii);
-    } else if (const List* l = v.AsList()) {
+    } else if (const List* l = v.AsList();
+               l != nullptr && (l->kind == List::kList || l->IsTuple())) {
       out += "[";
       for (size_t i = 0; i < l->items.size(); ++i) {
         if (i > 0) out += item;
@@ -179,6 +180,23 @@ std::string ToString(const Value& v) {
   return Repr(v);
 }
 
+namespace {
+
+std::string ReprOfList(const List& l, const Value& v) {
+  if (l.kind == List::kIterator) Raise("unsupported: a " + l.name + " cannot be written");
+  std::string out;
+  if (l.kind == List::kRange) {
+    out = "range(" + std::to_string(l.range[0]) + ", " + std::to_string(l.range[1]);
+    return out + (l.range[2] == 1 ? ")" : ", " + std::to_string(l.range[2]) + ")");
+  }
+  for (const Value& item : l.items) out += (out.empty() ? "" : ", ") + Repr(item);
+  if (l.IsTuple()) return l.items.size() == 1 ? "(" + out + ",)" : "(" + out + ")";
+  out = "[" + out + "]";
+  return l.kind == List::kList ? out : TypeName(v) + "(" + out + ")";
+}
+
+}  // namespace
+
 std::string Repr(const Value& v) {
   if (v.IsUndefined()) return "Undefined";
   if (v.IsNone()) return "None";
@@ -187,18 +205,14 @@ std::string Repr(const Value& v) {
   if (const double* d = v.As<double>()) return FormatDouble(*d);
   if (const std::string* s = v.String()) return QuotePython(*s);
   std::string out;
-  if (const List* l = v.AsList()) {
-    for (const Value& item : l->items) out += (out.empty() ? "" : ", ") + Repr(item);
-    if (l->tuple) return l->items.size() == 1 ? "(" + out + ",)" : "(" + out + ")";
-    return "[" + out + "]";
-  }
+  if (const List* l = v.AsList()) return ReprOfList(*l, v);
   if (const Dict* d = v.AsDict()) {
     for (const auto& [key, value] : d->items) {
       out += (out.empty() ? "" : ", ") + Repr(key) + ": " + Repr(value);
     }
     return "{" + out + "}";
   }
-  Raise("a " + TypeName(v) + " cannot be written");
+  Raise("unsupported: a " + TypeName(v) + " cannot be written");
 }
 
 std::string ToJson(const Value& v, int indent, bool ascii, bool sorted, std::string_view item,

@@ -13,7 +13,7 @@ namespace {
 constexpr int kMaxDepth = 100;
 
 int CheckedDepth(int depth) {
-  if (depth > kMaxDepth) Raise("values are nested too deeply");
+  if (depth > kMaxDepth) Raise("limit: values are nested too deeply");
   return depth;
 }
 
@@ -25,10 +25,15 @@ Value::Value(std::shared_ptr<const List> l) : data_(std::move(l)) {}
 Value::Value(std::shared_ptr<const Dict> d) : data_(std::move(d)) {}
 
 Value Value::MakeList(std::vector<Value> items, bool tuple) {
+  return MakeSequence(std::move(items), tuple ? List::kTuple : List::kList);
+}
+
+Value Value::MakeSequence(std::vector<Value> items, int kind, std::string name) {
   auto list = std::make_shared<List>();
   for (const Value& v : items) list->depth = std::max(list->depth, CheckedDepth(v.Depth() + 1));
   list->items = std::move(items);
-  list->tuple = tuple;
+  list->kind = static_cast<List::Kind>(kind);
+  list->name = std::move(name);
   return Value(std::shared_ptr<const List>(std::move(list)));
 }
 
@@ -104,11 +109,29 @@ int Value::Depth() const {
   if (const List* l = AsList()) return l->depth;
   if (const Dict* d = AsDict()) return d->depth;
   if (const Callable* c = AsCallable()) return c->depth;
-  if (const Object* o = AsObject()) Raise(o->kind + " objects cannot be kept inside other values");
+  if (const Object* o = AsObject())
+    Raise("unsupported: " + o->kind + " objects cannot be kept inside other values");
   return 0;
 }
 
+namespace {
+
+// Throws for what cannot be a dictionary's key.
+void CheckKey(const Value& key) {
+  const List* list = key.AsList();
+  if (list != nullptr && list->IsTuple()) {
+    for (const Value& item : list->items) CheckKey(item);
+  } else if (list != nullptr && (list->kind == List::kIterator || list->kind == List::kRange)) {
+    Raise("unsupported: a " + TypeName(key) + " as the key of a dictionary");
+  } else if (list != nullptr || key.AsDict() != nullptr) {
+    Raise("unhashable type: '" + TypeName(key) + "'");
+  }
+}
+
+}  // namespace
+
 const Value* Dict::Find(const Value& key) const {
+  CheckKey(key);
   for (const auto& [k, v] : items) {
     if (Equal(k, key)) return &v;
   }
@@ -123,9 +146,7 @@ const Value* Dict::FindName(std::string_view key) const {
 }
 
 void Dict::Set(Value key, Value value) {
-  if (key.AsDict() != nullptr || (key.AsList() != nullptr && !key.AsList()->tuple)) {
-    Raise("unhashable type: '" + TypeName(key) + "'");
-  }
+  CheckKey(key);
   depth = std::max(depth, CheckedDepth(std::max(value.Depth(), key.Depth()) + 1));
   if (const Value* old = Find(key)) {
     const_cast<Value&>(*old) = std::move(value);
@@ -157,10 +178,24 @@ bool Truthy(const Value& v) {
   if (v.IsUndefined() || v.IsNone()) return false;
   if (v.Number(number)) return number != 0;
   if (const std::string* s = v.String()) return !s->empty();
-  if (const List* l = v.AsList()) return !l->items.empty();
+  if (const List* l = v.AsList()) return l->kind == List::kIterator || !l->items.empty();
   if (const Dict* d = v.AsDict()) return !d->items.empty();
   return true;
 }
+
+namespace {
+
+bool IsSetView(const List& l) { return l.kind == List::kKeys || l.kind == List::kItems; }
+
+bool EqualSets(const List& a, const List& b) {
+  return a.items.size() == b.items.size() &&
+         std::all_of(a.items.begin(), a.items.end(), [&](const Value& x) {
+           return std::any_of(b.items.begin(), b.items.end(),
+                              [&](const Value& y) { return Equal(x, y); });
+         });
+}
+
+}  // namespace
 
 bool Equal(const Value& a, const Value& b) {
   int64_t i = 0;
@@ -173,8 +208,11 @@ bool Equal(const Value& a, const Value& b) {
   if (a.IsNone() || b.IsNone()) return a.IsNone() && b.IsNone();
   if (a.IsUndefined() || b.IsUndefined()) return a.IsUndefined() && b.IsUndefined();
   if (const List* l = a.AsList(), *m = b.AsList(); l != nullptr && m != nullptr) {
-    return l->tuple == m->tuple &&
-           std::equal(l->items.begin(), l->items.end(), m->items.begin(), m->items.end(), Equal);
+    if (l == m) return true;
+    if (IsSetView(*l) && IsSetView(*m)) return EqualSets(*l, *m);
+    if (l->IsTuple() != m->IsTuple() || (!l->IsTuple() && l->kind != m->kind)) return false;
+    if (!l->IsSequence()) return false;
+    return std::equal(l->items.begin(), l->items.end(), m->items.begin(), m->items.end(), Equal);
   }
   if (const Dict* d = a.AsDict(), *e = b.AsDict(); d != nullptr && e != nullptr) {
     if (d->items.size() != e->items.size()) return false;
@@ -198,7 +236,8 @@ bool Less(const Value& a, const Value& b) {
   if (a.Number(x) && b.Number(y)) return x < y;
   if (a.String() != nullptr && b.String() != nullptr) return *a.String() < *b.String();
   if (const List* l = a.AsList(), *m = b.AsList();
-      l != nullptr && m != nullptr && l->tuple == m->tuple) {
+      l != nullptr && m != nullptr &&
+      ((l->IsTuple() && m->IsTuple()) || (l->kind == List::kList && m->kind == List::kList))) {
     for (size_t k = 0; k < std::min(l->items.size(), m->items.size()); ++k) {
       if (!Equal(l->items[k], m->items[k])) return Less(l->items[k], m->items[k]);
     }
@@ -217,14 +256,29 @@ std::string TypeName(const Value& v) {
   if (v.As<int64_t>() != nullptr) return "int";
   if (v.As<double>() != nullptr) return "float";
   if (v.String() != nullptr) return "str";
-  if (const List* l = v.AsList()) return l->tuple ? "tuple" : "list";
+  if (const List* l = v.AsList()) {
+    static constexpr const char* kNames[] = {"list",       "tuple",     "_GroupTuple", "range",
+                                             "dict_items", "dict_keys", "dict_values"};
+    return l->kind == List::kIterator ? l->name : kNames[l->kind];
+  }
   if (v.AsDict() != nullptr) return "dict";
   if (const Object* o = v.AsObject()) return o->kind;
   return "function";
 }
 
+const Value* TakeNext(const List& iterator) {
+  if (iterator.taken < iterator.items.size()) return &iterator.items[iterator.taken++];
+  if (!iterator.error.empty()) Raise(iterator.error);
+  return nullptr;
+}
+
 std::vector<Value> Elements(const Value& v) {
   if (v.IsUndefined()) return {};
+  if (const List* l = v.AsList(); l != nullptr && l->kind == List::kIterator) {
+    std::vector<Value> rest;
+    while (const Value* next = TakeNext(*l)) rest.push_back(*next);
+    return rest;
+  }
   if (const List* l = v.AsList()) return l->items;
   std::vector<Value> out;
   if (const Dict* d = v.AsDict()) {
@@ -240,7 +294,8 @@ std::vector<Value> Elements(const Value& v) {
 
 int64_t Length(const Value& v) {
   if (v.IsUndefined()) return 0;
-  if (const List* l = v.AsList()) return static_cast<int64_t>(l->items.size());
+  if (const List* l = v.AsList(); l != nullptr && l->kind != List::kIterator)
+    return static_cast<int64_t>(l->items.size());
   if (const Dict* d = v.AsDict()) return static_cast<int64_t>(d->items.size());
   if (const std::string* s = v.String()) return CountCharacters(*s);
   Raise("object of type '" + TypeName(v) + "' has no len()");

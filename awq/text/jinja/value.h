@@ -45,6 +45,8 @@ class Value {
     return v;
   }
   static Value MakeList(std::vector<Value> items, bool tuple = false);
+  // A range, view, group or iterator of List's kinds.
+  static Value MakeSequence(std::vector<Value> items, int kind, std::string name = {});
   static Value FromJson(const RawJson& json);
 
   template <typename T>
@@ -72,9 +74,28 @@ class Value {
 };
 
 struct List {
+  enum Kind {
+    kList,
+    kTuple,
+    kGroup,  // what groupby gives: a tuple with the attributes grouper and list
+    kRange,  // range(); `range` holds its bounds
+    kItems,  // views of dictionaries
+    kKeys,
+    kValues,
+    kIterator,  // what Python's generators and iterators are: without length, used up once
+  };
   std::vector<Value> items;
-  bool tuple = false;
+  Kind kind = kList;
   int depth = 1;
+  std::vector<int64_t> range;
+  // Of iterators: the name of its type, how many items are taken, and the error after the last.
+  std::string name;
+  mutable size_t taken = 0;
+  std::string error;
+
+  bool IsTuple() const { return kind == kTuple || kind == kGroup; }
+  // Can be indexed and sliced.
+  bool IsSequence() const { return kind == kList || IsTuple() || kind == kRange; }
 };
 
 struct Dict {
@@ -129,7 +150,10 @@ std::string ToJson(const Value& v, int indent, bool ascii, bool sorted, std::str
                    std::string_view colon);
 std::string FormatDouble(double d);
 // The elements that a for loop sees: items, keys, characters. Throws when there are none to see.
+// Uses up iterators.
 std::vector<Value> Elements(const Value& v);
+// The next of an iterator's; null at its end.
+const Value* TakeNext(const List& iterator);
 // Throws when it has no length.
 int64_t Length(const Value& v);
 
