@@ -70,11 +70,7 @@ def render(template, context):
     """("text", the text), ("error", the exception) or ("syntax", the exception)."""
     try:
         compiled = environment().from_string(template)
-    except jinja2.TemplateAssertionError as e:  # unknown filters and tests
-        return "error", e
-    except (jinja2.TemplateSyntaxError, SyntaxError) as e:
-        return "syntax", e
-    except Exception as e:
+    except Exception as e:  # a TemplateSyntaxError, or Python's SyntaxError for what jinja2 made of the template
         return "syntax", e
     try:
         return "text", compiled.render(**context)

@@ -14,9 +14,9 @@ ATTRIBUTES = ["role", "content", "name", "k", "v", "items", "a", "b", "missing",
 
 # name, [arguments by type]; input types in the table's key
 STR_FILTERS = [("upper", []), ("lower", []), ("title", []), ("capitalize", []), ("trim", []), ("trim", ["chars"]), ("replace", ["str", "str"]), ("replace", ["str", "str", "int"]),
-               ("indent", []), ("indent", ["width"]), ("indent", ["width", "bool"]), ("indent", ["width", "bool", "bool"]), ("indent", ["chars"]), ("e", []), ("escape", []), ("string", []),
-               ("safe", []), ("truncate", ["width"]), ("truncate", ["width", "bool"]), ("truncate", ["width", "bool", "str", "int"]), ("center", ["width"]), ("wordcount", []),
-               ("urlencode", []), ("striptags", []), ("forceescape", []), ("wordwrap", ["width"]), ("wordwrap", ["width", "bool"]), ("length", []), ("list", []), ("reverse", []), ("first", []),
+               ("indent", []), ("indent", ["width"]), ("indent", ["width", "bool"]), ("indent", ["width", "bool", "bool"]), ("indent", ["chars"]), ("string", []),
+               ("truncate", ["width"]), ("truncate", ["width", "bool"]), ("truncate", ["width", "bool", "str", "int"]), ("center", ["width"]), ("wordcount", []),
+               ("urlencode", []), ("striptags", []), ("wordwrap", ["width"]), ("wordwrap", ["width", "bool"]), ("length", []), ("list", []), ("reverse", []), ("first", []),
                ("last", []), ("int", []), ("int", ["any"]), ("float", []), ("tojson", []), ("default", ["any"]), ("d", ["any", "bool"]), ("format", ["any"]), ("join", ["str"]), ("count", []),
                ("filesizeformat", []), ("xmlattr", []), ("random", []), ("urlize", []), ("pprint", [])]
 LIST_FILTERS = [("length", []), ("first", []), ("last", []), ("list", []), ("reverse", []), ("join", []), ("join", ["str"]), ("join", ["str", "attr"]), ("sort", []), ("sort", ["bool"]),
@@ -28,7 +28,7 @@ LIST_FILTERS = [("length", []), ("first", []), ("last", []), ("list", []), ("rev
 DICT_FILTERS = [("length", []), ("dictsort", []), ("dictsort", ["bool"]), ("items", []), ("tojson", []), ("list", []), ("first", []), ("join", ["str"]), ("string", []), ("xmlattr", []),
                 ("sort", []), ("attr", ["attr"]), ("urlencode", []), ("default", ["any"]), ("reverse", []), ("max", []), ("pprint", [])]
 NUMBER_FILTERS = [("abs", []), ("round", []), ("round", ["digits"]), ("round", ["digits", "method"]), ("int", []), ("float", []), ("string", []), ("tojson", []), ("default", ["any"]),
-                  ("filesizeformat", []), ("filesizeformat", ["bool"]), ("e", [])]
+                  ("filesizeformat", []), ("filesizeformat", ["bool"])]
 TESTS = ["defined", "undefined", "none", "string", "number", "integer", "float", "boolean", "mapping", "sequence", "iterable", "callable", "odd", "even", "true", "false", "upper", "lower", "escaped"]
 TESTS2 = ["eq", "ne", "lt", "gt", "le", "ge", "in", "sameas", "divisibleby", "equalto", "==", "!=", "<", ">=", "greaterthan", "lessthan"]
 STR_METHODS = [("upper", []), ("lower", []), ("strip", []), ("strip", ["chars"]), ("lstrip", []), ("rstrip", ["chars"]), ("split", []), ("split", ["sep"]), ("split", ["sep", "int"]),
@@ -222,7 +222,7 @@ class Grammar:
         if roll == 17:
             bound = lambda: rng.choice(["", "0", "1", "2", "-1", "-2", "n", "99", "-99", "none"])  # noqa: E731
             step = rng.choice(["", "", ":", ":1", ":2", ":-1", ":-2", ":n", ":0"])
-            return f"{self.atom(rng.choice(['list', 'str']))}[{bound()}:{bound()}{step}]"
+            return f"{rng.choice(['s', 't', 'xs', 'ws', 'messages', 'nested', 'd', 'range(n)', 'f', self.literal(self.string()), '[1, 2, 3]'])}[{bound()}:{bound()}{step}]"
         if kind == "str":
             return rng.choice([lambda: f"{sub('str')} + {sub('str')}", lambda: f"{sub('str')} * {rng.choice(['0', '2', '-1', 'n', 'true'])}",
                                lambda: f"{self.literal(self.percent())} % {rng.choice([sub('any'), '(' + sub('any') + ', ' + sub('int') + ')', 'd'])}",
@@ -266,8 +266,10 @@ class Grammar:
 
     def statement(self, depth):
         rng = self.rng
-        roll = rng.randrange(40) if depth > 0 else rng.randrange(8)
-        if roll < 14:
+        roll = rng.randrange(39 if rng.random() < 0.7 else 40) if depth > 0 else rng.randrange(8)
+        if roll == 13:  # escaped text is printed at once: it is no other type here, as it is in jinja2
+            return "{{ " + self.expression("any", 2, True) + self.rng.choice(["|e", "|escape", "|safe", "|forceescape"]) + " }}"
+        if roll < 13:
             return "{{" + rng.choice(["", "", "-"]) + " " + self.expression("any", rng.choice([1, 2, 3])) + " " + rng.choice(["", "", "-"]) + "}}"
         tag, expression, body = self.tag, self.expression, self.body
         if roll < 17:
@@ -313,5 +315,8 @@ class Grammar:
                            lambda: "{{ " + rng.choice(["", "1 +", "a b", "(", "'x", "a.", "a|", "?", "a[", "{'a'}", "f(a=1, 2)", "1 is", "a if", "-", "not", "*a", "a..b", "1.2.3", "0x", "a$", "}}"]) + " }}"])()
 
     def template(self):
-        start = self.rng.choice(["", "", "", "{% macro m1(a, b=2) %}<{{ a }}|{{ b }}>{% endmacro %}", "{% set ns = namespace(a=1, v='') %}", "\n", "  "])
+        start = "".join(part for part in [
+            "{% macro m1(a, b=2) %}<{{ a }}|{{ b }}>{% endmacro %}", "{%- macro m2(a='z') -%}{{ a }}{{ varargs }}{{ caller(a) if caller }}{%- endmacro -%}",
+            "{% macro m3() %}{{ kwargs }}{{ caller is defined }}{% endmacro %}", "{% set ns = namespace(a=1, v='') %}", "{% set x = 1 %}", "{% set m = messages | last | default({}) %}",
+            "{%- set a, b, c = 1, 'b', [2] -%}\n"] if self.rng.random() < 0.6)
         return start + "".join(self.statement(3) + self.gap() for _ in range(self.rng.choice([1, 1, 2, 3, 4])))

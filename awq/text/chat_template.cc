@@ -15,6 +15,11 @@ std::string Where(const std::string& origin, const jinja::Position& at) {
   return Cat(origin, ": line ", at.line, ", column ", at.column, ": ");
 }
 
+// Messages begin with "unsupported: " where Jinja does what we do not.
+ErrorCode Code(const std::string& message, ErrorCode otherwise) {
+  return message.starts_with("unsupported: ") ? ErrorCode::kUnsupported : otherwise;
+}
+
 class JinjaTemplate : public ChatTemplate {
  public:
   JinjaTemplate(std::string_view source, const RawJson& globals, std::string origin)
@@ -22,7 +27,7 @@ class JinjaTemplate : public ChatTemplate {
     try {
       body_ = jinja::Parse(ReplaceInvalidUtf8(source));
     } catch (const jinja::SyntaxError& e) {
-      Fail(ErrorCode::kCorrupt, Where(origin_, e.at), e.message);
+      Fail(Code(e.message, ErrorCode::kCorrupt), Where(origin_, e.at), e.message);
     }
   }
 
@@ -39,7 +44,7 @@ class JinjaTemplate : public ChatTemplate {
       interpreter = std::make_unique<jinja::Interpreter>(variables);
       return interpreter->Render(body_);
     } catch (const jinja::EvalError& e) {
-      Fail(ErrorCode::kInvalidArgument,
+      Fail(Code(e.message, ErrorCode::kInvalidArgument),
            Where(origin_, interpreter ? interpreter->position() : jinja::Position{}), e.message);
     }
   }

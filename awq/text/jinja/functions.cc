@@ -25,7 +25,9 @@ Value Range(Interpreter&, Arguments& arguments) {
 
 Value MakeDict(Interpreter&, Arguments& arguments) {
   auto dict = std::make_shared<Dict>();
+  if (arguments.positional.size() > 1) Raise("dict expected at most 1 argument");
   for (const Value& v : arguments.positional) {
+    if (const auto* u = v.As<Undefined>()) Raise(u->what);
     if (const Dict* d = v.AsDict()) {
       for (const auto& [key, value] : d->items) dict->Set(key, value);
       continue;
@@ -40,12 +42,18 @@ Value MakeDict(Interpreter&, Arguments& arguments) {
   return Value(std::shared_ptr<const Dict>(std::move(dict)));
 }
 
+Value Lipsum(Interpreter&, Arguments&) { Raise("unsupported: lipsum() gives random text"); }
+
 Value Namespace(Interpreter& interpreter, Arguments& arguments) {
   const Value dict = MakeDict(interpreter, arguments);
   auto object = std::make_shared<Object>();
   object->kind = "Namespace";
   object->settable = true;
-  for (const auto& [key, value] : dict.AsDict()->items) object->Set(ToString(key), value);
+  for (const auto& [key, value] : dict.AsDict()->items) {
+    if (key.String() == nullptr) Raise("unsupported: an attribute whose name is no str");
+    CheckNamespaceName(*key.String());
+    object->Set(*key.String(), value);
+  }
   return Value(std::move(object));
 }
 
@@ -76,6 +84,12 @@ Value Cycler(Interpreter& interpreter, Arguments& arguments) {
   interpreter.Keep(object);
   Object* raw = object.get();
   object->Set("current", state->items[0]);
+  object->attributes.emplace_back("reset",
+                                  MakeFunction("reset", [state, raw](Interpreter&, Arguments&) {
+                                    state->at = 0;
+                                    raw->Set("current", state->items[0]);
+                                    return Value(None{});
+                                  }));
   object->attributes.emplace_back("next",
                                   MakeFunction("next", [state, raw](Interpreter&, Arguments&) {
                                     Value out = state->items[state->at];
@@ -132,6 +146,11 @@ const Value& Parameters::At(size_t i) const {
 bool Parameters::Flag(size_t i, bool otherwise) const {
   return values_[i] == nullptr ? otherwise : Truthy(*values_[i]);
 }
+bool Parameters::Number(size_t i) const {
+  if (values_[i] != nullptr && values_[i]->IsNone())
+    Raise(function_ + "(): 'NoneType' object cannot be interpreted as an integer");
+  return Int(i, 0) != 0;
+}
 int64_t Parameters::Int(size_t i, int64_t otherwise) const {
   if (values_[i] == nullptr || values_[i]->IsNone()) return otherwise;
   int64_t out = 0;
@@ -147,6 +166,14 @@ std::string Parameters::Text(size_t i, std::string otherwise) const {
   if (values_[i]->String() == nullptr)
     Raise(function_ + "(): expected str, not " + TypeName(*values_[i]));
   return *values_[i]->String();
+}
+
+const std::string* Parameters::MaybeText(size_t i) const {
+  if (values_[i] == nullptr || values_[i]->IsNone()) return nullptr;
+  if (const auto* u = values_[i]->As<Undefined>()) Raise(u->what);
+  if (values_[i]->String() == nullptr)
+    Raise(function_ + "(): expected str, not " + TypeName(*values_[i]));
+  return values_[i]->String();
 }
 
 Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
@@ -168,6 +195,7 @@ std::vector<std::pair<std::string, Value>> GlobalFunctions() {
   add("namespace", Namespace);
   add("raise_exception", RaiseException);
   add("strftime_now", StrftimeNow);
+  add("lipsum", Lipsum);
   add("cycler", Cycler);
   add("joiner", Joiner);
   return out;

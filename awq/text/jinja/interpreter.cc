@@ -11,6 +11,29 @@ constexpr int64_t kMaxSteps = 5'000'000;
 constexpr size_t kMaxBytes = size_t{256} << 20;
 constexpr int kMaxDepth = 1000;
 
+bool IsConstant(const Expression& e) {
+  switch (e.kind) {
+    case Expression::kConstant:
+      return true;
+    case Expression::kList:
+    case Expression::kTuple:
+    case Expression::kDict:
+    case Expression::kUnary:
+    case Expression::kSlice:
+      return std::all_of(e.operands.begin(), e.operands.end(),
+                         [](const ExpressionPtr& o) { return o == nullptr || IsConstant(*o); });
+    default:
+      return false;
+  }
+}
+
+bool CanSlice(const Value& object, const std::vector<Value>& bounds) {
+  int64_t i = 0;
+  return (object.AsList() != nullptr || object.String() != nullptr) &&
+         std::all_of(bounds.begin(), bounds.end(),
+                     [&](const Value& b) { return b.IsNone() || b.Integer(i); });
+}
+
 }  // namespace
 
 class Interpreter::Depth {
@@ -93,15 +116,16 @@ Interpreter::Flow Interpreter::Run(const Statement& s) {
       print(ToString(Evaluate(*s.expression)));
       break;
     case Statement::kFor:
-      RunFor(s, Evaluate(*s.expression), 1);
-      break;
+      return RunFor(s, Evaluate(*s.expression), 1);
     case Statement::kIf:
       return RunIf(s);
     case Statement::kSet:
       Assign(*s.target, Evaluate(*s.expression));
       break;
     case Statement::kSetBlock: {
-      Value text(Capture(s.body, scope_));
+      Flow flow = Flow::kNormal;
+      Value text(Capture(s.body, scope_, flow));
+      if (flow != Flow::kNormal) return flow;
       Assign(*s.target, s.expression == nullptr ? text : Filter(*s.expression, text));
       break;
     }
@@ -111,9 +135,16 @@ Interpreter::Flow Interpreter::Run(const Statement& s) {
     case Statement::kCallBlock:
       CallBlock(s);
       break;
-    case Statement::kFilter:
-      print(ToString(Filter(*s.expression, Value(Capture(s.body, scope_)))));
+    case Statement::kFilter: {
+      Flow flow = Flow::kNormal;
+      const Value text(Capture(s.body, scope_, flow));
+      if (flow != Flow::kNormal) return flow;
+      const Value filtered = Filter(*s.expression, text);
+      if (filtered.String() == nullptr)
+        Raise("a filter block gave " + TypeName(filtered) + " instead of str");
+      print(*filtered.String());
       break;
+    }
     case Statement::kWith: {
       std::vector<Value> values;
       for (const ExpressionPtr& e : s.tests) values.push_back(Evaluate(*e));
@@ -145,7 +176,7 @@ Interpreter::Flow Interpreter::RunIf(const Statement& s) {
   return Flow::kNormal;
 }
 
-void Interpreter::RunFor(const Statement& s, const Value& iterable, int depth) {
+Interpreter::Flow Interpreter::RunFor(const Statement& s, const Value& iterable, int depth) {
   const Depth nesting(*this);
   std::vector<Value> items = Elements(iterable);
   Charge(items.size() * sizeof(Value));
@@ -176,6 +207,8 @@ void Interpreter::RunFor(const Statement& s, const Value& iterable, int depth) {
           return Value(std::move(text));
         });
   }
+  // Jinja takes a loop as empty until the end of its body is reached once.
+  bool completed = false;
   for (size_t i = 0; i < items.size(); ++i) {
     SetLoopPosition(*loop, items, i, depth);
     scope_ = NewScope(outer);
@@ -184,35 +217,53 @@ void Interpreter::RunFor(const Statement& s, const Value& iterable, int depth) {
     const Flow flow = Run(s.body);
     scope_ = outer;
     if (flow == Flow::kBreak) break;
+    completed = completed || flow == Flow::kNormal;
   }
-  if (items.empty()) {
-    scope_ = NewScope(outer);
-    Run(s.otherwise);
-    scope_ = outer;
-  }
+  if (completed || s.otherwise.empty()) return Flow::kNormal;
+  scope_ = NewScope(outer);
+  const Flow flow = Run(s.otherwise);
+  scope_ = outer;
+  return flow;
 }
 
-std::string Interpreter::Capture(const Body& body, Scope* parent) {
+std::string Interpreter::Capture(const Body& body, Scope* parent, Flow& flow) {
   std::string text;
   std::string* out = std::exchange(out_, &text);
   Scope* outer = std::exchange(scope_, NewScope(parent));
-  Run(body);
+  flow = Run(body);
   scope_ = outer;
   out_ = out;
   return text;
 }
 
 Value Interpreter::MakeMacro(const Macro& macro) {
-  return MakeFunction(macro.name,
-                      [this, &macro, closure = scope_](Interpreter&, Arguments& arguments) {
-                        return Value(CallMacro(macro, closure, arguments));
-                      });
+  const Value function = MakeFunction(
+      macro.name, [this, &macro, closure = scope_](Interpreter&, Arguments& arguments) {
+        return Value(CallMacro(macro, closure, arguments));
+      });
+  const_cast<Callable*>(function.AsCallable())->macro = &macro;
+  return function;
 }
+
+namespace {
+
+Value MacroAttribute(const Macro& macro, std::string_view name) {
+  if (name == "name") return Value(macro.name);
+  if (name == "catch_kwargs") return Value(macro.uses_kwargs);
+  if (name == "catch_varargs") return Value(macro.uses_varargs);
+  if (name == "caller") return Value(macro.uses_caller);
+  if (name != "arguments") return Value();
+  std::vector<Value> names;
+  for (const Parameter& p : macro.parameters) names.emplace_back(p.name);
+  return Value::MakeList(std::move(names), true);
+}
+
+}  // namespace
 
 std::string Interpreter::CallMacro(const Macro& macro, Scope* closure, Arguments& arguments) {
   const Depth nesting(*this);
   const size_t count = macro.parameters.size();
-  if (arguments.positional.size() > count) {
+  if (arguments.positional.size() > count && !macro.uses_varargs) {
     Raise("macro '" + macro.name + "' takes not more than " + std::to_string(count) +
           " argument(s)");
   }
@@ -232,13 +283,39 @@ std::string Interpreter::CallMacro(const Macro& macro, Scope* closure, Arguments
                       : Value::MakeUndefined("parameter '" + p.name + "' was not provided"));
     }
   }
-  for (auto& [name, value] : arguments.named) {
-    if (name != "caller")
-      Raise("macro '" + macro.name + "' takes no keyword argument '" + name + "'");
-    Set(name, value);
-  }
+  SetSpecialParameters(macro, arguments);
   Scope* inner = std::exchange(scope_, outer);
-  return Capture(macro.body, inner);
+  Flow flow = Flow::kNormal;
+  return Capture(macro.body, inner, flow);
+}
+
+// caller, varargs and kwargs, where the macro uses them.
+void Interpreter::SetSpecialParameters(const Macro& macro, Arguments& arguments) {
+  const size_t count = macro.parameters.size();
+  if (macro.uses_caller) {
+    const auto caller = std::find_if(arguments.named.begin(), arguments.named.end(),
+                                     [](const auto& a) { return a.first == "caller"; });
+    Value value = Value::MakeUndefined("No caller defined");
+    if (caller != arguments.named.end()) {
+      if (!caller->second.IsNone()) value = caller->second;
+      arguments.named.erase(caller);
+    }
+    Set("caller", std::move(value));
+  }
+  if (macro.uses_varargs) {
+    const auto& all = arguments.positional;
+    std::vector<Value> rest(all.begin() + static_cast<int64_t>(std::min(count, all.size())),
+                            all.end());
+    Set("varargs", Value::MakeList(std::move(rest), true));
+  }
+  if (macro.uses_kwargs) {
+    auto dict = std::make_shared<Dict>();
+    for (auto& [name, value] : arguments.named) dict->Set(Value(name), std::move(value));
+    Set("kwargs", Value(std::shared_ptr<const Dict>(std::move(dict))));
+  } else if (!arguments.named.empty()) {
+    Raise("macro '" + macro.name + "' takes no keyword argument '" + arguments.named[0].first +
+          "'");
+  }
 }
 
 void Interpreter::CallBlock(const Statement& s) {
@@ -257,6 +334,7 @@ void Interpreter::Assign(const Expression& target, const Value& value) {
     Object* object = Evaluate(*target.operands[0]).AsObject();
     if (object == nullptr || !object->settable)
       Raise("cannot assign attribute on non-namespace object");
+    CheckNamespaceName(target.name);
     object->Set(target.name, value);
     return;
   }
@@ -345,7 +423,10 @@ Value Interpreter::Evaluate(const Expression& e) {
     }
     case Expression::kItem: {
       const Value object = Evaluate(*e.operands[0]);
-      if (e.operands[1]->kind == Expression::kSlice) return Slice(object, *e.operands[1]);
+      if (e.operands[1]->kind == Expression::kSlice) {
+        return Slice(object, *e.operands[1],
+                     IsConstant(*e.operands[0]) && IsConstant(*e.operands[1]));
+      }
       const Value index = Evaluate(*e.operands[1]);
       at_ = e.at;
       return Item(object, index);
@@ -402,12 +483,14 @@ Value Interpreter::Compare(const Expression& e) {
   return Value(true);
 }
 
-Value Interpreter::Slice(const Value& object, const Expression& slice) {
+// Where all is constant Jinja folds the expression, and what cannot be sliced becomes undefined.
+Value Interpreter::Slice(const Value& object, const Expression& slice, bool is_constant) {
   std::vector<Value> bounds;
   for (const ExpressionPtr& o : slice.operands) {
     bounds.push_back(o == nullptr ? Value(None{}) : Evaluate(*o));
   }
   at_ = slice.at;
+  if (is_constant && !CanSlice(object, bounds)) return Value::MakeUndefined("cannot be sliced");
   return TakeSlice(object, bounds[0], bounds[1], bounds[2]);
 }
 
@@ -465,6 +548,8 @@ Value Interpreter::ApplyFilter(std::string_view name, const Value& input, Argume
 bool Interpreter::ApplyTest(std::string_view name, const Value& input, Arguments& arguments) {
   const TestFunction test = FindTest(name);
   if (test == nullptr) Raise("No test named '" + std::string(name) + "'.");
+  if (!arguments.named.empty() || (!arguments.positional.empty() && !TestTakesArgument(name)))
+    Raise("the test '" + std::string(name) + "' got too many arguments");
   return test(*this, input, arguments);
 }
 
@@ -472,6 +557,10 @@ Value Interpreter::Attribute(const Value& object, std::string_view name) {
   if (const auto* u = object.As<Undefined>()) Raise(u->what);
   if (const Object* o = object.AsObject()) {
     if (const Value* v = o->Find(name); v != nullptr && !name.empty()) return *v;
+  }
+  if (const Callable* c = object.AsCallable(); c != nullptr && c->macro != nullptr) {
+    Value v = MacroAttribute(*c->macro, name);
+    if (!v.IsUndefined()) return v;
   }
   Value method = FindMethod(object, name);
   if (!method.IsUndefined()) return method;

@@ -44,10 +44,11 @@ class Interpreter {
   Flow Run(const Body& body);
   Flow Run(const Statement& s);
   Flow RunIf(const Statement& s);
-  void RunFor(const Statement& s, const Value& iterable, int depth);
-  std::string Capture(const Body& body, Scope* parent);
+  Flow RunFor(const Statement& s, const Value& iterable, int depth);
+  std::string Capture(const Body& body, Scope* parent, Flow& flow);
   Value MakeMacro(const Macro& macro);
   std::string CallMacro(const Macro& macro, Scope* closure, Arguments& arguments);
+  void SetSpecialParameters(const Macro& macro, Arguments& arguments);
   void CallBlock(const Statement& s);
   void Assign(const Expression& target, const Value& value);
   void Set(std::string_view name, Value value);
@@ -58,7 +59,7 @@ class Interpreter {
   Value Evaluate(const Expression& e);
   Value Binary(const Expression& e);
   Value Compare(const Expression& e);
-  Value Slice(const Value& object, const Expression& slice);
+  Value Slice(const Value& object, const Expression& slice, bool is_constant);
   Value CallExpression(const Expression& e, const Value* caller);
   Arguments EvaluateArguments(const std::vector<Argument>& arguments);
   Value Filter(const Expression& e, const Value& input);

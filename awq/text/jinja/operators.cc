@@ -1,7 +1,6 @@
 // Operators, with Python's rules.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "awq/text/jinja/builtins.h"
 #include "awq/text/jinja/unicode.h"
@@ -30,7 +29,7 @@ int64_t FloorDivide(int64_t a, int64_t b) {
 Value Power(int64_t base, int64_t exponent) {
   if (exponent < 0) {
     if (base == 0) Raise("0.0 cannot be raised to a negative power");
-    return Value(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
+    return Value(std::pow(static_cast<double>(base), static_cast<double>(exponent)));  // a float
   }
   int64_t out = 1;
   for (int64_t i = 0; i < exponent && out != 0; ++i) {
@@ -68,16 +67,31 @@ Value Doubles(std::string_view op, double a, double b) {
   if (op == "+") return Value(a + b);
   if (op == "-") return Value(a - b);
   if (op == "*") return Value(a * b);
-  if (op == "**") return Value(std::pow(a, b));
+  if (op == "**") {
+    if (a == 0 && b < 0) Raise("0.0 cannot be raised to a negative power");
+    if (a < 0 && std::isfinite(b) && b != std::floor(b)) Raise("unsupported: a complex number");
+    const double out = std::pow(a, b);
+    if (std::isinf(out) && std::isfinite(a) && std::isfinite(b))
+      Raise("Numerical result out of range");
+    return Value(out);
+  }
   if (b == 0)
     Raise(op == "/"   ? "float division by zero"
           : op == "%" ? "float modulo"
                       : "float floor division by zero");
   if (op == "/") return Value(a / b);
   double remainder = std::fmod(a, b);
-  if (remainder != 0 && (remainder < 0) != (b < 0)) remainder += b;
+  double quotient = (a - remainder) / b;
+  if (remainder == 0) {
+    remainder = std::copysign(0.0, b);
+  } else if ((remainder < 0) != (b < 0)) {
+    remainder += b;
+    quotient -= 1;
+  }
   if (op == "%") return Value(remainder);
-  return Value(std::floor((a - remainder) / b + 0.5));
+  if (quotient == 0) return Value(std::copysign(0.0, a / b));
+  const double floor = std::floor(quotient);
+  return Value(quotient - floor > 0.5 ? floor + 1 : floor);
 }
 
 Value Repeat(Interpreter& interpreter, const Value& sequence, int64_t times) {
@@ -167,7 +181,10 @@ bool Contains(const Value& container, const Value& item) {
     }
     return s->find(*item.String()) != std::string::npos;
   }
-  if (const Dict* d = container.AsDict()) return d->Find(item) != nullptr;
+  if (const Dict* d = container.AsDict()) {
+    CheckKey(item);
+    return d->Find(item) != nullptr;
+  }
   if (const List* l = container.AsList()) {
     if (l->kind == List::kIterator) {
       while (const Value* next = TakeNext(*l)) {
@@ -235,140 +252,6 @@ Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, con
   std::string text;
   for (const Value& c : out) text += *c.String();
   return Value(std::move(text));
-}
-
-namespace {
-
-// One conversion of a % format: %[(name)][flags][width][.precision]letter.
-struct Conversion {
-  std::string name;
-  std::string flags;
-  int width = 0;
-  int precision = -1;
-  char letter = 's';
-};
-
-Conversion ReadConversion(std::string_view format, size_t& at) {
-  Conversion c;
-  if (at < format.size() && format[at] == '(') {
-    const size_t end = format.find(')', at);
-    if (end == std::string_view::npos) Raise("incomplete format key");
-    c.name = format.substr(at + 1, end - at - 1);
-    at = end + 1;
-  }
-  while (at < format.size() &&
-         std::string_view("-+ 0#").find(format[at]) != std::string_view::npos) {
-    c.flags += format[at++];
-  }
-  const auto number = [&] {
-    int n = 0;
-    for (; at < format.size() && std::isdigit(static_cast<unsigned char>(format[at])) != 0; ++at) {
-      n = n * 10 + (format[at] - '0');
-      if (n > 1000) Raise("limit: a format wider than 1000");
-    }
-    return n;
-  };
-  c.width = number();
-  if (at < format.size() && format[at] == '.') {
-    ++at;
-    c.precision = number();
-  }
-  if (at >= format.size()) Raise("incomplete format");
-  c.letter = format[at++];
-  return c;
-}
-
-std::string Convert(const Conversion& c, const Value& v) {
-  char buffer[1500];
-  std::string spec = "%" + c.flags;
-  double d = 0;
-  int64_t i = 0;
-  switch (c.letter) {
-    case 's':
-    case 'r': {
-      std::string text = c.letter == 's' ? ToString(v) : Repr(v);
-      if (c.precision >= 0) {
-        std::string cut;
-        int left = c.precision;
-        for (std::string_view ch : Characters(text)) {
-          if (left-- <= 0) break;
-          cut += ch;
-        }
-        text = cut;
-      }
-      const auto pad = static_cast<size_t>(std::max<int64_t>(0, c.width - CountCharacters(text)));
-      return c.flags.find('-') != std::string::npos ? text + std::string(pad, ' ')
-                                                    : std::string(pad, ' ') + text;
-    }
-    case 'd':
-    case 'i':
-    case 'x':
-    case 'X':
-    case 'o':
-      if (!v.Integer(i)) {
-        if (!v.Number(d) || c.letter == 'x' || c.letter == 'X' || c.letter == 'o' ||
-            !(std::abs(d) < 9e18)) {
-          Raise(std::string("%") + c.letter + " format: a number is required, not " + TypeName(v));
-        }
-        i = static_cast<int64_t>(d);
-      }
-      spec += std::to_string(c.width) +
-              (c.precision >= 0 ? "." + std::to_string(c.precision) : "") + "ll";
-      spec += c.letter == 'i' ? 'd' : c.letter;
-      if (c.width == 0)
-        spec = "%" + c.flags + (c.precision >= 0 ? "." + std::to_string(c.precision) : "") + "ll" +
-               spec.back();
-      std::snprintf(buffer, sizeof buffer, spec.c_str(), static_cast<long long>(i));
-      return buffer;
-    case 'f':
-    case 'F':
-    case 'e':
-    case 'E':
-    case 'g':
-    case 'G':
-      if (!v.Number(d)) Raise("must be real number, not " + TypeName(v));
-      if (c.width > 0) spec += std::to_string(c.width);
-      if (c.precision >= 0) spec += "." + std::to_string(std::min(c.precision, 300));
-      spec += c.letter;
-      std::snprintf(buffer, sizeof buffer, spec.c_str(), d);
-      return buffer;
-    default:
-      Raise(std::string("unsupported format character '") + c.letter + "'");
-  }
-}
-
-}  // namespace
-
-std::string FormatPercent(std::string_view format, const Value& values) {
-  std::vector<Value> items = {values};
-  if (const List* l = values.AsList(); l != nullptr && l->IsTuple()) items = l->items;
-  size_t used = 0;
-  std::string out;
-  for (size_t at = 0; at < format.size();) {
-    if (format[at] != '%') {
-      out += format[at++];
-      continue;
-    }
-    ++at;
-    if (at < format.size() && format[at] == '%') {
-      out += format[at++];
-      continue;
-    }
-    const Conversion c = ReadConversion(format, at);
-    if (!c.name.empty()) {
-      const Value* v = values.AsDict() == nullptr ? nullptr : values.AsDict()->FindName(c.name);
-      if (v == nullptr) Raise("format: no value for '" + c.name + "'");
-      out += Convert(c, *v);
-      used = items.size();
-    } else {
-      if (used >= items.size()) Raise("not enough arguments for format string");
-      out += Convert(c, items[used++]);
-    }
-  }
-  if (used < items.size() && values.AsDict() == nullptr) {
-    Raise("not all arguments converted during string formatting");
-  }
-  return out;
 }
 
 }  // namespace awq::jinja

@@ -135,7 +135,7 @@ Value Sort(Interpreter& in, const Value& v, Arguments& a) {
     Value key = paths.empty() ? FoldCase(item, p.Flag(1, false)) : Value::MakeList(std::move(keys));
     keyed.emplace_back(std::move(key), std::move(item));
   }
-  return ListOf(SortBy(std::move(keyed), p.Flag(0, false)));
+  return ListOf(SortBy(std::move(keyed), p.Number(0)));
 }
 
 Value DictSort(Interpreter&, const Value& v, Arguments& a) {
@@ -148,7 +148,7 @@ Value DictSort(Interpreter&, const Value& v, Arguments& a) {
     keyed.emplace_back(FoldCase(by == "key" ? key : value, p.Flag(0, false)),
                        Value::MakeList({key, value}, true));
   }
-  return ListOf(SortBy(std::move(keyed), p.Flag(2, false)));
+  return ListOf(SortBy(std::move(keyed), p.Number(2)));
 }
 
 Value Unique(Interpreter& in, const Value& v, Arguments& a) {
@@ -157,6 +157,7 @@ Value Unique(Interpreter& in, const Value& v, Arguments& a) {
     std::vector<Value> seen;
     for (Value& item : Elements(v)) {
       Value key = FoldCase(MaybePath(in, item, p.Find(1)), p.Flag(0, false));
+      CheckKey(key);
       in.Charge(seen.size());  // the search below
       if (std::any_of(seen.begin(), seen.end(), [&](const Value& s) { return Equal(s, key); }))
         continue;
@@ -170,9 +171,10 @@ Value Extreme(Interpreter& in, const Value& v, Arguments& a, bool largest) {
   const Parameters p(largest ? "max" : "min", a, {"case_sensitive", "attribute"});
   Value best = Value::MakeUndefined("No aggregated item, sequence was empty.");
   Value best_key;
+  bool first = true;
   for (Value& item : Elements(v)) {
     Value key = FoldCase(MaybePath(in, item, p.Find(1)), p.Flag(0, false));
-    if (best.IsUndefined() || (largest ? Less(best_key, key) : Less(key, best_key))) {
+    if (std::exchange(first, false) || (largest ? Less(best_key, key) : Less(key, best_key))) {
       best = std::move(item);
       best_key = std::move(key);
     }
@@ -199,6 +201,7 @@ Value Items(Interpreter&, const Value& v, Arguments&) {
 
 Value Batch(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("batch", a, {"linecount", "fill_with"});
+  p.At(0);
   const int64_t size = p.Int(0, 0);
   if (size > 1000000) Raise("limit: batch of more than 1000000 items");
   return Generate([&](std::vector<Value>& out) {
@@ -216,6 +219,7 @@ Value Batch(Interpreter&, const Value& v, Arguments& a) {
 
 Value SliceFilter(Interpreter& in, const Value& v, Arguments& a) {
   const Parameters p("slice", a, {"slices", "fill_with"});
+  p.At(0);
   const int64_t slices = p.Int(0, 0);
   if (slices > 100000) Raise("limit: slice into more than 100000 parts");
   in.Charge(static_cast<size_t>(std::max<int64_t>(slices, 0)) * sizeof(Value));
@@ -240,6 +244,7 @@ Value SliceFilter(Interpreter& in, const Value& v, Arguments& a) {
 Value MapAttribute(Interpreter& in, const Value& v, const Value& attribute,
                    const Value* otherwise) {
   return Generate([&](std::vector<Value>& out) {
+    if (!Truthy(v)) return;
     for (const Value& item : Elements(v)) {
       Value found = MaybePath(in, item, &attribute);
       out.push_back(found.IsUndefined() && otherwise != nullptr ? *otherwise : std::move(found));
@@ -254,6 +259,7 @@ Value Map(Interpreter& in, const Value& v, Arguments& a) {
   }
   if (a.positional.empty()) Raise("map requires a filter argument");
   return Generate([&](std::vector<Value>& out) {
+    if (!Truthy(v)) return;
     const std::string filter = ToString(a.positional[0]);
     for (const Value& item : Elements(v)) {
       Arguments rest;
@@ -268,6 +274,7 @@ Value Map(Interpreter& in, const Value& v, Arguments& a) {
 Value Choose(Interpreter& in, const Value& v, const Arguments& a, bool by_attribute, bool keep) {
   const size_t skip = by_attribute ? 1 : 0;
   return Generate([&](std::vector<Value>& out) {
+    if (!Truthy(v)) return;
     if (a.positional.size() < skip) Raise("Missing parameter for attribute name");
     for (Value& item : Elements(v)) {
       const Value subject = by_attribute ? MaybePath(in, item, &a.positional[0]) : item;

@@ -46,7 +46,8 @@ Value Value::FromJson(const RawJson& json) {
     case RawJson::value_t::number_integer:
       return json.get<int64_t>();
     case RawJson::value_t::number_unsigned:
-      if (json.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) return json.get<double>();
+      if (json.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX))
+        Raise("limit: an integer beyond 64 bits");
       return json.get<int64_t>();
     case RawJson::value_t::number_float:
       return json.get<double>();
@@ -114,24 +115,25 @@ int Value::Depth() const {
   return 0;
 }
 
-namespace {
-
-// Throws for what cannot be a dictionary's key.
-void CheckKey(const Value& key) {
-  const List* list = key.AsList();
-  if (list != nullptr && list->IsTuple()) {
-    for (const Value& item : list->items) CheckKey(item);
-  } else if (list != nullptr && (list->kind == List::kIterator || list->kind == List::kRange)) {
-    Raise("unsupported: a " + TypeName(key) + " as the key of a dictionary");
-  } else if (list != nullptr || key.AsDict() != nullptr) {
-    Raise("unhashable type: '" + TypeName(key) + "'");
-  }
+bool IsHashable(const Value& v) {
+  const List* list = v.AsList();
+  if (list == nullptr) return v.AsDict() == nullptr;
+  if (!list->IsTuple())
+    return list->kind == List::kIterator || list->kind == List::kRange ||
+           list->kind == List::kValues;
+  return std::all_of(list->items.begin(), list->items.end(), IsHashable);
 }
 
-}  // namespace
+void CheckKey(const Value& key) {
+  if (!IsHashable(key)) Raise("unhashable type: '" + TypeName(key) + "'");
+}
+
+void CheckNamespaceName(std::string_view name) {
+  if (name.starts_with('_'))
+    Raise("a namespace's attribute may not begin with an underscore: " + std::string(name));
+}
 
 const Value* Dict::Find(const Value& key) const {
-  CheckKey(key);
   for (const auto& [k, v] : items) {
     if (Equal(k, key)) return &v;
   }
@@ -185,6 +187,19 @@ bool Truthy(const Value& v) {
 
 namespace {
 
+// Holds every int64_t and every double; false when it is no number.
+bool ExactNumber(const Value& v, long double& out) {
+  int64_t i = 0;
+  double d = 0;
+  if (v.Integer(i)) {
+    out = static_cast<long double>(i);
+    return true;
+  }
+  if (!v.Number(d)) return false;
+  out = d;
+  return true;
+}
+
 bool IsSetView(const List& l) { return l.kind == List::kKeys || l.kind == List::kItems; }
 
 bool EqualSets(const List& a, const List& b) {
@@ -201,9 +216,9 @@ bool Equal(const Value& a, const Value& b) {
   int64_t i = 0;
   int64_t j = 0;
   if (a.Integer(i) && b.Integer(j)) return i == j;
-  double x = 0;
-  double y = 0;
-  if (a.Number(x) && b.Number(y)) return x == y;
+  long double x = 0;
+  long double y = 0;
+  if (ExactNumber(a, x) && ExactNumber(b, y)) return x == y;
   if (a.String() != nullptr && b.String() != nullptr) return *a.String() == *b.String();
   if (a.IsNone() || b.IsNone()) return a.IsNone() && b.IsNone();
   if (a.IsUndefined() || b.IsUndefined()) return a.IsUndefined() && b.IsUndefined();
@@ -231,9 +246,9 @@ bool Less(const Value& a, const Value& b) {
   int64_t i = 0;
   int64_t j = 0;
   if (a.Integer(i) && b.Integer(j)) return i < j;
-  double x = 0;
-  double y = 0;
-  if (a.Number(x) && b.Number(y)) return x < y;
+  long double x = 0;
+  long double y = 0;
+  if (ExactNumber(a, x) && ExactNumber(b, y)) return x < y;
   if (a.String() != nullptr && b.String() != nullptr) return *a.String() < *b.String();
   if (const List* l = a.AsList(), *m = b.AsList();
       l != nullptr && m != nullptr &&
@@ -298,6 +313,10 @@ int64_t Length(const Value& v) {
     return static_cast<int64_t>(l->items.size());
   if (const Dict* d = v.AsDict()) return static_cast<int64_t>(d->items.size());
   if (const std::string* s = v.String()) return CountCharacters(*s);
+  int64_t length = 0;
+  if (const Object* o = v.AsObject();
+      o != nullptr && o->kind == "loop" && o->Find("length")->Integer(length))
+    return length;
   Raise("object of type '" + TypeName(v) + "' has no len()");
 }
 

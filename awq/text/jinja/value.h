@@ -125,8 +125,11 @@ struct Arguments {
 };
 class Interpreter;
 
+struct Macro;
+
 struct Callable {
   std::string name;
+  const Macro* macro = nullptr;  // of a macro, which has attributes
   std::function<Value(Interpreter&, Arguments&)> call;
   int depth = 1;
 };
@@ -143,11 +146,17 @@ bool Equal(const Value& a, const Value& b);
 bool Less(const Value& a, const Value& b);
 // Name of the type in Python.
 std::string TypeName(const Value& v);
+bool IsHashable(const Value& v);
+// Throws for what cannot be a dictionary's key.
+void CheckKey(const Value& key);
+// Transformers refuses attributes of a namespace that begin with an underscore.
+void CheckNamespaceName(std::string_view name);
 // str() and repr().
 std::string ToString(const Value& v);
 std::string Repr(const Value& v);
-std::string ToJson(const Value& v, int indent, bool ascii, bool sorted, std::string_view item,
-                   std::string_view colon);
+// `indent`: the text of one level of nesting; null for one line.
+std::string ToJson(const Value& v, const std::string* indent, bool ascii, bool sorted,
+                   std::string_view item, std::string_view colon);
 std::string FormatDouble(double d);
 // The elements that a for loop sees: items, keys, characters. Throws when there are none to see.
 // Uses up iterators.
