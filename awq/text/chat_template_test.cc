@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "awq/base/error.h"
+#include "awq/base/testing.h"
 #include "awq/text/chat_template.h"
 
 namespace awq {
@@ -93,6 +94,26 @@ TEST(ChatTemplate, LoadsFromFolders) {
   write("chat_template.jinja",
         "{{ bos_token }}{{ messages[0].content }}{{ add_generation_prompt }}");
   EXPECT_EQ(ChatTemplate::Load(folder)->Render({{"user", "x"}}, true), "<b>xTrue");
+  fs::create_directories(folder / "additional_chat_templates");
+  write("additional_chat_templates/tool_use.jinja", "tools: {{ (tools or []) | length }}");
+  const RawJson with_tools = {{"messages", RawJson::array()}, {"tools", {1, 2}}};
+  EXPECT_EQ(ChatTemplate::Load(folder)->Render(with_tools), "tools: 2");
+  EXPECT_EQ(ChatTemplate::Load(folder, "default")->Render({{"user", "x"}}, true), "<b>xTrue");
+  EXPECT_EQ(ChatTemplate::Load(folder, "tool_use")->Render({{"user", "x"}}, true), "tools: 0");
+  ExpectError(ErrorCode::kNotFound, {"\"rag\""}, [&] { (void)ChatTemplate::Load(folder, "rag"); });
+  fs::remove_all(folder / "additional_chat_templates");
+  fs::remove(folder / "chat_template.jinja");
+  write("tokenizer_config.json", R"({"chat_template": {"a": "A", "b": "B"}})");
+  EXPECT_EQ(ChatTemplate::Load(folder, "b")->Render({{"user", "x"}}, true), "B");
+  ExpectError(ErrorCode::kUnsupported, {"a, b"},
+              [&] { (void)ChatTemplate::Load(folder)->Render({{"user", "x"}}, true); });
+  write("tokenizer_config.json", R"({"chat_template": 5})");
+  ExpectError(ErrorCode::kCorrupt, {"chat_template"}, [&] { (void)ChatTemplate::Load(folder); });
+  write("tokenizer_config.json", R"({"chat_template": [{"name": 1, "template": "x"}]})");
+  ExpectError(ErrorCode::kCorrupt, {"chat_template"}, [&] { (void)ChatTemplate::Load(folder); });
+  fs::remove(folder / "tokenizer_config.json");
+  write("chat_template.json", R"({"chat_template": "{{ tools is none and documents is none }}"})");
+  EXPECT_EQ(ChatTemplate::Load(folder)->Render({{"user", "x"}}, false), "True");
   write("chat_template.jinja", "line\n{{ oops }");
   try {
     ChatTemplate::Load(folder);
