@@ -1,5 +1,6 @@
 """Renders chat templates of our own, restating the constructs of published ones, with jinja2 set up as
-Transformers sets it up, and records the results as testdata/text/templates/NAME.json.
+Transformers sets it up, and records the results as testdata/text/templates/NAME.json;
+and the seeds of the fuzz target for templates.
 
     .venv-oracle/bin/python tools/make_template_goldens.py
 """
@@ -13,6 +14,7 @@ from template_zoo import TEMPLATES
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / "testdata" / "text" / "templates"
+SEEDS = ROOT / "testdata" / "text" / "fuzz" / "chat_template"
 
 SYSTEM = {"role": "system", "content": "You are terse."}
 USER = {"role": "user", "content": "Hi there!"}
@@ -77,6 +79,13 @@ def main():
     for cell in cells + ERRORS + SYNTAX_ERRORS + MORE:
         results.append({"template": cell, **render(cell, context)})
     (OUT / "snippets.json").write_text(json.dumps({"context": context, "cases": results}, ensure_ascii=False, indent=1) + "\n")
+    shutil.rmtree(SEEDS, ignore_errors=True)
+    SEEDS.mkdir(parents=True)
+    for name, template in TEMPLATES.items():
+        if len(template) < 1500:
+            (SEEDS / name).write_text(template)
+    for i in range(0, len(MORE), 40):
+        (SEEDS / f"snippets{i // 40}").write_text("\n".join(MORE[i:i + 40]))
     bad = [r["template"] for r in results[:len(cells)] if "expected" not in r]
     print(f"{len(TEMPLATES)} templates, {len(results)} snippets; snippets that jinja2 refuses: {bad}")
     odd = [r["template"] for r in results[len(cells):-len(MORE)] if "expected" in r]

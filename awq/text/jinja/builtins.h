@@ -27,7 +27,7 @@ std::string FormatBraces(Interpreter& interpreter, std::string_view format,
 // functions.cc
 Value MakeRange(int64_t start, int64_t stop, int64_t step);  // throws when it is too long
 Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
-                   int depth = 1);
+                   int depth = 1, int64_t weight = 1);
 std::vector<std::pair<std::string, Value>> GlobalFunctions();
 void AddLoopFunctions(Object& loop);
 void SetLoopPosition(Object& loop, const std::vector<Value>& items, size_t index, int depth);

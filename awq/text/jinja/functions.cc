@@ -120,6 +120,7 @@ Value MakeRange(int64_t start, int64_t stop, int64_t step) {
     list->items.emplace_back(i);
     if (__builtin_add_overflow(i, step, &i)) break;
   }
+  list->weight = static_cast<int64_t>(list->items.size()) + 1;
   return Value(std::shared_ptr<const List>(std::move(list)));
 }
 
@@ -176,12 +177,13 @@ const std::string* Parameters::MaybeText(size_t i) const {
   return values_[i]->String();
 }
 
-Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
-                   int depth) {
+Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call, int depth,
+                   int64_t weight) {
   auto callable = std::make_shared<Callable>();
   callable->name = std::move(name);
   callable->call = std::move(call);
   callable->depth = depth;
+  callable->weight = weight;
   return Value(std::shared_ptr<const Callable>(std::move(callable)));
 }
 

@@ -8,6 +8,7 @@ namespace awq::jinja {
 namespace {
 
 constexpr int64_t kMaxSteps = 5'000'000;
+constexpr int64_t kMaxWork = 200'000'000;
 constexpr size_t kMaxBytes = size_t{256} << 20;
 constexpr int kMaxDepth = 1000;
 
@@ -69,6 +70,17 @@ void Interpreter::Charge(size_t bytes) {
   if (bytes > kMaxBytes || bytes_ > kMaxBytes) Raise("limit: the template makes too much text");
 }
 
+// What is about to be written: all of a container is walked through.
+const Value& Interpreter::Printed(const Value& v) {
+  if (v.String() == nullptr) Spend(v);
+  return v;
+}
+
+void Interpreter::Spend(const Value& v) {
+  work_ += v.Weight();
+  if (work_ > kMaxWork) Raise("limit: the template runs for too long");
+}
+
 Interpreter::Scope* Interpreter::NewScope(Scope* parent) {
   scopes_.push_back(std::make_unique<Scope>(Scope{parent, {}}));
   return scopes_.back().get();
@@ -113,7 +125,7 @@ Interpreter::Flow Interpreter::Run(const Statement& s) {
       print(s.text);
       break;
     case Statement::kPrint:
-      print(ToString(Evaluate(*s.expression)));
+      print(ToString(Printed(Evaluate(*s.expression))));
       break;
     case Statement::kFor:
       return RunFor(s, Evaluate(*s.expression), 1);
@@ -358,6 +370,8 @@ Value Interpreter::Call(const Value& function, Arguments& arguments) {
   if (callable == nullptr) Raise("'" + TypeName(function) + "' object is not callable");
   const std::shared_ptr<const Callable> alive =
       *(held.IsUndefined() ? function : held).As<std::shared_ptr<const Callable>>();
+  Spend(function);
+  for (const Value& v : arguments.positional) Spend(v);
   Value result = alive->call(*this, arguments);
   if (result.String() != nullptr) Charge(result.String()->size());
   if (result.AsList() != nullptr) Charge(result.AsList()->items.size() * sizeof(Value));
@@ -367,6 +381,12 @@ Value Interpreter::Call(const Value& function, Arguments& arguments) {
 // ---- expressions
 
 Value Interpreter::Evaluate(const Expression& e) {
+  Value v = EvaluateNode(e);
+  if (v.String() != nullptr) Spend(v);
+  return v;
+}
+
+Value Interpreter::EvaluateNode(const Expression& e) {
   const Depth depth(*this);
   at_ = e.at;
   switch (e.kind) {
@@ -402,7 +422,7 @@ Value Interpreter::Evaluate(const Expression& e) {
     case Expression::kConcat: {
       std::string text;
       for (const ExpressionPtr& o : e.operands) {
-        const std::string part = ToString(Evaluate(*o));
+        const std::string part = ToString(Printed(Evaluate(*o)));
         Charge(part.size());
         text += part;
       }
@@ -453,6 +473,8 @@ Value Interpreter::Binary(const Expression& e) {
   if (e.name == "or") return Truthy(left) ? left : Evaluate(*e.operands[1]);
   const Value right = Evaluate(*e.operands[1]);
   at_ = e.at;
+  Spend(left);
+  Spend(right);
   return Arithmetic(*this, e.name, left, right);
 }
 
@@ -461,6 +483,8 @@ Value Interpreter::Compare(const Expression& e) {
   for (size_t i = 0; i < e.names.size(); ++i) {
     Value right = Evaluate(*e.operands[i + 1]);
     at_ = e.at;
+    Spend(left);
+    Spend(right);
     const std::string& op = e.names[i];
     bool holds = false;
     if (op == "==")
@@ -490,6 +514,7 @@ Value Interpreter::Slice(const Value& object, const Expression& slice, bool is_c
     bounds.push_back(o == nullptr ? Value(None{}) : Evaluate(*o));
   }
   at_ = slice.at;
+  Spend(object);
   if (is_constant && !CanSlice(object, bounds)) return Value::MakeUndefined("cannot be sliced");
   return TakeSlice(object, bounds[0], bounds[1], bounds[2]);
 }
@@ -539,6 +564,7 @@ Value Interpreter::ApplyFilter(std::string_view name, const Value& input, Argume
   const Depth nesting(*this);
   const FilterFunction filter = FindFilter(name);
   if (filter == nullptr) Raise("No filter named '" + std::string(name) + "'.");
+  Spend(input);
   Value result = filter(*this, input, arguments);
   if (result.String() != nullptr) Charge(result.String()->size());
   if (result.AsList() != nullptr) Charge(result.AsList()->items.size() * sizeof(Value));
@@ -550,6 +576,10 @@ bool Interpreter::ApplyTest(std::string_view name, const Value& input, Arguments
   if (test == nullptr) Raise("No test named '" + std::string(name) + "'.");
   if (!arguments.named.empty() || (!arguments.positional.empty() && !TestTakesArgument(name)))
     Raise("the test '" + std::string(name) + "' got too many arguments");
+  if (TestTakesArgument(name)) {
+    Spend(input);
+    for (const Value& v : arguments.positional) Spend(v);
+  }
   return test(*this, input, arguments);
 }
 
@@ -578,6 +608,7 @@ Value Interpreter::Item(const Value& object, const Value& index) {
     if (const Value* v = d->Find(index)) return *v;
   } else if (index.Integer(i) && (object.String() != nullptr ||
                                   (object.AsList() != nullptr && object.AsList()->IsSequence()))) {
+    if (object.String() != nullptr) Spend(object);
     return ElementAt(object, i);
   }
   if (index.String() != nullptr) return Attribute(object, *index.String());

@@ -29,6 +29,9 @@ class Interpreter {
   Value Item(const Value& object, const Value& index);
   // Counts what a rendering has made; throws when it is too much.
   void Charge(size_t bytes);
+  // Counts what a step walks through; throws when it is too much.
+  void Spend(const Value& v);
+  const Value& Printed(const Value& v);
   // Functions of an object refer to it and may be kept longer than it is.
   void Keep(std::shared_ptr<const Object> object) { objects_.push_back(std::move(object)); }
 
@@ -57,6 +60,7 @@ class Interpreter {
 
   // expressions (evaluate.cc)
   Value Evaluate(const Expression& e);
+  Value EvaluateNode(const Expression& e);
   Value Binary(const Expression& e);
   Value Compare(const Expression& e);
   Value Slice(const Value& object, const Expression& slice, bool is_constant);
@@ -70,6 +74,7 @@ class Interpreter {
   std::string* out_ = nullptr;
   Position at_;
   int64_t steps_ = 0;
+  int64_t work_ = 0;
   size_t bytes_ = 0;
   int depth_ = 0;
 };

@@ -415,9 +415,12 @@ Value FindMethod(const Value& self, std::string_view name) {
     const auto* it = std::find_if(std::begin(kStringMethods), std::end(kStringMethods),
                                   [&](const StringEntry& e) { return e.name == name; });
     if (it == std::end(kStringMethods)) return Value();
-    return MakeFunction(std::string(name), [self, call = it->call](Interpreter& in, Arguments& a) {
-      return call(in, *self.String(), a);
-    });
+    return MakeFunction(
+        std::string(name),
+        [self, call = it->call](Interpreter& in, Arguments& a) {
+          return call(in, *self.String(), a);
+        },
+        1, self.Weight());
   }
   // Methods that would change their object are undefined, as in Jinja's sandbox.
   const bool is_dict = self.AsDict() != nullptr;
@@ -435,7 +438,7 @@ Value FindMethod(const Value& self, std::string_view name) {
       [self, is_dict, name = std::string(name)](Interpreter&, Arguments& a) {
         return is_dict ? DictMethod(self, name, a) : ListMethod(self, name, a);
       },
-      depth);
+      depth, self.Weight());
 }
 
 }  // namespace awq::jinja

@@ -53,9 +53,9 @@ Value Generate(const Fill& fill) {
     if (e.message.starts_with("limit:")) throw;
     list->error = e.message;
   }
-  int depth = 1;
-  for (const Value& v : list->items) depth = std::max(depth, v.Depth() + 1);
-  list->depth = depth;
+  const Value checked = Value::MakeList(list->items);
+  list->depth = checked.AsList()->depth;
+  list->weight = checked.AsList()->weight;
   return Value(std::shared_ptr<const List>(std::move(list)));
 }
 

@@ -11,10 +11,17 @@ namespace awq::jinja {
 namespace {
 
 constexpr int kMaxDepth = 100;
+constexpr int kMaxUnnamed = 20000;  // each is searched for among all
+constexpr int64_t kMaxWeight = int64_t{1} << 24;
 
 int CheckedDepth(int depth) {
   if (depth > kMaxDepth) Raise("limit: values are nested too deeply");
   return depth;
+}
+
+int64_t CheckedWeight(int64_t weight) {
+  if (weight > kMaxWeight) Raise("limit: a value is too large");
+  return weight;
 }
 
 }  // namespace
@@ -30,7 +37,10 @@ Value Value::MakeList(std::vector<Value> items, bool tuple) {
 
 Value Value::MakeSequence(std::vector<Value> items, int kind, std::string name) {
   auto list = std::make_shared<List>();
-  for (const Value& v : items) list->depth = std::max(list->depth, CheckedDepth(v.Depth() + 1));
+  for (const Value& v : items) {
+    list->depth = std::max(list->depth, CheckedDepth(v.Depth() + 1));
+    list->weight = CheckedWeight(list->weight + v.Weight());
+  }
   list->items = std::move(items);
   list->kind = static_cast<List::Kind>(kind);
   list->name = std::move(name);
@@ -115,6 +125,14 @@ int Value::Depth() const {
   return 0;
 }
 
+int64_t Value::Weight() const {
+  if (const std::string* s = String()) return 1 + static_cast<int64_t>(s->size() / 16);
+  if (const List* l = AsList()) return l->weight;
+  if (const Dict* d = AsDict()) return d->weight;
+  if (const Callable* c = AsCallable()) return c->weight;
+  return 1;
+}
+
 bool IsHashable(const Value& v) {
   const List* list = v.AsList();
   if (list == nullptr) return v.AsDict() == nullptr;
@@ -134,6 +152,7 @@ void CheckNamespaceName(std::string_view name) {
 }
 
 const Value* Dict::Find(const Value& key) const {
+  if (key.String() != nullptr) return FindName(*key.String());
   for (const auto& [k, v] : items) {
     if (Equal(k, key)) return &v;
   }
@@ -141,8 +160,10 @@ const Value* Dict::Find(const Value& key) const {
 }
 
 const Value* Dict::FindName(std::string_view key) const {
-  for (const auto& [k, v] : items) {
-    if (k.String() != nullptr && *k.String() == key) return &v;
+  const auto [begin, end] = names_.equal_range(std::hash<std::string_view>{}(key));
+  for (auto it = begin; it != end; ++it) {
+    const auto& [k, v] = items[it->second];
+    if (*k.String() == key) return &v;
   }
   return nullptr;
 }
@@ -150,9 +171,15 @@ const Value* Dict::FindName(std::string_view key) const {
 void Dict::Set(Value key, Value value) {
   CheckKey(key);
   depth = std::max(depth, CheckedDepth(std::max(value.Depth(), key.Depth()) + 1));
+  weight = CheckedWeight(weight + key.Weight() + value.Weight());
   if (const Value* old = Find(key)) {
     const_cast<Value&>(*old) = std::move(value);
   } else {
+    if (const std::string* name = key.String()) {
+      names_.emplace(std::hash<std::string_view>{}(*name), items.size());
+    } else if (++unnamed_ > kMaxUnnamed) {
+      Raise("limit: a dictionary with so many keys that are no str");
+    }
     items.emplace_back(std::move(key), std::move(value));
   }
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -65,6 +66,8 @@ class Value {
   bool Integer(int64_t& out) const;  // int or bool
   // How deeply containers are nested in it.
   int Depth() const;
+  // How much there is to walk through: a unit for every value, and for every 16 bytes of text.
+  int64_t Weight() const;
 
  private:
   std::variant<Undefined, None, bool, int64_t, double, std::string, std::shared_ptr<const List>,
@@ -87,6 +90,7 @@ struct List {
   std::vector<Value> items;
   Kind kind = kList;
   int depth = 1;
+  int64_t weight = 1;
   std::vector<int64_t> range;
   // Of iterators: the name of its type, how many items are taken, and the error after the last.
   std::string name;
@@ -101,11 +105,16 @@ struct List {
 struct Dict {
   std::vector<std::pair<Value, Value>> items;  // in order of insertion
   int depth = 1;
+  int64_t weight = 1;
 
   const Value* Find(const Value& key) const;
   const Value* FindName(std::string_view key) const;
-  // Replaces or appends. Throws when values nest too deeply.
+  // Replaces or appends. Throws when values nest too deeply or are too many.
   void Set(Value key, Value value);
+
+ private:
+  int unnamed_ = 0;
+  std::unordered_multimap<size_t, size_t> names_;  // hash and place of keys that are str
 };
 
 // Something with attributes that change: `loop`, namespace(), cycler(). Cannot be kept inside other
@@ -132,6 +141,7 @@ struct Callable {
   const Macro* macro = nullptr;  // of a macro, which has attributes
   std::function<Value(Interpreter&, Arguments&)> call;
   int depth = 1;
+  int64_t weight = 1;  // of what it is bound to
 };
 
 // A template's run-time error; the interpreter adds the position. Text for the user.
