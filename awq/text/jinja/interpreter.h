@@ -41,7 +41,17 @@ class Interpreter {
     std::vector<std::pair<std::string, Value>> variables;
   };
   enum class Flow { kNormal, kBreak, kContinue };
-  class Depth;
+  // Counts a step, and a level of calls while it lives; throws when there are too many.
+  class Depth {
+   public:
+    explicit Depth(Interpreter& i);
+    ~Depth() { --i_.depth_; }
+    Depth(const Depth&) = delete;
+    Depth& operator=(const Depth&) = delete;
+
+   private:
+    Interpreter& i_;
+  };
 
   // statements (interpreter.cc)
   Flow Run(const Body& body);

@@ -294,6 +294,7 @@ Value Choose(Interpreter& in, const Value& v, const Arguments& a, bool by_attrib
 // The attribute alone, never an item.
 Value Attr(Interpreter& in, const Value& v, Arguments& a) {
   const std::string name = Parameters("attr", a, {"name"}).Text(0, "");
+  if (const auto* u = v.As<Undefined>(); u != nullptr && !name.starts_with("__")) Raise(u->what);
   if (v.AsObject() != nullptr) return in.Attribute(v, name);
   Value method = FindMethod(v, name);
   if (!method.IsUndefined()) return method;
