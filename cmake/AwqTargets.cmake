@@ -1,5 +1,7 @@
 # One library per folder, linked only to the folders that docs/architecture.md allows it.
-#   awq_library(NAME base SOURCES a.cc b.cc DEPS … LIBS …)
+#   awq_library(NAME base SOURCES a.cc b.cc DEPS … LIBS … [TOGETHER])
+# TOGETHER: eight sources are compiled as one, where templates take longer than the sources themselves;
+# names in their anonymous namespaces must differ.
 #   awq_tests(NAME base SOURCES a_test.cc … DEPS … LIBS …)    one test binary a folder
 
 add_library(awq_options INTERFACE)
@@ -17,11 +19,14 @@ if(AWQ_SANITIZE)
 endif()
 
 function(awq_library)
-  cmake_parse_arguments(A "" "NAME" "SOURCES;DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(A "TOGETHER" "NAME" "SOURCES;DEPS;LIBS" ${ARGN})
   add_library(awq_${A_NAME} STATIC ${A_SOURCES})
   list(TRANSFORM A_DEPS PREPEND awq_)
   target_link_libraries(awq_${A_NAME} PUBLIC ${A_DEPS} ${A_LIBS} awq_options)
   target_precompile_headers(awq_${A_NAME} REUSE_FROM awq_precompiled)
+  if(A_TOGETHER AND AWQ_TOGETHER)
+    set_target_properties(awq_${A_NAME} PROPERTIES UNITY_BUILD ON)
+  endif()
 endfunction()
 
 function(awq_tests)
@@ -40,7 +45,12 @@ function(awq_tests)
 endfunction()
 
 # awq_fuzz_target(text tokenizer): the program awq_tokenizer_fuzz from tokenizer_fuzz.cc, with libFuzzer.
+# Where tests are built it is compiled alone, so that it does not fall behind.
 function(awq_fuzz_target LIBRARY NAME)
+  if(AWQ_TESTS)
+    add_library(awq_${NAME}_fuzz OBJECT ${NAME}_fuzz.cc)
+    target_link_libraries(awq_${NAME}_fuzz PRIVATE awq_${LIBRARY})
+  endif()
   if(NOT AWQ_FUZZ)
     return()
   endif()

@@ -5,6 +5,6 @@ set -euo pipefail
 
 has clang-tidy || die "clang-tidy is missing: scripts/install_packages.sh --lint"
 cd "$root"
-cmake --preset cpu -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev/null
+cmake --preset cpu -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON -DAWQ_TOGETHER=OFF >/dev/null
 sources '*.cc' | xargs -0 -r -P "$(nproc)" -n 4 clang-tidy -p build/lint --quiet --warnings-as-errors='*' \
   --extra-arg=-Wno-unknown-warning-option
