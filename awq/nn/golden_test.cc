@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "awq/backend/make_backend.h"
+#include "awq/nn/testing/has_backend.h"
 #include "awq/nn/tiny_models.h"
 
 namespace awq {
@@ -24,18 +25,9 @@ struct Case {
   }
 };
 
-bool HasCuda() {
-  try {
-    MakeBackend("cuda");
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
-  const bool cuda = HasCuda();
+  const bool cuda = testing::HasBackend("cuda");
   for (const std::string& name : testing::TinyModelNames()) {
     for (const char* backend : {"ref", "cpu"}) cases.push_back({name, backend});
     if (!cuda) continue;
