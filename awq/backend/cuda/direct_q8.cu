@@ -1,12 +1,15 @@
 // The 8-bit linear for few rows of x: codes go from memory straight to registers and tensor cores.
 //
 // y[M, N] = x[M, K] · dequant(W)[N, K]     x f16 or bf16; f32 accumulate; one byte a code
-// grid    N / 16                           block 4 warps, each every fourth 128 inputs
+// grid    (N / 16, M / 32)                 block 4 warps, each every fourth 128 inputs
 // lane l  = 4r + q: outputs r and r + 8, inputs 16q … 16q + 15 of 64; four mma steps of four inputs
 //         a lane, whose order is free as long as x has the same
 // bound   HBM: N·K bytes
 #include "awq/backend/cuda/direct_q8.h"
 
+#include <bit>
+
+#include "awq/backend/cuda/codes.cuh"
 #include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ptx.cuh"
 
@@ -22,7 +25,7 @@ struct Args {
   const uint8_t* codes;
   const float* scales;
   const uint8_t* zeros;
-  int groups, group;
+  int groups, group_shift;  // inputs of a group: 2^shift
   const void* x;
   int64_t x_stride;
   const float* bias;
@@ -60,7 +63,23 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
   const int r = lane / 4;
   const int q = lane % 4;
   const int first = static_cast<int>(blockIdx.x) * kTile;
-  const int rows[2] = {min(first + r, a.n - 1), min(first + r + 8, a.n - 1)};
+  const int first_row = static_cast<int>(blockIdx.y) * 8 * kCols;  // of x
+  const uint8_t* codes[2];
+  const float* scales[2];
+  const uint8_t* zeros[2];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int64_t row = min(first + r + 8 * i, a.n - 1);
+    codes[i] = a.codes + row * a.k + 16 * q;
+    scales[i] = a.scales + row * a.groups;
+    zeros[i] = a.zeros + row * a.groups;
+  }
+  const uint4* x[kCols];
+#pragma unroll
+  for (int c = 0; c < kCols; ++c) {
+    const int64_t row = min(first_row + 8 * c + r, a.m - 1);
+    x[c] = reinterpret_cast<const uint4*>(static_cast<const T*>(a.x) + row * a.x_stride + 16 * q);
+  }
 
   struct Stage {
     uint4 codes[2];
@@ -68,16 +87,13 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
     uint32_t zeros[2];
   } stages[kDepth];
   const auto load = [&](Stage& s, int at) {
-    const int g = at / a.group;
+    const int g = at >> a.group_shift;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       s.codes[i] = make_uint4(0, 0, 0, 0);
-      const int64_t row = rows[i];
-      if (at + 16 * q < a.k) {
-        s.codes[i] = __ldcs(reinterpret_cast<const uint4*>(a.codes + row * a.k + at + 16 * q));
-      }
-      s.scales[i] = __ldg(a.scales + row * a.groups + g);
-      s.zeros[i] = __ldg(a.zeros + row * a.groups + g);
+      if (at + 16 * q < a.k) s.codes[i] = LoadStream(codes[i] + at);
+      s.scales[i] = __ldg(scales[i] + g);
+      s.zeros[i] = __ldg(zeros[i] + g);
     }
   };
   // Chunks 2c and 2c + 1 of every fourth c: whole lines of 128 bytes.
@@ -105,10 +121,8 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
       for (int c = 0; c < kCols; ++c) {
         xs[c][0] = xs[c][1] = make_uint4(0, 0, 0, 0);
         if (at + 16 * q >= a.k) continue;
-        const auto* x = reinterpret_cast<const uint4*>(
-            static_cast<const T*>(a.x) + min(8 * c + r, a.m - 1) * a.x_stride + at + 16 * q);
-        xs[c][0] = x[0];
-        xs[c][1] = x[1];
+        xs[c][0] = x[c][at / 8];
+        xs[c][1] = x[c][at / 8 + 1];
       }
       const uint32_t words[2][4] = {{s.codes[0].x, s.codes[0].y, s.codes[0].z, s.codes[0].w},
                                     {s.codes[1].x, s.codes[1].y, s.codes[1].z, s.codes[1].w}};
@@ -140,7 +154,7 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
   for (int e = static_cast<int>(threadIdx.x); e < kCols * 128; e += 32 * kWarps) {
     const int from = e % 32;
     const int j = e / 32 % 4;
-    const int m = e / 128 * 8 + 2 * (from % 4) + j % 2;
+    const int m = first_row + e / 128 * 8 + 2 * (from % 4) + j % 2;
     const int n = first + from / 4 + j / 2 * 8;
     if (m >= a.m || n >= a.n) continue;
     float y = a.bias == nullptr ? 0.0f : a.bias[n];
@@ -166,28 +180,31 @@ bool SupportsDirectQ8(const PlainWeight& w, const TensorView& x, const TensorVie
   const bool type = x.dtype == DType::kF16 ? arch >= 75 : x.dtype == DType::kBF16 && arch >= 80;
   const bool readable =
       w.k() % 16 == 0 && x.strides[0] % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
-  const bool grouped = w.group() % kChunk == 0 || w.groups() == 1;
-  return type && readable && grouped && x.dim(0) <= 32 &&
+  const bool grouped =
+      w.groups() == 1 || (w.group() >= kChunk && (w.group() & (w.group() - 1)) == 0);
+  return type && readable && grouped && x.dim(0) <= kMaxDirectQ8Rows &&
          (y.dtype == x.dtype || y.dtype == DType::kF32);
 }
 
 void DirectQ8(const Queue& queue, const PlainWeight& w, const TensorView& x, const TensorView& bias,
               const TensorView& y) {
-  const Args args{.codes = w.codes(),
-                  .scales = w.scales(),
-                  .zeros = w.zeros(),
-                  .groups = static_cast<int>(w.groups()),
-                  .group = static_cast<int>(w.groups() == 1 ? w.k() : w.group()),
-                  .x = x.data,
-                  .x_stride = x.strides[0],
-                  .bias = bias.As<const float>(),
-                  .y = y.data,
-                  .y_stride = y.strides[0],
-                  .y_f32 = y.dtype == DType::kF32,
-                  .m = static_cast<int>(x.dim(0)),
-                  .n = static_cast<int>(w.n()),
-                  .k = static_cast<int>(w.k())};
-  const auto grid = static_cast<unsigned>((w.n() + kTile - 1) / kTile);
+  const Args args{
+      .codes = w.codes(),
+      .scales = w.scales(),
+      .zeros = w.zeros(),
+      .groups = static_cast<int>(w.groups()),
+      .group_shift = w.groups() == 1 ? 31 : std::countr_zero(static_cast<uint64_t>(w.group())),
+      .x = x.data,
+      .x_stride = x.strides[0],
+      .bias = bias.As<const float>(),
+      .y = y.data,
+      .y_stride = y.strides[0],
+      .y_f32 = y.dtype == DType::kF32,
+      .m = static_cast<int>(x.dim(0)),
+      .n = static_cast<int>(w.n()),
+      .k = static_cast<int>(w.k())};
+  const dim3 grid(static_cast<unsigned>((w.n() + kTile - 1) / kTile),
+                  static_cast<unsigned>((x.dim(0) + 31) / 32));
   if (x.dtype == DType::kF16) {
     Launch(queue, ChooseKernel<__half>(x.dim(0)), grid, 32 * kWarps, 0, args);
   } else {

@@ -1,7 +1,6 @@
 #include "awq/backend/cuda/gemm_table.h"
 
 #include <array>
-#include <cstdlib>
 
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/direct_q4.h"
@@ -56,35 +55,31 @@ GemmRow Direct(std::string_view name) {
 
 using MakeWide = WideConfig (*)();
 
-// As many rows of x a tile as there are, up to 128.
-MakeWide BestWide(int64_t m) {
-  return m <= 16 ? Wide16x4 : m <= 32 ? Wide32x4 : m <= 64 ? Wide64x4 : Wide128x4;
-}
-
-template <int kCopy>
 bool SupportsWide(const LinearQ4& p, const DeviceLimits& device) {
-  static const bool diagnose = getenv("DIAG") != nullptr;
-  if (kCopy >= 3 && kCopy < 6 && !diagnose) return false;
   return device.arch == 90 && Readable(p) && p.m > 8;
 }
 
-// Before the direct kernels from 33 rows on, for large weights from 17 on (docs/kernels.md).
-template <MakeWide kConfig, int kCopy>
-double EstimateWide(const LinearQ4& p, const DeviceLimits&) {
-  constexpr int64_t kLargeWeight = int64_t{1} << 25;
-  const int64_t least = p.shape.n * p.shape.k >= kLargeWeight ? 17 : 33;
-  return p.m >= least && BestWide(p.m) == kConfig && kCopy == 1 ? -1.0 : 2.0;
+// From how many rows on before the direct kernels (docs/kernels.md).
+int64_t FirstWideRow(int64_t weights) {
+  return weights >= int64_t{64} << 20 ? 9 : weights >= int64_t{20} << 20 ? 17 : 33;
 }
 
-template <MakeWide kConfig, int kCopy>
+// Among each other by what they are expected to take, less than 1e6 µs.
+template <MakeWide kConfig>
+double EstimateWide(const LinearQ4& p, const DeviceLimits& device) {
+  if (p.m < FirstWideRow(p.shape.n * p.shape.k)) return 2.0;
+  return WideMicroseconds(kConfig(), p, device) * 1e-6 - 1.0;
+}
+
+template <MakeWide kConfig>
 void LaunchWide(const LinearQ4& p, const DeviceLimits& device, const LaunchContext& context) {
-  LaunchWide(kConfig(), p, device, context, kCopy);
+  LaunchWide(kConfig(), p, device, context);
 }
 
-template <MakeWide kConfig, int kCopy>
+template <MakeWide kConfig>
 GemmRow Wide(std::string_view name) {
-  return {name,        "q4_tile16", SupportsWide<kCopy>,       EstimateWide<kConfig, kCopy>,
-          NoWorkspace, true,        LaunchWide<kConfig, kCopy>};
+  return {name,        "q4_tile16", SupportsWide,       EstimateWide<kConfig>,
+          NoWorkspace, true,        LaunchWide<kConfig>};
 }
 
 const std::array kRows = {
@@ -97,41 +92,11 @@ const std::array kRows = {
     Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),
     Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
     Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),
-    Wide<Wide16x4, 0>("wide16x4b"),
-    Wide<Wide16x4, 1>("wide16x4t"),
-    Wide<Wide16x4, 2>("wide16x4a"),
-    Wide<Wide16x4, 3>("wide16x4W"),
-    Wide<Wide16x4, 4>("wide16x4X"),
-    Wide<Wide16x4, 5>("wide16x4N"),
-    Wide<Wide16x4, 6>("wide16x4p"),
-    Wide<Wide32x4, 0>("wide32x4b"),
-    Wide<Wide32x4, 1>("wide32x4t"),
-    Wide<Wide32x4, 2>("wide32x4a"),
-    Wide<Wide32x4, 3>("wide32x4W"),
-    Wide<Wide32x4, 4>("wide32x4X"),
-    Wide<Wide32x4, 5>("wide32x4N"),
-    Wide<Wide32x4, 6>("wide32x4p"),
-    Wide<Wide64x4, 0>("wide64x4b"),
-    Wide<Wide64x4, 1>("wide64x4t"),
-    Wide<Wide64x4, 2>("wide64x4a"),
-    Wide<Wide64x4, 3>("wide64x4W"),
-    Wide<Wide64x4, 4>("wide64x4X"),
-    Wide<Wide64x4, 5>("wide64x4N"),
-    Wide<Wide64x4, 6>("wide64x4p"),
-    Wide<Wide128x4, 0>("wide128x4b"),
-    Wide<Wide128x4, 1>("wide128x4t"),
-    Wide<Wide128x4, 2>("wide128x4a"),
-    Wide<Wide128x4, 3>("wide128x4W"),
-    Wide<Wide128x4, 4>("wide128x4X"),
-    Wide<Wide128x4, 5>("wide128x4N"),
-    Wide<Wide128x4, 6>("wide128x4p"),
-    Wide<Wide128x3, 0>("wide128x3b"),
-    Wide<Wide128x3, 1>("wide128x3t"),
-    Wide<Wide128x3, 2>("wide128x3a"),
-    Wide<Wide128x3, 3>("wide128x3W"),
-    Wide<Wide128x3, 4>("wide128x3X"),
-    Wide<Wide128x3, 5>("wide128x3N"),
-    Wide<Wide128x3, 6>("wide128x3p"),
+    Wide<Wide16x4>("wide16x4"),
+    Wide<Wide32x4>("wide32x4"),
+    Wide<Wide64x4>("wide64x4"),
+    Wide<Wide128x4>("wide128x4"),
+    Wide<Wide128x3>("wide128x3"),
 };
 
 }  // namespace

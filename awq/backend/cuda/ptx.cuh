@@ -141,18 +141,6 @@ __device__ inline void BoxCopy(uint32_t to, const void* map, int column, int row
       : "memory");
 #endif
 }
-// Into the same place of every block of the cluster whose bit is set, each counted on its own
-// barrier.
-__device__ inline void BoxCopyToAll(uint32_t to, const void* map, int column, int row, uint32_t bar,
-                                    uint16_t blocks) {
-#if AWQ_SM90
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
-      ".multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(to),
-      "l"(map), "r"(column), "r"(row), "r"(bar), "h"(blocks)
-      : "memory");
-#endif
-}
 __device__ inline void BoxCopy(uint32_t to, const void* map, int x, int y, int z, uint32_t bar) {
 #if AWQ_SM90
   asm volatile(
@@ -190,12 +178,6 @@ __device__ inline void AsyncCommit() {
   asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
-// Arrives on the barrier when all copies of this thread are there.
-__device__ inline void AsyncArrive(uint32_t bar) {
-#if AWQ_SM90
-  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(bar) : "memory");
-#endif
-}
 template <int kPending>
 __device__ inline void AsyncWait() {
 #if AWQ_SM80
@@ -216,16 +198,6 @@ __device__ inline void ClusterSync() {
 #if AWQ_SM90
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-#endif
-}
-// On the barrier of block `rank` of this cluster that has this block's address `bar`.
-__device__ inline void ClusterBarrierArrive(uint32_t bar, uint32_t rank) {
-#if AWQ_SM90
-  asm volatile(
-      "{\n.reg .b32 a;\nmapa.shared::cluster.u32 a, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [a];\n}" ::"r"(bar),
-      "r"(rank)
-      : "memory");
 #endif
 }
 // Stores 16 bytes into the shared memory of block `rank` of this cluster, at this block's address

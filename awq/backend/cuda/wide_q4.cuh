@@ -34,18 +34,12 @@ AWQ_HD constexpr int WideStageBytes(int rows, int warpgroups, int block_bytes) {
 // A piece of work: a tile, and steps [begin, end) of 128 inputs each.
 struct WideItem {
   int m_tile, n_tile, part, begin, end;
-  __device__ WideItem(const WideArgs& a, int item) {
-    const int blocks = a.pair ? 2 : a.parts;  // of a cluster
-    const int tile = item / blocks;
-    part = a.pair ? 0 : item % blocks;
-    m_tile = tile % a.m_tiles;
-    n_tile = a.pair ? tile / a.m_tiles * 2 + item % 2 : tile / a.m_tiles;
-    begin = a.blocks_per_row * part / a.parts;
-    end = a.blocks_per_row * (part + 1) / a.parts;
-  }
-  __device__ static int Count(const WideArgs& a) {
-    return a.m_tiles * (a.pair ? (a.n_tiles + 1) / 2 * 2 : a.n_tiles * a.parts);
-  }
+  __device__ WideItem(const WideArgs& a, int item)
+      : m_tile(item / a.parts % a.m_tiles),
+        n_tile(item / a.parts / a.m_tiles),
+        part(item % a.parts),
+        begin(a.blocks_per_row * part / a.parts),
+        end(a.blocks_per_row * (part + 1) / a.parts) {}
 };
 
 struct BiasPair {
@@ -157,15 +151,15 @@ __global__ void __launch_bounds__(128 * (kWarpgroups + 1), 1)
   const int warp = static_cast<int>(threadIdx.x) % 128 / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int group = static_cast<int>(threadIdx.x) / 128;  // the last one: the producer
-  const int items = WideItem::Count(a);
+  const int items = a.m_tiles * a.n_tiles * a.parts;
   const int first_item = static_cast<int>(blockIdx.x);
   const int blocks = static_cast<int>(gridDim.x);
 
   AllowNextKernel();
   if (threadIdx.x == 0) {
     for (int s = 0; s < kStages; ++s) {
-      BarrierInit(full + 8 * s, a.copy == 2 ? 97 : 2);  // x, and weights
-      BarrierInit(empty + 8 * s, (a.pair ? 8 : 4) * kWarpgroups);
+      BarrierInit(full + 8 * s, 2);  // x, and weights
+      BarrierInit(empty + 8 * s, 4 * kWarpgroups);
     }
     BarrierInit(arrived, 1);
     BarrierInitFence();
@@ -176,11 +170,7 @@ __global__ void __launch_bounds__(128 * (kWarpgroups + 1), 1)
       BarrierExpect(arrived, static_cast<uint32_t>((a.parts - 1) * quads * kWarpgroups * 2048));
     }
   }
-  if (a.pair) {
-    ClusterSync();
-  } else {
-    __syncthreads();
-  }
+  __syncthreads();
   int stage = 0;
   uint32_t phase = 0;
   const auto advance = [&] {
@@ -199,119 +189,95 @@ __global__ void __launch_bounds__(128 * (kWarpgroups + 1), 1)
         for (int step = item.begin; step < item.end; ++step) {
           const uint32_t to = SharedAddress(ring + stage * kStageBytes);
           BarrierWait(empty + 8 * stage, phase ^ 1);  // the first round finds the ring empty
-          if (a.copy >= 4) {
-            BarrierArrive(full + 8 * stage);
-            advance();
-            continue;
-          }
           BarrierExpect(full + 8 * stage, kXBytes);
-          if (a.pair) {  // half of the rows for both
-            const auto half = static_cast<int>(blockIdx.x % 2);
-            for (int box = 0; box < 2; ++box) {
-              BoxCopyToAll(to + box * (kXBytes / 2) + half * (kXBytes / 4), &a.x,
-                           step * kBlockK + 64 * box, row + half * (kM / 2), full + 8 * stage, 3);
-            }
-          } else {
-            BoxCopy(to, &a.x, step * kBlockK, row, full + 8 * stage);
-            BoxCopy(to + kXBytes / 2, &a.x, step * kBlockK + 64, row, full + 8 * stage);
-          }
+          BoxCopy(to, &a.x, step * kBlockK, row, full + 8 * stage);
+          BoxCopy(to + kXBytes / 2, &a.x, step * kBlockK + 64, row, full + 8 * stage);
           advance();
         }
       }
       return;
     }
-    if (a.copy != 2 && (warp != 0 || lane >= (a.copy == 0 ? 4 * kWarpgroups : 1))) return;
-    const int worker = warp == 0 ? 0 : warp - 1;
+    if (warp != 0 || lane != 0) return;
+    PrefetchMap(&a.weights);
     for (int i = first_item; i < items; i += blocks) {
       const WideItem item(a, i);
       const int row_tile = item.n_tile * 4 * kWarpgroups;
       for (int step = item.begin; step < item.end; ++step) {
         const uint32_t to = SharedAddress(ring + stage * kStageBytes) + kXBytes;
         BarrierWait(empty + 8 * stage, phase ^ 1);
-        if (a.copy == 3 || a.copy == 5) {
-          BarrierArrive(full + 8 * stage);
-        } else if (a.copy == 1 || a.copy == 4) {
-          BarrierExpect(full + 8 * stage, 4 * kWarpgroups * kBlockBytes);
-          BoxCopy(to, &a.weights, 0, step, row_tile, full + 8 * stage);
-        } else if (a.copy == 0) {
-          const int tile = min(row_tile + lane, a.row_tiles - 1);
-          if (lane == 0) BarrierExpect(full + 8 * stage, 4 * kWarpgroups * kBlockBytes);
-          BulkCopy(to + lane * kBlockBytes,
-                   a.blocks + (int64_t{tile} * a.blocks_per_row + step) * kBlockBytes, kBlockBytes,
-                   full + 8 * stage);
-        } else {
-          for (int t = worker; t < 4 * kWarpgroups; t += 3) {
-            const int tile = min(row_tile + t, a.row_tiles - 1);
-            const uint8_t* from =
-                a.blocks + (int64_t{tile} * a.blocks_per_row + step) * kBlockBytes + 16 * lane;
-            const uint32_t at = to + t * kBlockBytes + 16 * lane;
-#pragma unroll
-            for (int piece = 0; piece < kBlockBytes; piece += 512) {
-              if (piece + 16 * lane < kBlockBytes) AsyncCopy16(at + piece, from + piece, 16);
-            }
-          }
-          AsyncArrive(full + 8 * stage);
-        }
+        BarrierExpect(full + 8 * stage, 4 * kWarpgroups * kBlockBytes);
+        BoxCopy(to, &a.weights, 0, step, row_tile, full + 8 * stage);
         advance();
       }
     }
     return;
   }
 
+  // A block has what it was launched with: 640 · 96 = 512 · 112 + 128 · 32 registers, or 512 · 128
+  // > 384 · 152 + 128 · 32. Asking for more waits for ever.
+  static_assert(kWarpgroups == 3 || kWarpgroups == 4);
   TakeRegisters<kWarpgroups == 4 ? 112 : 152>();
   const int r = lane / 4;
   const int q = lane % 4;
   // Of this warp's block: the 16 bytes whose address this lane gives to ldmatrix.
   const int codes_at =
       kXBytes + (group * 4 + warp) * kBlockBytes + 16 * PlaceOfLane(lane % 8 * 4 + lane / 8);
-  const auto release = [&](int s) {
-    BarrierArrive(empty + 8 * s);
-    if (a.pair) ClusterBarrierArrive(empty + 8 * s, blockIdx.x % 2 ^ 1);
-  };
   float acc[kM / 2];
-  constexpr int kBatch = kM == 128 && kWarpgroups == 4 ? 4 : 8;  // mma steps expanded at a time
-  uint32_t operand[kBatch][4];
+  // mma steps expanded at a time, while the products of as many others run: 112 or 152 registers.
+  // With 128 rows and four warpgroups there is no room for a second batch (ptxas would wait for
+  // each product), nor, without zero points, for more than two steps.
+  constexpr bool kTight = kM == 128 && kWarpgroups == 4;
+  constexpr int kBuffers = kTight ? 1 : 2;
+  constexpr int kBatch = kTight && !kZeros ? 2 : 4;
+  uint32_t operand[kBuffers][kBatch][4];
   int held = -1;  // the stage whose products may still be running
   for (int i = first_item; i < items; i += blocks) {
     const WideItem item(a, i);
 #pragma unroll
     for (int j = 0; j < kM / 2; ++j) acc[j] = 0.0f;
+#pragma unroll 1
     for (int step = item.begin; step < item.end; ++step) {
       BarrierWait(full + 8 * stage, phase);
       const uint8_t* x = ring + stage * kStageBytes;
       const uint8_t* block = x + kXBytes + (group * 4 + warp) * kBlockBytes;
-      uint32_t words[2][4];
-      LoadMatrices(SharedAddress(x + codes_at), words[0]);
-      LoadMatrices(SharedAddress(x + codes_at) + 512, words[1]);
+      const uint32_t codes = SharedAddress(x + codes_at);
+      uint32_t words[4];
       uint32_t scales[kGroups];
       uint32_t zeros[kGroups];
 #pragma unroll
       for (int g = 0; g < kGroups; ++g) {
         const uint8_t* meta = block + kCodeBytes + g * kMeta;
         scales[g] = *reinterpret_cast<const uint32_t*>(meta + 4 * r);
-        zeros[g] = kZeros ? *reinterpret_cast<const uint16_t*>(meta + 32 + 2 * r) : 0x0808u;
+        if constexpr (kZeros) {
+          zeros[g] = *reinterpret_cast<const uint16_t*>(meta + 32 + 2 * r);
+        } else {  // not as a constant: the compiler would expand more at a time than fits
+          zeros[g] = 0x0808u;
+        }
       }
       const uint64_t b = SwizzledRows(SharedAddress(x));
 #pragma unroll
       for (int first = 0; first < 8; first += kBatch) {
-        WgmmaWait<0>();  // the other warpgroups' products go on meanwhile
-        if (first == 0 && held >= 0 && lane == 0) release(held);
+        if (first % 4 == 0) LoadMatrices(codes + first / 4 * 512, words);
+        auto& a_operand = operand[first / kBatch % kBuffers];
+        WgmmaWait<kBuffers - 1>();
+        if (first == (kBuffers - 1) * kBatch && held >= 0 && lane == 0)
+          BarrierArrive(empty + 8 * held);
 #pragma unroll
         for (int t = 0; t < kBatch; ++t) {  // 16 inputs each
           const int at = first + t;
           const int g = at * kGroups / 8;
-          const uint32_t* w = &words[at / 4][at % 2 * 2];
+          const uint32_t* w = &words[at % 2 * 2];
           const int byte = at % 4 / 2 * 8;
           CodePairs<T> pairs;
           pairs.SetZeros(zeros[g] & 0xff, zeros[g] >> 8);
-          pairs.Expand(w[0] >> byte, w[1] >> byte, operand[t]);
-          CodePairs<T>::Scale(scales[g], operand[t]);
+          pairs.Expand(w[0] >> byte, w[1] >> byte, a_operand[t]);
+          CodePairs<T>::Scale(scales[g], a_operand[t]);
         }
         WgmmaFence();
 #pragma unroll
         for (int t = 0; t < kBatch; ++t) {
           const int at = first + t;
-          Wgmma<T, kM>(acc, operand[t], b + at / 4 * (kM * 128 / 16) + at % 4 * 2);
+          Wgmma<T, kM>(acc, a_operand[t], b + at / 4 * (kM * 128 / 16) + at % 4 * 2);
         }
         WgmmaCommit();
       }
@@ -324,7 +290,7 @@ __global__ void __launch_bounds__(128 * (kWarpgroups + 1), 1)
       ShareSums<T, kM, kWarpgroups>(a, item, acc, ring, arrived);
       return;
     }
-    if (lane == 0) release(held);
+    if (lane == 0) BarrierArrive(empty + 8 * held);
     held = -1;
     const int n = item.n_tile * 64 * kWarpgroups + (group * 4 + warp) * kTileN + 2 * r;
     const BiasPair bias(a, n);
@@ -335,7 +301,6 @@ __global__ void __launch_bounds__(128 * (kWarpgroups + 1), 1)
       StorePair<T>(a, m + 1, n, acc[4 * j + 1], acc[4 * j + 3], bias);
     }
   }
-  if (a.pair) ClusterSync();  // the other may still arrive on this block's barriers
 #endif
 }
 

@@ -12,13 +12,9 @@ namespace awq::cuda {
 struct WideArgs {
   CUtensorMap x;        // rows, 64 inputs × a tile's rows a box
   CUtensorMap weights;  // blocks, one of each row tile of a tile a box
-  const uint8_t* blocks;
-  int copy;
-  int row_tiles;
-  float scale;  // of the whole weight
+  float scale;          // of the whole weight
   int blocks_per_row;
   int parts;  // of a tile's inputs: the thread blocks of a cluster
-  bool pair;  // two thread blocks with different outputs of the same rows are a cluster
   const float* bias;
   void* y;
   int64_t y_stride;
@@ -31,13 +27,17 @@ struct WideConfig {
   int rows;        // of x a tile: 16, 32, 64, 128
   int warpgroups;  // 64 outputs each
   int stages;      // of the ring
+  double step_us;  // what 128 inputs of a tile take (H200)
   // Kernels for groups of 32, 64, and more inputs, without and with zero points.
   const void* f16[3][2];
   const void* bf16[3][2];
 };
 
+// What it takes, about: to choose among configurations.
+double WideMicroseconds(const WideConfig& config, const LinearQ4& problem,
+                        const DeviceLimits& device);
 void LaunchWide(const WideConfig& config, const LinearQ4& problem, const DeviceLimits& device,
-                const LaunchContext& context, int copy);
+                const LaunchContext& context);
 
 // Named by rows and warpgroups.
 WideConfig Wide16x4();

@@ -134,6 +134,7 @@ std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings&
   for (const LayerShape& s : shapes) {
     const Layer layer(s, most_m, bf16);
     const Baseline baseline(s, most_m);
+    baseline.Time(most_m);  // until the clocks are up
     for (const int64_t m : ms) {
       const LinearQ4 first = layer.Problem(m, 0);
       const GemmRow& row = ChooseGemm(first, device);
