@@ -1,13 +1,13 @@
 // The W4 linear for many rows of x on sm_90a: yᵀ = W·xᵀ by wgmma, W expanded in registers.
 //
-// A thread block makes tiles of 256 outputs × kM rows of x, 64 outputs a warpgroup. Weights and x
-// come through a ring in shared memory that a fifth warpgroup fills, a stage 128 inputs: 16 blocks
-// of the layout, and two boxes of x, [kM rows][64 inputs], straight from the rows of x, swizzled by
-// the copy engine as wgmma reads them. A lane takes the codes of its outputs by ldmatrix
-// (layout.h), which brings inputs into their own order, and expands them into the A operand,
-// multiplied with the scale of their group. (Loads into registers some steps ahead are no way to
-// hide the latency of memory here: a warp has six scoreboards, and waiting for one load waits for
-// all that share its.)
+// A thread block makes tiles of 256 or 192 outputs × kM rows of x, 64 outputs a warpgroup. Weights
+// and x come through a ring in shared memory that one more warpgroup fills, a stage 128 inputs: a
+// box of 16 or 12 blocks of the layout, and two boxes of x, [kM rows][64 inputs], straight from the
+// rows of x, swizzled by the copy engine as wgmma reads them. A lane takes the codes of its outputs
+// by ldmatrix (layout.h), which brings inputs into their own order, and expands them into the A
+// operand, multiplied with the scale of their group. (Loads into registers some steps ahead are no
+// way to hide the latency of memory here: a warp has six scoreboards, and waiting for one load
+// waits for all that share its.)
 //
 // A thread block takes tiles one after another. While there are fewer tiles than half the thread
 // blocks, each tile's inputs are cut into equal parts, one for each thread block of a cluster; each
