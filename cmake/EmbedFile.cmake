@@ -4,7 +4,7 @@
 # The assembler reads the file itself (.incbin), so a megabyte costs no compile time.
 function(awq_embed target symbol file)
   cmake_path(ABSOLUTE_PATH file NORMALIZE)
-  set(source ${CMAKE_CURRENT_BINARY_DIR}/embed_${symbol}.c)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/embed_${symbol}.cc)
   file(CONFIGURE OUTPUT ${source} @ONLY CONTENT [[
 __asm__(
     ".section .rodata\n"
@@ -22,6 +22,7 @@ __asm__(
     ".quad .Lawq_@symbol@_end - awq_@symbol@\n"
     ".previous\n");
 ]])
-  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${file})
+  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS ${file} SKIP_PRECOMPILE_HEADERS ON
+    SKIP_UNITY_BUILD_INCLUSION ON)
   target_sources(${target} PRIVATE ${source})
 endfunction()

@@ -22,6 +22,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 if has ccache; then
+  export CCACHE_SLOPPINESS=pch_defines,time_macros  # what precompiled headers need
   configure+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache)
 fi
 

@@ -1,24 +1,18 @@
 #include "awq/api/bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <random>
 
 #include "awq/api/internal/loading.h"
 #include "awq/backend/make_backend.h"
+#include "awq/base/clock.h"
 #include "awq/nn/batch_builder.h"
 #include "awq/ops/profiler.h"
 #include "awq/runtime/decode_step.h"
 
 namespace awq {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 class Runner {
  public:

@@ -1,10 +1,10 @@
 #include "awq/api/evaluate.h"
 
-#include <chrono>
 #include <cmath>
 
 #include "awq/api/internal/heldout_text.h"
 #include "awq/api/internal/window_scorer.h"
+#include "awq/base/clock.h"
 
 namespace awq {
 namespace {
@@ -82,7 +82,7 @@ std::vector<EvaluateResult> Evaluate(const EvaluateOptions& options,
                        .dtype = options.dtype,
                        .threads = options.threads,
                        .head_bits = options.head_bits});
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   std::span<const Window> rest = text.windows;
   while (!rest.empty()) {
     AWQ_CHECK(!callbacks.cancelled || !callbacks.cancelled(), kCancelled, "cancelled");
@@ -93,8 +93,7 @@ std::vector<EvaluateResult> Evaluate(const EvaluateOptions& options,
     EvaluateProgress progress;
     progress.window = static_cast<int64_t>(text.windows.size() - rest.size());
     progress.windows = static_cast<int64_t>(text.windows.size());
-    progress.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    progress.seconds = SecondsSince(start);
     for (size_t i = 0; i < options.models.size(); ++i) {
       progress.perplexities.push_back(std::exp(scorer.scores(i).MeanNll()));
     }

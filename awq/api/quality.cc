@@ -1,7 +1,6 @@
 #include "awq/api/quality.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <map>
 
@@ -12,12 +11,11 @@
 #include "awq/api/internal/windows.h"
 #include "awq/api/internal/worst_tokens.h"
 #include "awq/backend/make_backend.h"
+#include "awq/base/clock.h"
 #include "awq/quant/grid.h"
 
 namespace awq {
 namespace {
-
-constexpr int64_t kLogitBytes = int64_t{32} << 20;  // of one model at a time
 
 std::string NameOfFolder(const std::filesystem::path& folder) {
   const auto name = std::filesystem::absolute(folder / ".").lexically_normal().parent_path();
@@ -70,15 +68,14 @@ class Measurement {
   }
 
   QualityReport Run() {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     ReadText();
     RunLayers();
     Score();
     SumBits();
     report_.model = NameOfFolder(options_.model);
     report_.source = NameOfFolder(options_.source);
-    report_.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    report_.seconds = SecondsSince(start);
     return std::move(report_);
   }
 

@@ -13,6 +13,7 @@
 #include "awq/api/internal/sensitivity.h"
 #include "awq/api/version.h"
 #include "awq/backend/make_backend.h"
+#include "awq/base/clock.h"
 #include "awq/checkpoint/companions.h"
 #include "awq/checkpoint/manifest.h"
 #include "awq/checkpoint/metadata.h"
@@ -26,12 +27,6 @@
 
 namespace awq {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 MethodOptions MakeMethodOptions(const QuantizeOptions& options, const PackFormat& format,
                                 DType model_type) {

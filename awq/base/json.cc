@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <utility>
 
 #include "awq/base/error.h"
@@ -11,6 +12,33 @@ namespace awq {
 namespace {
 
 constexpr int kMaxDepth = 256;
+
+// "line 3, column 7"
+std::string Place(std::string_view text, size_t offset) {
+  const std::string_view before = text.substr(0, std::min(offset, text.size()));
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const auto newline = before.rfind('\n');
+  const auto column = newline == std::string_view::npos ? offset + 1 : offset - newline;
+  return Cat("line ", line, ", column ", column);
+}
+
+// Where the first number stands that no double can hold.
+size_t FindHugeNumber(std::string_view text) {
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (in_string && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      in_string = !in_string;
+    } else if (!in_string &&
+               std::string_view("-0123456789").find(text[i]) != std::string_view::npos) {
+      const size_t end = std::min(text.find_first_not_of("+-.0123456789eE", i), text.size());
+      if (std::isinf(std::strtod(std::string(text.substr(i, end - i)).c_str(), nullptr))) return i;
+      i = end - 1;
+    }
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -39,11 +67,10 @@ Json Json::Parse(std::string_view text, std::string origin) {
     return Json(std::move(document), value, std::move(origin), "");
   } catch (const nlohmann::json::parse_error& e) {
     const auto offset = std::min(e.byte > 0 ? e.byte - 1 : 0, text.size());
-    const std::string_view before = text.substr(0, offset);
-    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-    const auto newline = before.rfind('\n');
-    const auto column = newline == std::string_view::npos ? offset + 1 : offset - newline;
-    Fail(ErrorCode::kCorrupt, origin, ": bad JSON at line ", line, ", column ", column);
+    Fail(ErrorCode::kCorrupt, origin, ": bad JSON at ", Place(text, offset));
+  } catch (const nlohmann::json::out_of_range&) {
+    Fail(ErrorCode::kCorrupt, origin, ": a number beyond the range of double at ",
+         Place(text, FindHugeNumber(text)));
   } catch (const Error& e) {
     Fail(e.code(), origin, ": ", e.what());
   }

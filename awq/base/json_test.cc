@@ -71,6 +71,16 @@ TEST(Json, LongValuesAreCutInMessages) {
   }
 }
 
+TEST(Json, NumbersBeyondDoubleAreErrors) {
+  ExpectError(ErrorCode::kCorrupt,
+              {"c.json: a number beyond the range of double at line 2, column 7"},
+              [] { (void)Parse("{\"1e999\": 1,\n \"b\": -1e999}"); });
+  for (const char* text : {"1e999", "[1, -1e400]", "{\"a\\\"9e999\": 1E+999}"}) {
+    ExpectError(ErrorCode::kCorrupt, {"c.json: a number beyond"}, [&] { (void)Parse(text); });
+  }
+  EXPECT_EQ(Parse("[1e-999]").AsArray()[0].AsDouble(), 0.0);
+}
+
 TEST(Json, SyntaxErrorsNameLineAndColumn) {
   ExpectError(ErrorCode::kCorrupt, {"c.json: bad JSON at line 2, column 8"},
               [] { (void)Parse("{\"a\": 1,\n \"b\" : x}"); });

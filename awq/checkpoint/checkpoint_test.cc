@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "awq/base/file.h"
 #include "awq/base/testing.h"
+#include "awq/checkpoint/companions.h"
 #include "awq/checkpoint/shard_writer.h"
 
 namespace awq {
@@ -117,6 +119,22 @@ TEST_F(CheckpointTest, ShardsThatDisagreeWithTheIndex) {
     Write("model.safetensors.index.json", text);
     ExpectRefused(ErrorCode::kCorrupt, {"model.safetensors.index.json"});
   }
+}
+
+TEST_F(CheckpointTest, CompanionsAreCopiedNamedTemplatesToo) {
+  fs::create_directories(folder_ / "additional_chat_templates");
+  for (const char* name : {"tokenizer.json", "model.bin", "additional_chat_templates/rag.jinja",
+                           "additional_chat_templates/notes.txt"}) {
+    Write(name, name);
+  }
+  const fs::path to = folder_ / "to";
+  fs::create_directories(to);
+  CopyCompanions(folder_, to);
+  EXPECT_EQ(ReadFile(to / "tokenizer.json"), "tokenizer.json");
+  EXPECT_EQ(ReadFile(to / "additional_chat_templates" / "rag.jinja"),
+            "additional_chat_templates/rag.jinja");
+  EXPECT_FALSE(fs::exists(to / "model.bin"));
+  EXPECT_FALSE(fs::exists(to / "additional_chat_templates" / "notes.txt"));
 }
 
 TEST_F(CheckpointTest, Fp8IsRefusedWithTheCure) {

@@ -25,6 +25,8 @@ constexpr std::array<std::string_view, 7> kNames = {"vocab.json",
                                                     "sentencepiece.bpe.model"};
 constexpr std::array<std::string_view, 3> kSuffixes = {".tiktoken", ".py", ".spm"};
 
+constexpr std::string_view kTemplates = "additional_chat_templates";
+
 bool IsCompanion(std::string_view name) {
   const auto starts = [&](std::string_view p) { return name.starts_with(p); };
   const auto ends = [&](std::string_view s) { return name.ends_with(s); };
@@ -42,13 +44,24 @@ std::vector<fs::path> Companions(const fs::path& folder) {
       files.push_back(entry.path());
     }
   }
+  // Named chat templates: additional_chat_templates/NAME.jinja.
+  const fs::path templates = folder / kTemplates;
+  if (fs::is_directory(templates)) {
+    for (const auto& entry : fs::directory_iterator(templates)) {
+      if (entry.is_regular_file() && entry.path().extension() == ".jinja") {
+        files.push_back(entry.path());
+      }
+    }
+  }
   std::sort(files.begin(), files.end());
   return files;
 }
 
 void CopyCompanions(const fs::path& from, const fs::path& to) {
   for (const fs::path& file : Companions(from)) {
-    FileWriter out(to / file.filename());
+    const fs::path name = file.lexically_relative(from);
+    fs::create_directories((to / name).parent_path());
+    FileWriter out(to / name);
     out.Write(ReadFile(file));
     out.Close();
   }

@@ -8,7 +8,8 @@
 
 namespace awq {
 
-// The files of a checkpoint folder that CopyCompanions takes along, sorted.
+// The files of a checkpoint folder that CopyCompanions takes along, sorted; those of
+// additional_chat_templates/ among them.
 std::vector<std::filesystem::path> Companions(const std::filesystem::path& folder);
 
 // Copies tokenizer, generation and processor files, templates, remote code and licences unchanged.

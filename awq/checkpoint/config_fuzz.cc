@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     // A file may claim any number of layers.
     if (model.spec.num_layers() > 0) {
       for (const awq::LinearShape& shape : awq::LayerLinears(model.spec, 0)) {
-        (void)model.names.Module(shape.role, 0);
+        (void)model.names.Module(shape.id, 0);
       }
       (void)awq::LayerVectors(model.spec, 0);
       (void)awq::InverseFrequencies(awq::RopeOf(model.spec.layers[0]), 1);

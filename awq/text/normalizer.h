@@ -12,7 +12,12 @@ namespace awq {
 // Valid UTF-8 under normalization.
 struct NormalText {
   std::string text;
-  size_t head = 0;  // see Piece::head
+  size_t head = 0;     // see Piece::head
+  size_t longest = 0;  // bytes the text may grow to
+
+  // Throws kUnsupported where a step would make the text longer than that: a short tokenizer.json
+  // can ask for a text of any length.
+  void CheckLength(size_t size) const;
 };
 
 // One step; immutable.
@@ -24,7 +29,7 @@ class Normalizer {
 
 using NormalizerList = std::vector<std::unique_ptr<const Normalizer>>;
 
-// `head` as in Piece.
+// `head` as in Piece. Throws kUnsupported when the text grows to 64 times its length and 1 MiB.
 NormalText Normalize(const NormalizerList& steps, std::string_view text, size_t head);
 
 }  // namespace awq

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "awq/base/clock.h"
 #include "awq/base/error.h"
 #include "awq/base/file.h"
 #include "awq/text/tokenizer.h"
@@ -19,11 +20,8 @@
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point from) {
-  return std::chrono::duration<double>(Clock::now() - from).count();
-}
+using awq::Clock;
+using awq::SecondsSince;
 
 std::string Stream(const awq::Tokenizer& tokenizer, const std::vector<awq::TokenId>& ids,
                    bool skip) {

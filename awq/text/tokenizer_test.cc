@@ -38,6 +38,15 @@ std::vector<std::string> Names() {
   return names;
 }
 
+// A sequence of replacements that each double the number of a's.
+std::string Doublings(const std::string& list) {
+  RawJson out = {{"type", "Sequence"}, {list, RawJson::array()}};
+  for (int i = 0; i < 40; ++i) {
+    out[list].push_back({{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}});
+  }
+  return out.dump();
+}
+
 class Golden : public ::testing::TestWithParam<std::string> {
  protected:
   std::unique_ptr<const Tokenizer> tokenizer_ = Tokenizer::Load(kFolder / GetParam());
@@ -116,6 +125,21 @@ TEST(Tokenizer, OptionalPartsMayBeAbsent) {
   EXPECT_EQ(bare->Decode(bare->Encode("xyz", true), false), "x y z");
 }
 
+TEST(Tokenizer, ATextGrowsNoFurtherThanABound) {
+  const std::string good = ReadFile(kFolder / "llama3" / "tokenizer.json");
+  RawJson file = RawJson::parse(good);
+  file["normalizer"] = RawJson::parse(Doublings("normalizers"));
+  const auto tokenizer = Tokenizer::FromJson(file.dump(), "tokenizer.json");
+  EXPECT_FALSE(tokenizer->Encode("bcd", false).empty());
+  try {
+    tokenizer->Encode("bad", false);
+    ADD_FAILURE() << "was encoded";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kUnsupported) << e.what();
+    EXPECT_NE(std::string(e.what()).find("normalizer"), std::string::npos) << e.what();
+  }
+}
+
 // Each change of a good file is refused with the code and a message that names the component.
 TEST(Tokenizer, RefusesWhatItCannotDo) {
   struct Bad {
@@ -146,6 +170,7 @@ TEST(Tokenizer, RefusesWhatItCannotDo) {
        ErrorCode::kCorrupt, "(["},
       {"/post_processor", "{\"type\":\"Magic\"}", ErrorCode::kUnsupported, "Magic"},
       {"/decoder", "{\"type\":\"Poem\"}", ErrorCode::kUnsupported, "Poem"},
+      {"/decoder", Doublings("decoders"), ErrorCode::kUnsupported, "decoders[12]: replacements"},
       {"/added_tokens/0/id", "\"x\"", ErrorCode::kCorrupt, "added_tokens[0].id: "},
       {"/added_tokens/0/id", "-3", ErrorCode::kCorrupt, "token id"},
       {"/added_tokens/0/id", "2000000000", ErrorCode::kCorrupt, "token id"},

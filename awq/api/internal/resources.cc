@@ -3,10 +3,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <fstream>
 
+#include "awq/base/clock.h"
 #include "awq/base/error.h"
 #include "awq/checkpoint/manifest.h"
 
@@ -52,10 +52,9 @@ std::string Megabytes(int64_t bytes) {
 
 double MeasureHashing() {
   const std::string text(size_t{16} << 20, 'x');
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   Sha256OfText(text);
-  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-  return static_cast<double>(text.size()) / spent.count();
+  return static_cast<double>(text.size()) / SecondsSince(start);
 }
 
 }  // namespace awq

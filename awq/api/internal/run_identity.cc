@@ -18,7 +18,7 @@ RawJson IdentifyInput(const Checkpoint& checkpoint, const std::vector<TokenBlock
   RawJson source = RawJson::object();
   for (const fs::path& file : files) {
     poll();
-    source[file.filename().string()] = Sha256(file);
+    source[file.lexically_relative(checkpoint.folder()).string()] = Sha256(file);
   }
   std::string tokens;
   for (const TokenBlock& block : blocks) {

@@ -10,6 +10,9 @@
 
 namespace awq {
 
+// Of one model at a time.
+inline constexpr int64_t kLogitBytes = int64_t{32} << 20;
+
 // log Σ exp(x) in f64, and the largest logit's index (the lowest among equals). NaN or +inf
 // anywhere gives a value that is not finite.
 struct RowSummary {

@@ -1,24 +1,17 @@
 #include "awq/api/internal/window_scorer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "awq/backend/make_backend.h"
+#include "awq/base/clock.h"
 #include "awq/nn/batch_builder.h"
 
 namespace awq {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-// Bounds of memory: tokens of one forward pass (one window at least), bytes of one block of logits.
+// Tokens of one forward pass; one window at least.
 constexpr int64_t kBatchTokens = 1024;
-constexpr int64_t kLogitBytes = int64_t{32} << 20;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 int64_t WindowsOfBatch(int64_t window) { return std::max<int64_t>(1, kBatchTokens / window); }
 

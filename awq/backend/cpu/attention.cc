@@ -231,9 +231,16 @@ HWY_NOINLINE void AdjustScores(Rows& rows, int64_t r, float softcap, float slope
   float* scores = rows.scores.data() + r * kKeys;
   const VF cap = hn::Set(d, softcap);
   const VF step = hn::Set(d, slope);
+  // Not in the loop below: GCC 12 would make of the test a mask for AVX-512, of the first lane
+  // alone.
+  if (softcap > 0) {
+    for (int64_t i = 0; i < kKeys; i += kLanes) {
+      const VF s = hn::LoadU(d, scores + i);
+      hn::StoreU(hn::Mul(hn::Tanh(d, hn::Div(s, cap)), cap), d, scores + i);
+    }
+  }
   for (int64_t i = 0; i < kKeys; i += kLanes) {
-    VF s = hn::LoadU(d, scores + i);
-    if (softcap > 0) s = hn::Mul(hn::Tanh(d, hn::Div(s, cap)), cap);
+    const VF s = hn::LoadU(d, scores + i);
     const VF behind = hn::Iota(d, static_cast<float>(i - distance));
     hn::StoreU(hn::MulAdd(step, behind, s), d, scores + i);
   }

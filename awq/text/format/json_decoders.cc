@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "awq/text/decoder/decoders.h"
@@ -52,6 +53,16 @@ constexpr std::array<std::pair<std::string_view, Made (*)(const Json&)>, 9> kDec
     {"CTC", ReadCtc},
 }};
 
+// How many times longer a token can become. One `Replace` after the other multiplies: a short file
+// could ask for a text of any length.
+double Growth(const Json& o) {
+  if (o.String("type") != "Replace") return 1;
+  const size_t replaced = ReadPattern(o.At("pattern")).literal.size();
+  const auto content = static_cast<double>(o.String("content").size());
+  // A pattern may match nothing before every byte.
+  return replaced == 0 ? content + 1 : std::max(1.0, content / static_cast<double>(replaced));
+}
+
 }  // namespace
 
 DecoderList ReadDecoders(const std::optional<Json>& component) {
@@ -60,8 +71,15 @@ DecoderList ReadDecoders(const std::optional<Json>& component) {
     out.push_back(MakeJoinWithSpaces());
     return out;
   }
-  ForEachComponent(*component, "decoders",
-                   [&](const Json& o) { out.push_back(MakeComponent(kDecoders, o)); });
+  constexpr double kMostGrowth = 4096;
+  double growth = 1;
+  ForEachComponent(*component, "decoders", [&](const Json& o) {
+    growth *= Growth(o);
+    AWQ_CHECK(growth <= kMostGrowth, kUnsupported, o.Where(),
+              ": replacements up to here can make a token ", growth, " times longer; at most ",
+              kMostGrowth, " times is supported");
+    out.push_back(MakeComponent(kDecoders, o));
+  });
   return out;
 }
 

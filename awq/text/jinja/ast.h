@@ -63,6 +63,9 @@ struct Macro {
   std::string name;
   std::vector<Parameter> parameters;
   Body body;
+  bool uses_caller = false;
+  bool uses_varargs = false;
+  bool uses_kwargs = false;
 };
 
 struct Statement {

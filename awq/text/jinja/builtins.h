@@ -19,12 +19,15 @@ bool LessOrEqual(const Value& a, const Value& b);
 bool Contains(const Value& container, const Value& item);
 Value ElementAt(const Value& sequence, int64_t index);  // undefined when out of range
 Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, const Value& step);
-// Python's `format % values`.
+// format_percent.cc, format_braces.cc: Python's `format % values` and format.format(…).
 std::string FormatPercent(std::string_view format, const Value& values);
+std::string FormatBraces(Interpreter& interpreter, std::string_view format,
+                         const Arguments& arguments);
 
 // functions.cc
+Value MakeRange(int64_t start, int64_t stop, int64_t step);  // throws when it is too long
 Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
-                   int depth = 1);
+                   int depth = 1, int64_t weight = 1);
 std::vector<std::pair<std::string, Value>> GlobalFunctions();
 void AddLoopFunctions(Object& loop);
 void SetLoopPosition(Object& loop, const std::vector<Value>& items, size_t index, int depth);
@@ -34,6 +37,7 @@ using FilterFunction = Value (*)(Interpreter&, const Value& input, Arguments&);
 FilterFunction FindFilter(std::string_view name);
 using TestFunction = bool (*)(Interpreter&, const Value& input, Arguments&);
 TestFunction FindTest(std::string_view name);
+bool TestTakesArgument(std::string_view name);  // the others take none
 
 // methods.cc: a method bound to its object, or undefined.
 Value FindMethod(const Value& self, std::string_view name);
@@ -50,7 +54,11 @@ class Parameters {
   const Value& At(size_t i) const;
   bool Flag(size_t i, bool otherwise) const;
   int64_t Int(size_t i, int64_t otherwise) const;
+  // A flag that Python takes as a number; false when it was not given.
+  bool Number(size_t i) const;
   std::string Text(size_t i, std::string otherwise) const;
+  // Null when it was not given or is none.
+  const std::string* MaybeText(size_t i) const;
 
  private:
   std::string function_;

@@ -29,7 +29,7 @@ constexpr std::array<std::string_view, 6> kComparisons = {"==", "!=", "<", "<=",
 ExpressionParser::Nesting::Nesting(ExpressionParser& parser) : parser_(parser) {
   if (++parser_.nesting_ > kMaxNesting) {
     --parser_.nesting_;
-    parser_.Fail("nested too deeply");
+    parser_.Fail("limit: nested too deeply");
   }
 }
 
@@ -37,6 +37,13 @@ Token ExpressionParser::Next() {
   Token t = tokens_[next_];
   if (t.kind != Token::kEnd) ++next_;
   return t;
+}
+
+bool ExpressionParser::Mentions(size_t begin, std::string_view name) const {
+  for (size_t i = begin; i < next_; ++i) {
+    if (tokens_[i].IsName(name) && (i == 0 || !tokens_[i - 1].IsOperator("."))) return true;
+  }
+  return false;
 }
 
 void ExpressionParser::Fail(std::string message) const {
@@ -79,7 +86,7 @@ ExpressionPtr ExpressionParser::Make(Expression::Kind kind, std::string name) co
 
 void ExpressionParser::AddOperand(Expression& e, ExpressionPtr operand) const {
   if (operand != nullptr) e.depth = std::max(e.depth, operand->depth + 1);
-  if (e.depth > kMaxDepth) Fail("an expression is too long");
+  if (e.depth > kMaxDepth) Fail("limit: an expression is too long");
   e.operands.push_back(std::move(operand));
 }
 
@@ -112,36 +119,59 @@ ExpressionPtr ExpressionParser::ParseTuple(bool with_condition) {
   return tuple;
 }
 
-ExpressionPtr ExpressionParser::ParseTarget() {
+namespace {
+
+// Names, attributes that ParseTarget read, and tuples of them.
+bool IsAssignable(const Expression& e) {
+  if (e.kind == Expression::kName) return true;
+  if (e.kind == Expression::kAttribute) return !e.names.empty();
+  return e.kind == Expression::kTuple &&
+         std::all_of(e.operands.begin(), e.operands.end(),
+                     [](const ExpressionPtr& o) { return IsAssignable(*o); });
+}
+
+bool Assigns(const Expression& e, std::string_view name) {
+  if (e.kind == Expression::kName) return e.name == name;
+  return e.kind == Expression::kTuple &&
+         std::any_of(e.operands.begin(), e.operands.end(),
+                     [&](const ExpressionPtr& o) { return Assigns(*o, name); });
+}
+
+}  // namespace
+
+ExpressionPtr ExpressionParser::ParseTarget(bool with_attributes, bool inside_loop) {
   const auto one = [&]() -> ExpressionPtr {
-    const bool bracket = SkipOperator("(");
-    if (bracket) {
-      ExpressionPtr inner = ParseTarget();
-      ExpectOperator(")");
-      return inner;
-    }
-    ExpressionPtr name = Make(Expression::kName);
-    name->name = Name();
-    for (std::string_view constant : {"true", "false", "none", "True", "False", "None"}) {
-      if (name->name == constant) Fail("cannot assign to '" + name->name + "'");
-    }
-    if (!Peek().IsOperator(".")) return name;
+    const bool is_name = Peek().kind == Token::kName;
+    ExpressionPtr target = ParsePrimary();
+    if (!with_attributes || !is_name || target->kind != Expression::kName ||
+        !Peek().IsOperator("."))
+      return target;
     Next();
     ExpressionPtr attribute = Make(Expression::kAttribute);
     attribute->name = Name();
-    AddOperand(*attribute, std::move(name));
+    attribute->names = {"target"};
+    AddOperand(*attribute, std::move(target));
     return attribute;
   };
   const Nesting nesting(*this);
-  ExpressionPtr first = one();
-  if (!Peek().IsOperator(",")) return first;
-  ExpressionPtr tuple = Make(Expression::kTuple);
-  AddOperand(*tuple, std::move(first));
-  while (SkipOperator(",")) {
-    if (Peek().IsName("in") || Peek().IsOperator("=")) break;
-    AddOperand(*tuple, one());
+  const Position begin = Peek().at;
+  ExpressionPtr target = one();
+  if (Peek().IsOperator(",")) {
+    ExpressionPtr tuple = Make(Expression::kTuple);
+    AddOperand(*tuple, std::move(target));
+    while (SkipOperator(",")) {
+      const Token& t = Peek();
+      if (t.kind == Token::kPrintEnd || t.kind == Token::kBlockEnd || t.IsOperator(")") ||
+          t.IsName("in"))
+        break;
+      AddOperand(*tuple, one());
+    }
+    target = std::move(tuple);
   }
-  return tuple;
+  if (!IsAssignable(*target)) throw SyntaxError{"cannot assign to this", begin};
+  if (inside_loop && Assigns(*target, "loop"))
+    throw SyntaxError{"cannot assign to the variable 'loop' of a loop", begin};
+  return target;
 }
 
 ExpressionPtr ExpressionParser::ParseBinary(int level) {
@@ -260,7 +290,7 @@ ExpressionPtr ExpressionParser::ParsePrimary() {
                                         : base == 'b' ? 2
                                                       : 10);
     if (errno != 0 || *end != '\0' || end == digits)
-      Fail("bad or too large number '" + t.text + "'");
+      Fail(errno == ERANGE ? "limit: an integer beyond 64 bits" : "bad number '" + t.text + "'");
     e->value = Value(number);
     Next();
     return e;
@@ -337,6 +367,11 @@ ExpressionPtr ExpressionParser::ParseSubscript(ExpressionPtr object) {
   ExpressionPtr e = Make(Expression::kItem);
   ExpectOperator("[");
   AddOperand(*e, std::move(object));
+  if (Peek().IsOperator("]")) {
+    AddOperand(*e, Make(Expression::kTuple));
+    Next();
+    return e;
+  }
   ExpressionPtr index = ParseSliceOrIndex();
   if (Peek().IsOperator(",")) {
     ExpressionPtr tuple = Make(Expression::kTuple);
@@ -368,6 +403,8 @@ ExpressionPtr ExpressionParser::ParseSliceOrIndex() {
 void ExpressionParser::ParseArguments(Expression& e) {
   const Nesting nesting(*this);
   ExpectOperator("(");
+  bool list = false;
+  bool dict = false;
   while (!SkipOperator(")")) {
     if (!e.arguments.empty()) {
       ExpectOperator(",");
@@ -375,19 +412,28 @@ void ExpressionParser::ParseArguments(Expression& e) {
     }
     Argument a;
     if (SkipOperator("**")) {
+      if (dict) Fail("a second ** argument");
+      dict = true;
       a.kind = Argument::kSpreadDict;
     } else if (SkipOperator("*")) {
+      if (list || dict) Fail("a * argument follows another or a ** argument");
+      list = true;
       a.kind = Argument::kSpreadList;
     } else if (Peek().kind == Token::kName && tokens_[next_ + 1].IsOperator("=")) {
+      if (dict) Fail("a named argument follows a ** argument");
       a.kind = Argument::kNamed;
       a.name = Next().text;
+      for (const Argument& other : e.arguments) {
+        if (other.name == a.name) Fail("the argument '" + a.name + "' is repeated");
+      }
       Next();
-    } else if (!e.arguments.empty() && e.arguments.back().kind == Argument::kNamed) {
+    } else if (list || dict ||
+               (!e.arguments.empty() && e.arguments.back().kind == Argument::kNamed)) {
       Fail("a positional argument follows a named one");
     }
     a.value = ParseExpression();
     e.depth = std::max(e.depth, a.value->depth + 1);
-    if (e.depth > kMaxDepth) Fail("an expression is too long");
+    if (e.depth > kMaxDepth) Fail("limit: an expression is too long");
     e.arguments.push_back(std::move(a));
   }
 }
@@ -431,14 +477,12 @@ ExpressionPtr ExpressionParser::ParseTest(ExpressionPtr input) {
   if (t.IsOperator("(")) {
     ParseArguments(*test);
   } else {
-    const bool is_operand = (t.kind == Token::kName && t.text != "else" && t.text != "or" &&
-                             t.text != "and" && t.text != "is") ||
-                            t.kind == Token::kString || t.kind == Token::kInt ||
-                            t.kind == Token::kFloat || t.IsOperator("[") || t.IsOperator("{");
+    const bool is_operand =
+        (t.kind == Token::kName && t.text != "else" && t.text != "or" && t.text != "and") ||
+        t.kind == Token::kString || t.kind == Token::kInt || t.kind == Token::kFloat ||
+        t.IsOperator("[") || t.IsOperator("{");
     if (t.IsName("is")) Fail("tests cannot be chained with 'is'");
-    // `x is defined if y`: these words never begin an operand.
-    if (is_operand && !t.IsName("if") && !t.IsName("not") && !t.IsName("in") &&
-        !t.IsName("recursive")) {
+    if (is_operand) {
       Argument a;
       a.value = ParsePostfix(ParsePrimary());
       test->depth = std::max(test->depth, a.value->depth + 1);

@@ -15,6 +15,9 @@ class ExpressionParser {
 
   const Token& Peek() const { return tokens_[next_]; }
   Token Next();
+  size_t position() const { return next_; }
+  // Whether the tokens from `begin` to here mention a variable of the name.
+  bool Mentions(size_t begin, std::string_view name) const;
   [[noreturn]] void Fail(std::string message) const;
   bool SkipName(std::string_view name);
   bool SkipOperator(std::string_view op);
@@ -26,8 +29,9 @@ class ExpressionParser {
   ExpressionPtr ParseExpression(bool with_condition = true);
   // One or several with commas between them, which make a tuple.
   ExpressionPtr ParseTuple(bool with_condition = true);
-  // What can be assigned to: names, attributes of names, tuples of names.
-  ExpressionPtr ParseTarget();
+  // What can be assigned to: names, tuples of names, attributes of names. A loop's variable `loop`
+  // cannot.
+  ExpressionPtr ParseTarget(bool with_attributes, bool inside_loop);
   // | name(…) | …; `input` may be null. `first`: the first one stands without a bar.
   ExpressionPtr ParseFilters(ExpressionPtr input, bool first = false);
 

@@ -20,19 +20,14 @@ Value Range(Interpreter&, Arguments& arguments) {
       Raise("'" + TypeName(a[i]) + "' object cannot be interpreted as an integer");
   }
   if (a.size() == 1) std::swap(v[0], v[1]);
-  if (v[2] == 0) Raise("range() arg 3 must not be zero");
-  std::vector<Value> out;
-  for (int64_t i = v[0]; v[2] > 0 ? i < v[1] : i > v[1];) {
-    if (out.size() >= kMaxRange) Raise("range too big; at most 100000 numbers are allowed");
-    out.emplace_back(i);
-    if (__builtin_add_overflow(i, v[2], &i)) break;
-  }
-  return Value::MakeList(std::move(out));
+  return MakeRange(v[0], v[1], v[2]);
 }
 
 Value MakeDict(Interpreter&, Arguments& arguments) {
   auto dict = std::make_shared<Dict>();
+  if (arguments.positional.size() > 1) Raise("dict expected at most 1 argument");
   for (const Value& v : arguments.positional) {
+    if (const auto* u = v.As<Undefined>()) Raise(u->what);
     if (const Dict* d = v.AsDict()) {
       for (const auto& [key, value] : d->items) dict->Set(key, value);
       continue;
@@ -47,12 +42,18 @@ Value MakeDict(Interpreter&, Arguments& arguments) {
   return Value(std::shared_ptr<const Dict>(std::move(dict)));
 }
 
+Value Lipsum(Interpreter&, Arguments&) { Raise("unsupported: lipsum() gives random text"); }
+
 Value Namespace(Interpreter& interpreter, Arguments& arguments) {
   const Value dict = MakeDict(interpreter, arguments);
   auto object = std::make_shared<Object>();
   object->kind = "Namespace";
   object->settable = true;
-  for (const auto& [key, value] : dict.AsDict()->items) object->Set(ToString(key), value);
+  for (const auto& [key, value] : dict.AsDict()->items) {
+    if (key.String() == nullptr) Raise("unsupported: an attribute whose name is no str");
+    CheckNamespaceName(*key.String());
+    object->Set(*key.String(), value);
+  }
   return Value(std::move(object));
 }
 
@@ -83,6 +84,12 @@ Value Cycler(Interpreter& interpreter, Arguments& arguments) {
   interpreter.Keep(object);
   Object* raw = object.get();
   object->Set("current", state->items[0]);
+  object->attributes.emplace_back("reset",
+                                  MakeFunction("reset", [state, raw](Interpreter&, Arguments&) {
+                                    state->at = 0;
+                                    raw->Set("current", state->items[0]);
+                                    return Value(None{});
+                                  }));
   object->attributes.emplace_back("next",
                                   MakeFunction("next", [state, raw](Interpreter&, Arguments&) {
                                     Value out = state->items[state->at];
@@ -102,6 +109,20 @@ Value Joiner(Interpreter&, Arguments& arguments) {
 }
 
 }  // namespace
+
+Value MakeRange(int64_t start, int64_t stop, int64_t step) {
+  if (step == 0) Raise("range() arg 3 must not be zero");
+  auto list = std::make_shared<List>();
+  list->kind = List::kRange;
+  list->range = {start, stop, step};
+  for (int64_t i = start; step > 0 ? i < stop : i > stop;) {
+    if (list->items.size() >= kMaxRange) Raise("range too big; at most 100000 numbers are allowed");
+    list->items.emplace_back(i);
+    if (__builtin_add_overflow(i, step, &i)) break;
+  }
+  list->weight = static_cast<int64_t>(list->items.size()) + 1;
+  return Value(std::shared_ptr<const List>(std::move(list)));
+}
 
 Parameters::Parameters(std::string_view function, Arguments& arguments,
                        std::initializer_list<std::string_view> names)
@@ -126,6 +147,11 @@ const Value& Parameters::At(size_t i) const {
 bool Parameters::Flag(size_t i, bool otherwise) const {
   return values_[i] == nullptr ? otherwise : Truthy(*values_[i]);
 }
+bool Parameters::Number(size_t i) const {
+  if (values_[i] != nullptr && values_[i]->IsNone())
+    Raise(function_ + "(): 'NoneType' object cannot be interpreted as an integer");
+  return Int(i, 0) != 0;
+}
 int64_t Parameters::Int(size_t i, int64_t otherwise) const {
   if (values_[i] == nullptr || values_[i]->IsNone()) return otherwise;
   int64_t out = 0;
@@ -143,12 +169,21 @@ std::string Parameters::Text(size_t i, std::string otherwise) const {
   return *values_[i]->String();
 }
 
-Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
-                   int depth) {
+const std::string* Parameters::MaybeText(size_t i) const {
+  if (values_[i] == nullptr || values_[i]->IsNone()) return nullptr;
+  if (const auto* u = values_[i]->As<Undefined>()) Raise(u->what);
+  if (values_[i]->String() == nullptr)
+    Raise(function_ + "(): expected str, not " + TypeName(*values_[i]));
+  return values_[i]->String();
+}
+
+Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call, int depth,
+                   int64_t weight) {
   auto callable = std::make_shared<Callable>();
   callable->name = std::move(name);
   callable->call = std::move(call);
   callable->depth = depth;
+  callable->weight = weight;
   return Value(std::shared_ptr<const Callable>(std::move(callable)));
 }
 
@@ -162,6 +197,7 @@ std::vector<std::pair<std::string, Value>> GlobalFunctions() {
   add("namespace", Namespace);
   add("raise_exception", RaiseException);
   add("strftime_now", StrftimeNow);
+  add("lipsum", Lipsum);
   add("cycler", Cycler);
   add("joiner", Joiner);
   return out;

@@ -8,25 +8,17 @@ namespace awq::jinja {
 namespace {
 
 constexpr int64_t kMaxSteps = 5'000'000;
+constexpr int64_t kMaxWork = 200'000'000;
 constexpr size_t kMaxBytes = size_t{256} << 20;
 constexpr int kMaxDepth = 1000;
 
 }  // namespace
 
-class Interpreter::Depth {
- public:
-  explicit Depth(Interpreter& i) : i_(i) {
-    if (++i_.steps_ > kMaxSteps) Raise("the template runs for too long");
-    if (i_.depth_ >= kMaxDepth) Raise("the template recurses too deeply");
-    ++i_.depth_;
-  }
-  ~Depth() { --i_.depth_; }
-  Depth(const Depth&) = delete;
-  Depth& operator=(const Depth&) = delete;
-
- private:
-  Interpreter& i_;
-};
+Interpreter::Depth::Depth(Interpreter& i) : i_(i) {
+  if (++i_.steps_ > kMaxSteps) Raise("limit: the template runs for too long");
+  if (i_.depth_ >= kMaxDepth) Raise("limit: the template recurses too deeply");
+  ++i_.depth_;
+}
 
 Interpreter::Interpreter(const Dict& context) : scope_(NewScope(nullptr)) {
   for (auto& [name, function] : GlobalFunctions()) Set(name, function);
@@ -43,7 +35,18 @@ std::string Interpreter::Render(const Body& body) {
 
 void Interpreter::Charge(size_t bytes) {
   bytes_ += bytes;
-  if (bytes > kMaxBytes || bytes_ > kMaxBytes) Raise("the template makes too much text");
+  if (bytes > kMaxBytes || bytes_ > kMaxBytes) Raise("limit: the template makes too much text");
+}
+
+// What is about to be written: all of a container is walked through.
+const Value& Interpreter::Printed(const Value& v) {
+  if (v.String() == nullptr) Spend(v);
+  return v;
+}
+
+void Interpreter::Spend(const Value& v) {
+  work_ += v.Weight();
+  if (work_ > kMaxWork) Raise("limit: the template runs for too long");
 }
 
 Interpreter::Scope* Interpreter::NewScope(Scope* parent) {
@@ -90,18 +93,19 @@ Interpreter::Flow Interpreter::Run(const Statement& s) {
       print(s.text);
       break;
     case Statement::kPrint:
-      print(ToString(Evaluate(*s.expression)));
+      print(ToString(Printed(Evaluate(*s.expression))));
       break;
     case Statement::kFor:
-      RunFor(s, Evaluate(*s.expression), 1);
-      break;
+      return RunFor(s, Evaluate(*s.expression), 1);
     case Statement::kIf:
       return RunIf(s);
     case Statement::kSet:
       Assign(*s.target, Evaluate(*s.expression));
       break;
     case Statement::kSetBlock: {
-      Value text(Capture(s.body, scope_));
+      Flow flow = Flow::kNormal;
+      Value text(Capture(s.body, scope_, flow));
+      if (flow != Flow::kNormal) return flow;
       Assign(*s.target, s.expression == nullptr ? text : Filter(*s.expression, text));
       break;
     }
@@ -111,9 +115,16 @@ Interpreter::Flow Interpreter::Run(const Statement& s) {
     case Statement::kCallBlock:
       CallBlock(s);
       break;
-    case Statement::kFilter:
-      print(ToString(Filter(*s.expression, Value(Capture(s.body, scope_)))));
+    case Statement::kFilter: {
+      Flow flow = Flow::kNormal;
+      const Value text(Capture(s.body, scope_, flow));
+      if (flow != Flow::kNormal) return flow;
+      const Value filtered = Filter(*s.expression, text);
+      if (filtered.String() == nullptr)
+        Raise("a filter block gave " + TypeName(filtered) + " instead of str");
+      print(*filtered.String());
       break;
+    }
     case Statement::kWith: {
       std::vector<Value> values;
       for (const ExpressionPtr& e : s.tests) values.push_back(Evaluate(*e));
@@ -145,7 +156,7 @@ Interpreter::Flow Interpreter::RunIf(const Statement& s) {
   return Flow::kNormal;
 }
 
-void Interpreter::RunFor(const Statement& s, const Value& iterable, int depth) {
+Interpreter::Flow Interpreter::RunFor(const Statement& s, const Value& iterable, int depth) {
   const Depth nesting(*this);
   std::vector<Value> items = Elements(iterable);
   Charge(items.size() * sizeof(Value));
@@ -176,6 +187,8 @@ void Interpreter::RunFor(const Statement& s, const Value& iterable, int depth) {
           return Value(std::move(text));
         });
   }
+  // Jinja takes a loop as empty until the end of its body is reached once.
+  bool completed = false;
   for (size_t i = 0; i < items.size(); ++i) {
     SetLoopPosition(*loop, items, i, depth);
     scope_ = NewScope(outer);
@@ -184,35 +197,38 @@ void Interpreter::RunFor(const Statement& s, const Value& iterable, int depth) {
     const Flow flow = Run(s.body);
     scope_ = outer;
     if (flow == Flow::kBreak) break;
+    completed = completed || flow == Flow::kNormal;
   }
-  if (items.empty()) {
-    scope_ = NewScope(outer);
-    Run(s.otherwise);
-    scope_ = outer;
-  }
+  if (completed || s.otherwise.empty()) return Flow::kNormal;
+  scope_ = NewScope(outer);
+  const Flow flow = Run(s.otherwise);
+  scope_ = outer;
+  return flow;
 }
 
-std::string Interpreter::Capture(const Body& body, Scope* parent) {
+std::string Interpreter::Capture(const Body& body, Scope* parent, Flow& flow) {
   std::string text;
   std::string* out = std::exchange(out_, &text);
   Scope* outer = std::exchange(scope_, NewScope(parent));
-  Run(body);
+  flow = Run(body);
   scope_ = outer;
   out_ = out;
   return text;
 }
 
 Value Interpreter::MakeMacro(const Macro& macro) {
-  return MakeFunction(macro.name,
-                      [this, &macro, closure = scope_](Interpreter&, Arguments& arguments) {
-                        return Value(CallMacro(macro, closure, arguments));
-                      });
+  const Value function = MakeFunction(
+      macro.name, [this, &macro, closure = scope_](Interpreter&, Arguments& arguments) {
+        return Value(CallMacro(macro, closure, arguments));
+      });
+  const_cast<Callable*>(function.AsCallable())->macro = &macro;
+  return function;
 }
 
 std::string Interpreter::CallMacro(const Macro& macro, Scope* closure, Arguments& arguments) {
   const Depth nesting(*this);
   const size_t count = macro.parameters.size();
-  if (arguments.positional.size() > count) {
+  if (arguments.positional.size() > count && !macro.uses_varargs) {
     Raise("macro '" + macro.name + "' takes not more than " + std::to_string(count) +
           " argument(s)");
   }
@@ -232,13 +248,39 @@ std::string Interpreter::CallMacro(const Macro& macro, Scope* closure, Arguments
                       : Value::MakeUndefined("parameter '" + p.name + "' was not provided"));
     }
   }
-  for (auto& [name, value] : arguments.named) {
-    if (name != "caller")
-      Raise("macro '" + macro.name + "' takes no keyword argument '" + name + "'");
-    Set(name, value);
-  }
+  SetSpecialParameters(macro, arguments);
   Scope* inner = std::exchange(scope_, outer);
-  return Capture(macro.body, inner);
+  Flow flow = Flow::kNormal;
+  return Capture(macro.body, inner, flow);
+}
+
+// caller, varargs and kwargs, where the macro uses them.
+void Interpreter::SetSpecialParameters(const Macro& macro, Arguments& arguments) {
+  const size_t count = macro.parameters.size();
+  if (macro.uses_caller) {
+    const auto caller = std::find_if(arguments.named.begin(), arguments.named.end(),
+                                     [](const auto& a) { return a.first == "caller"; });
+    Value value = Value::MakeUndefined("No caller defined");
+    if (caller != arguments.named.end()) {
+      if (!caller->second.IsNone()) value = caller->second;
+      arguments.named.erase(caller);
+    }
+    Set("caller", std::move(value));
+  }
+  if (macro.uses_varargs) {
+    const auto& all = arguments.positional;
+    std::vector<Value> rest(all.begin() + static_cast<int64_t>(std::min(count, all.size())),
+                            all.end());
+    Set("varargs", Value::MakeList(std::move(rest), true));
+  }
+  if (macro.uses_kwargs) {
+    auto dict = std::make_shared<Dict>();
+    for (auto& [name, value] : arguments.named) dict->Set(Value(name), std::move(value));
+    Set("kwargs", Value(std::shared_ptr<const Dict>(std::move(dict))));
+  } else if (!arguments.named.empty()) {
+    Raise("macro '" + macro.name + "' takes no keyword argument '" + arguments.named[0].first +
+          "'");
+  }
 }
 
 void Interpreter::CallBlock(const Statement& s) {
@@ -257,6 +299,7 @@ void Interpreter::Assign(const Expression& target, const Value& value) {
     Object* object = Evaluate(*target.operands[0]).AsObject();
     if (object == nullptr || !object->settable)
       Raise("cannot assign attribute on non-namespace object");
+    CheckNamespaceName(target.name);
     object->Set(target.name, value);
     return;
   }
@@ -280,218 +323,12 @@ Value Interpreter::Call(const Value& function, Arguments& arguments) {
   if (callable == nullptr) Raise("'" + TypeName(function) + "' object is not callable");
   const std::shared_ptr<const Callable> alive =
       *(held.IsUndefined() ? function : held).As<std::shared_ptr<const Callable>>();
+  Spend(function);
+  for (const Value& v : arguments.positional) Spend(v);
   Value result = alive->call(*this, arguments);
   if (result.String() != nullptr) Charge(result.String()->size());
   if (result.AsList() != nullptr) Charge(result.AsList()->items.size() * sizeof(Value));
   return result;
-}
-
-// ---- expressions
-
-Value Interpreter::Evaluate(const Expression& e) {
-  const Depth depth(*this);
-  at_ = e.at;
-  switch (e.kind) {
-    case Expression::kConstant:
-      return e.value;
-    case Expression::kName: {
-      const Value* v = Find(e.name);
-      return v != nullptr ? *v : Value::MakeUndefined("'" + e.name + "' is undefined");
-    }
-    case Expression::kList:
-    case Expression::kTuple: {
-      std::vector<Value> items;
-      for (const ExpressionPtr& o : e.operands) items.push_back(Evaluate(*o));
-      Charge(items.size() * sizeof(Value));
-      return Value::MakeList(std::move(items), e.kind == Expression::kTuple);
-    }
-    case Expression::kDict: {
-      auto dict = std::make_shared<Dict>();
-      for (size_t i = 0; i < e.operands.size(); i += 2) {
-        Value key = Evaluate(*e.operands[i]);
-        dict->Set(std::move(key), Evaluate(*e.operands[i + 1]));
-      }
-      Charge(dict->items.size() * 2 * sizeof(Value));
-      return Value(std::shared_ptr<const Dict>(std::move(dict)));
-    }
-    case Expression::kUnary: {
-      const Value v = Evaluate(*e.operands[0]);
-      if (e.name == "not") return Value(!Truthy(v));
-      return Negate(v, e.name == "-");
-    }
-    case Expression::kBinary:
-      return Binary(e);
-    case Expression::kConcat: {
-      std::string text;
-      for (const ExpressionPtr& o : e.operands) {
-        const std::string part = ToString(Evaluate(*o));
-        Charge(part.size());
-        text += part;
-      }
-      return Value(std::move(text));
-    }
-    case Expression::kCompare:
-      return Compare(e);
-    case Expression::kCondition: {
-      if (Truthy(Evaluate(*e.operands[0]))) return Evaluate(*e.operands[1]);
-      if (e.operands[2] != nullptr) return Evaluate(*e.operands[2]);
-      return Value::MakeUndefined(
-          "the inline if-expression evaluated to false and no else section was defined.");
-    }
-    case Expression::kAttribute: {
-      const Value object = Evaluate(*e.operands[0]);
-      at_ = e.at;
-      return Attribute(object, e.name);
-    }
-    case Expression::kItem: {
-      const Value object = Evaluate(*e.operands[0]);
-      if (e.operands[1]->kind == Expression::kSlice) return Slice(object, *e.operands[1]);
-      const Value index = Evaluate(*e.operands[1]);
-      at_ = e.at;
-      return Item(object, index);
-    }
-    case Expression::kSlice:
-      Raise("a slice stands alone");
-    case Expression::kCall:
-      return CallExpression(e, nullptr);
-    case Expression::kFilter:
-      return Filter(e, Value());
-    case Expression::kTest: {
-      const Value input = Evaluate(*e.operands[0]);
-      Arguments arguments = EvaluateArguments(e.arguments);
-      at_ = e.at;
-      return Value(ApplyTest(e.name, input, arguments));
-    }
-  }
-  return Value();
-}
-
-Value Interpreter::Binary(const Expression& e) {
-  Value left = Evaluate(*e.operands[0]);
-  if (e.name == "and") return Truthy(left) ? Evaluate(*e.operands[1]) : left;
-  if (e.name == "or") return Truthy(left) ? left : Evaluate(*e.operands[1]);
-  const Value right = Evaluate(*e.operands[1]);
-  at_ = e.at;
-  return Arithmetic(*this, e.name, left, right);
-}
-
-Value Interpreter::Compare(const Expression& e) {
-  Value left = Evaluate(*e.operands[0]);
-  for (size_t i = 0; i < e.names.size(); ++i) {
-    Value right = Evaluate(*e.operands[i + 1]);
-    at_ = e.at;
-    const std::string& op = e.names[i];
-    bool holds = false;
-    if (op == "==")
-      holds = Equal(left, right);
-    else if (op == "!=")
-      holds = !Equal(left, right);
-    else if (op == "<")
-      holds = Less(left, right);
-    else if (op == ">")
-      holds = Less(right, left);
-    else if (op == "<=")
-      holds = LessOrEqual(left, right);
-    else if (op == ">=")
-      holds = LessOrEqual(right, left);
-    else
-      holds = Contains(right, left) == (op == "in");
-    if (!holds) return Value(false);
-    left = std::move(right);
-  }
-  return Value(true);
-}
-
-Value Interpreter::Slice(const Value& object, const Expression& slice) {
-  std::vector<Value> bounds;
-  for (const ExpressionPtr& o : slice.operands) {
-    bounds.push_back(o == nullptr ? Value(None{}) : Evaluate(*o));
-  }
-  at_ = slice.at;
-  return TakeSlice(object, bounds[0], bounds[1], bounds[2]);
-}
-
-Arguments Interpreter::EvaluateArguments(const std::vector<Argument>& arguments) {
-  Arguments out;
-  for (const Argument& a : arguments) {
-    Value value = Evaluate(*a.value);
-    if (a.kind == Argument::kPositional) {
-      out.positional.push_back(std::move(value));
-    } else if (a.kind == Argument::kNamed) {
-      out.named.emplace_back(a.name, std::move(value));
-    } else if (a.kind == Argument::kSpreadList) {
-      for (Value& item : Elements(value)) out.positional.push_back(std::move(item));
-    } else {
-      if (value.AsDict() == nullptr)
-        Raise("argument after ** must be a mapping, not " + TypeName(value));
-      for (const auto& [key, item] : value.AsDict()->items)
-        out.named.emplace_back(ToString(key), item);
-    }
-  }
-  return out;
-}
-
-Value Interpreter::CallExpression(const Expression& e, const Value* caller) {
-  const Value function = Evaluate(*e.operands[0]);
-  Arguments arguments = EvaluateArguments(e.arguments);
-  if (caller != nullptr) arguments.named.emplace_back("caller", *caller);
-  at_ = e.at;
-  return Call(function, arguments);
-}
-
-// A chain that begins with nothing, of a filter or set block, takes `input`.
-Value Interpreter::Filter(const Expression& e, const Value& input) {
-  Value value = input;
-  if (e.operands[0] != nullptr) {
-    const Expression& inner = *e.operands[0];
-    const bool chained = inner.kind == Expression::kFilter;
-    value = chained ? Filter(inner, input) : Evaluate(inner);
-  }
-  Arguments arguments = EvaluateArguments(e.arguments);
-  at_ = e.at;
-  return ApplyFilter(e.name, value, arguments);
-}
-
-Value Interpreter::ApplyFilter(std::string_view name, const Value& input, Arguments& arguments) {
-  const Depth nesting(*this);
-  const FilterFunction filter = FindFilter(name);
-  if (filter == nullptr) Raise("No filter named '" + std::string(name) + "'.");
-  Value result = filter(*this, input, arguments);
-  if (result.String() != nullptr) Charge(result.String()->size());
-  if (result.AsList() != nullptr) Charge(result.AsList()->items.size() * sizeof(Value));
-  return result;
-}
-
-bool Interpreter::ApplyTest(std::string_view name, const Value& input, Arguments& arguments) {
-  const TestFunction test = FindTest(name);
-  if (test == nullptr) Raise("No test named '" + std::string(name) + "'.");
-  return test(*this, input, arguments);
-}
-
-Value Interpreter::Attribute(const Value& object, std::string_view name) {
-  if (const auto* u = object.As<Undefined>()) Raise(u->what);
-  if (const Object* o = object.AsObject()) {
-    if (const Value* v = o->Find(name); v != nullptr && !name.empty()) return *v;
-  }
-  Value method = FindMethod(object, name);
-  if (!method.IsUndefined()) return method;
-  if (const Dict* d = object.AsDict()) {
-    if (const Value* v = d->FindName(name)) return *v;
-  }
-  return Value::MakeUndefined("'" + TypeName(object) + " object' has no attribute '" +
-                              std::string(name) + "'");
-}
-
-Value Interpreter::Item(const Value& object, const Value& index) {
-  if (const auto* u = object.As<Undefined>()) Raise(u->what);
-  int64_t i = 0;
-  if (const Dict* d = object.AsDict()) {
-    if (const Value* v = d->Find(index)) return *v;
-  } else if (index.Integer(i) && (object.AsList() != nullptr || object.String() != nullptr)) {
-    return ElementAt(object, i);
-  }
-  if (index.String() != nullptr) return Attribute(object, *index.String());
-  return Value::MakeUndefined("'" + TypeName(object) + " object' has no attribute " + Repr(index));
 }
 
 }  // namespace awq::jinja

@@ -29,6 +29,9 @@ class Interpreter {
   Value Item(const Value& object, const Value& index);
   // Counts what a rendering has made; throws when it is too much.
   void Charge(size_t bytes);
+  // Counts what a step walks through; throws when it is too much.
+  void Spend(const Value& v);
+  const Value& Printed(const Value& v);
   // Functions of an object refer to it and may be kept longer than it is.
   void Keep(std::shared_ptr<const Object> object) { objects_.push_back(std::move(object)); }
 
@@ -38,16 +41,27 @@ class Interpreter {
     std::vector<std::pair<std::string, Value>> variables;
   };
   enum class Flow { kNormal, kBreak, kContinue };
-  class Depth;
+  // Counts a step, and a level of calls while it lives; throws when there are too many.
+  class Depth {
+   public:
+    explicit Depth(Interpreter& i);
+    ~Depth() { --i_.depth_; }
+    Depth(const Depth&) = delete;
+    Depth& operator=(const Depth&) = delete;
+
+   private:
+    Interpreter& i_;
+  };
 
   // statements (interpreter.cc)
   Flow Run(const Body& body);
   Flow Run(const Statement& s);
   Flow RunIf(const Statement& s);
-  void RunFor(const Statement& s, const Value& iterable, int depth);
-  std::string Capture(const Body& body, Scope* parent);
+  Flow RunFor(const Statement& s, const Value& iterable, int depth);
+  std::string Capture(const Body& body, Scope* parent, Flow& flow);
   Value MakeMacro(const Macro& macro);
   std::string CallMacro(const Macro& macro, Scope* closure, Arguments& arguments);
+  void SetSpecialParameters(const Macro& macro, Arguments& arguments);
   void CallBlock(const Statement& s);
   void Assign(const Expression& target, const Value& value);
   void Set(std::string_view name, Value value);
@@ -56,9 +70,10 @@ class Interpreter {
 
   // expressions (evaluate.cc)
   Value Evaluate(const Expression& e);
+  Value EvaluateNode(const Expression& e);
   Value Binary(const Expression& e);
   Value Compare(const Expression& e);
-  Value Slice(const Value& object, const Expression& slice);
+  Value Slice(const Value& object, const Expression& slice, bool is_constant);
   Value CallExpression(const Expression& e, const Value* caller);
   Arguments EvaluateArguments(const std::vector<Argument>& arguments);
   Value Filter(const Expression& e, const Value& input);
@@ -69,6 +84,7 @@ class Interpreter {
   std::string* out_ = nullptr;
   Position at_;
   int64_t steps_ = 0;
+  int64_t work_ = 0;
   size_t bytes_ = 0;
   int depth_ = 0;
 };

@@ -131,6 +131,7 @@ class Lexer {
   }
 
   void Comment(Position begin) {
+    if (at_ >= source_.size()) return;  // Jinja accepts it at the very end
     while (at_ < source_.size() && !SeesClose("#}", true)) Advance(1);
     if (at_ >= source_.size()) throw SyntaxError{"missing end of comment tag", begin};
     AfterTag("#}", true);
@@ -141,13 +142,14 @@ class Lexer {
     const size_t saved = at_;
     const Position saved_position = position_;
     SkipSpace();
-    const bool is_raw = Sees("raw") && (Advance(3), SkipSpace(), SeesClose("%}", true));
+    const bool is_raw = Sees("raw") && (Advance(3), SkipSpace(), SeesClose("%}", false));
     if (!is_raw) {
       at_ = saved;
       position_ = saved_position;
       return false;
     }
-    AfterTag("%}", true);
+    AfterTag("%}", false);
+    if (at_ >= source_.size()) return true;  // Jinja accepts it at the very end
     for (size_t tag = at_;; ++tag) {
       tag = source_.find("{%", tag);
       if (tag == std::string::npos) Fail("missing end of raw directive");
@@ -244,9 +246,18 @@ class Lexer {
       tokens_.push_back({Token::kInt, text(), begin});
       return;
     }
-    digits(IsDigitByte);
+    if (source_[at_] == '0') {
+      digits([](char c) { return c == '0'; });
+    } else {
+      digits(IsDigitByte);
+    }
     bool is_float = false;
     const auto digit_at = [&](size_t i) { return i < source_.size() && IsDigitByte(source_[i]); };
+    // After a dot digits are an index: x.0.1
+    if (from > 0 && source_[from - 1] == '.') {
+      tokens_.push_back({Token::kInt, text(), begin});
+      return;
+    }
     if (at_ < source_.size() && source_[at_] == '.' && digit_at(at_ + 1)) {
       is_float = true;
       Advance(1);
@@ -296,6 +307,8 @@ class Lexer {
     } else if (c == 'x' || c == 'u' || c == 'U') {
       Advance(2);
       CodePoint(c == 'x' ? 2 : c == 'u' ? 4 : 8, 16, true, out);
+    } else if (c == 'N') {
+      Fail("unsupported: the name of a character in a string");
     } else if (c >= '0' && c <= '7') {
       Advance(1);
       CodePoint(3, 8, false, out);
@@ -319,7 +332,8 @@ class Lexer {
       code = code * static_cast<char32_t>(base) + static_cast<char32_t>(digit);
     }
     if ((exact && count < most) || code > 0x10ffff) Fail("bad escape in a string");
-    AppendUtf8(code >= 0xd800 && code < 0xe000 ? kReplacement : code, out);
+    if (code >= 0xd800 && code < 0xe000) Fail("unsupported: a surrogate in a string");
+    AppendUtf8(code, out);
   }
 
   std::string source_;

@@ -64,33 +64,8 @@ Strings Split(std::string_view text, const Value* separator, int64_t most, bool 
   return out;
 }
 
-bool IsLineEnd(char32_t c) {
-  return (c >= 0xa && c <= 0xd) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 ||
-         c == 0x2029;
-}
-
-Strings SplitLines(std::string_view text, bool keep) {
-  Strings out;
-  std::string line;
-  const auto characters = Characters(text);
-  for (size_t i = 0; i < characters.size(); ++i) {
-    if (!IsLineEnd(DecodeUtf8(characters[i]).code)) {
-      line += characters[i];
-      continue;
-    }
-    if (keep) line += characters[i];
-    if (characters[i] == "\r" && i + 1 < characters.size() && characters[i + 1] == "\n") {
-      ++i;
-      if (keep) line += "\n";
-    }
-    out.push_back(std::exchange(line, {}));
-  }
-  if (!line.empty()) out.push_back(line);
-  return out;
-}
-
-bool Affix(const std::string& self, const Value& affixes, bool prefix) {
-  if (affixes.AsList() != nullptr) {
+bool Affix(std::string_view self, const Value& affixes, bool prefix) {
+  if (affixes.AsList() != nullptr && affixes.AsList()->IsTuple()) {
     const auto& items = affixes.AsList()->items;
     return std::any_of(items.begin(), items.end(),
                        [&](const Value& v) { return Affix(self, v, prefix); });
@@ -100,21 +75,109 @@ bool Affix(const std::string& self, const Value& affixes, bool prefix) {
   return prefix ? self.starts_with(*affixes.String()) : self.ends_with(*affixes.String());
 }
 
-Value FindIn(const std::string& self, const std::string& part, bool last, bool must) {
-  const size_t at = last ? self.rfind(part) : self.find(part);
+// The part of a text that `start` and `end` give, as slices do.
+struct Window {
+  std::string_view text;
+  int64_t begin = 0;  // in characters
+  bool exists = true;
+};
+
+Window TakeWindow(const std::string& self, const Parameters& p) {
+  const int64_t length = CountCharacters(self);
+  const auto clip = [&](int64_t i) {
+    if (i < 0) i = std::max<int64_t>(0, i < -length ? 0 : i + length);
+    return i;
+  };
+  const int64_t begin = clip(p.Int(1, 0));
+  const int64_t end = std::min(clip(p.Int(2, length)), length);
+  if (begin > end) return {"", begin, false};
+  const size_t from = Prefix(self, begin).size();
+  return {std::string_view(self).substr(from, Prefix(self, end).size() - from), begin, true};
+}
+
+const std::string& Sub(const Parameters& p) {
+  p.At(0);
+  const std::string* sub = p.MaybeText(0);
+  if (sub == nullptr) Raise("must be str, not NoneType");
+  return *sub;
+}
+
+Value FindIn(const std::string& self, Arguments& a, bool last, bool must) {
+  const Parameters p("find", a, {"sub", "start", "end"});
+  const std::string& part = Sub(p);
+  const Window w = TakeWindow(self, p);
+  const size_t at = !w.exists ? std::string::npos : last ? w.text.rfind(part) : w.text.find(part);
   if (at == std::string::npos) {
     if (must) Raise("substring not found");
     return Value(int64_t{-1});
   }
-  return Value(CountCharacters(std::string_view(self).substr(0, at)));
+  return Value(w.begin + CountCharacters(w.text.substr(0, at)));
 }
 
-Value CountIn(const std::string& self, const std::string& part) {
-  if (part.empty()) return Value(CountCharacters(self) + 1);
+Value CountIn(const std::string& self, Arguments& a) {
+  const Parameters p("count", a, {"sub", "start", "end"});
+  const std::string& part = Sub(p);
+  const Window w = TakeWindow(self, p);
+  if (!w.exists) return Value(int64_t{0});
+  if (part.empty()) return Value(CountCharacters(w.text) + 1);
   int64_t count = 0;
-  for (size_t at = self.find(part); at != std::string::npos; at = self.find(part, at + part.size()))
+  for (size_t at = w.text.find(part); at != std::string::npos;
+       at = w.text.find(part, at + part.size()))
     ++count;
   return Value(count);
+}
+
+Value AffixIn(const std::string& self, Arguments& a, bool prefix) {
+  const Parameters p(prefix ? "startswith" : "endswith", a, {"affix", "start", "end"});
+  const Window w = TakeWindow(self, p);
+  return Value(Affix(w.text, p.At(0), prefix) && w.exists);
+}
+
+Value StripIn(const std::string& self, Arguments& a, bool left, bool right) {
+  const Parameters p("strip", a, {"chars"});
+  std::string_view text = self;
+  if (left) text = StripLeft(text, p.MaybeText(0));
+  if (right) text = StripRight(text, p.MaybeText(0));
+  return Value(std::string(text));
+}
+
+Value ExpandTabs(Interpreter& in, const std::string& self, Arguments& a) {
+  const int64_t size = Parameters("expandtabs", a, {"tabsize"}).Int(0, 8);
+  if (size > 1000) Raise("limit: tabs wider than 1000");
+  std::string out;
+  int64_t column = 0;
+  for (char c : self) {
+    if (c == '\t') {
+      const int64_t width = size > 0 ? size - column % size : 0;
+      in.Charge(static_cast<size_t>(width));
+      out.append(static_cast<size_t>(width), ' ');
+      column += width;
+      continue;
+    }
+    out += c;
+    if ((c & 0xc0) != 0x80) ++column;
+    if (c == '\n' || c == '\r') column = 0;
+  }
+  return Value(std::move(out));
+}
+
+Value CaseFold(Interpreter&, const std::string& self, Arguments&) {
+  const bool ascii = std::all_of(self.begin(), self.end(), [](char c) { return (c & 0x80) == 0; });
+  if (!ascii) Raise("unsupported: casefold() of text that is not ASCII");
+  return Value(Lower(self));
+}
+
+bool IsIdentifier(const std::string& self) {
+  const auto characters = Characters(self);
+  for (size_t i = 0; i < characters.size(); ++i) {
+    const char32_t c = DecodeUtf8(characters[i]).code;
+    if (c != '_' && !IsAlpha(c) && (i == 0 || !IsDecimal(c))) return false;
+  }
+  return !characters.empty();
+}
+
+Value RefusedMethod(Interpreter&, const std::string&, Arguments&) {
+  Raise("unsupported: this method of str");
 }
 
 Value Partition(const std::string& self, const std::string& separator, bool last) {
@@ -147,46 +210,6 @@ bool AllOf(const std::string& self, bool (*is)(char32_t)) {
   return !characters.empty() &&
          std::all_of(characters.begin(), characters.end(),
                      [&](std::string_view c) { return is(DecodeUtf8(c).code); });
-}
-
-// "{} {0} {name}" with plain fields.
-std::string FormatBraces(Interpreter& in, const std::string& self, const Arguments& a) {
-  std::string out;
-  size_t next = 0;
-  for (size_t i = 0; i < self.size(); ++i) {
-    const char c = self[i];
-    if ((c == '{' || c == '}') && i + 1 < self.size() && self[i + 1] == c) {
-      out += c;
-      ++i;
-    } else if (c == '}') {
-      Raise("Single '}' encountered in format string");
-    } else if (c != '{') {
-      out += c;
-    } else {
-      const size_t end = self.find('}', i);
-      if (end == std::string::npos) Raise("Single '{' encountered in format string");
-      const std::string field = self.substr(i + 1, end - i - 1);
-      if (field.find_first_of(":!.[") != std::string::npos)
-        Raise("format: only plain fields are supported, found '{" + field + "}'");
-      const bool is_index =
-          std::all_of(field.begin(), field.end(), [](char d) { return d >= '0' && d <= '9'; });
-      if (is_index) {
-        const size_t index =
-            field.empty() ? next++ : static_cast<size_t>(std::atoll(field.substr(0, 9).c_str()));
-        if (index >= a.positional.size())
-          Raise("Replacement index out of range for positional args tuple");
-        out += ToString(a.positional[index]);
-      } else {
-        const auto it = std::find_if(a.named.begin(), a.named.end(),
-                                     [&](const auto& n) { return n.first == field; });
-        if (it == a.named.end()) Raise("format: no argument named '" + field + "'");
-        out += ToString(it->second);
-      }
-      in.Charge(out.size() / 16);
-      i = end;
-    }
-  }
-  return out;
 }
 
 Value Zfill(Interpreter& in, const std::string& self, int64_t width) {
@@ -226,46 +249,54 @@ using P = Parameters;
 constexpr StringEntry kStringMethods[] = {
     {"capitalize",
      [](Interpreter&, const std::string& s, Arguments&) { return Value(Capitalize(s)); }},
-    {"casefold", [](Interpreter&, const std::string& s, Arguments&) { return Value(Lower(s)); }},
+    {"casefold", CaseFold},
     {"center",
      [](Interpreter& in, const std::string& s, Arguments& a) {
        const P p("center", a, {"width", "fillchar"});
        return Value(Pad(in, s, p.Int(0, 0), p.Text(1, " "), true, true));
      }},
-    {"count", [](Interpreter&, const std::string& s,
-                 Arguments& a) { return CountIn(s, P("count", a, {"sub"}).Text(0, "")); }},
+    {"count", [](Interpreter&, const std::string& s, Arguments& a) { return CountIn(s, a); }},
     {"endswith",
-     [](Interpreter&, const std::string& s, Arguments& a) {
-       return Value(Affix(s, P("endswith", a, {"suffix"}).At(0), false));
-     }},
+     [](Interpreter&, const std::string& s, Arguments& a) { return AffixIn(s, a, false); }},
     {"find",
-     [](Interpreter&, const std::string& s, Arguments& a) {
-       return FindIn(s, P("find", a, {"sub"}).Text(0, ""), false, false);
-     }},
+     [](Interpreter&, const std::string& s, Arguments& a) { return FindIn(s, a, false, false); }},
     {"format", [](Interpreter& in, const std::string& s,
                   Arguments& a) { return Value(FormatBraces(in, s, a)); }},
     {"index",
-     [](Interpreter&, const std::string& s, Arguments& a) {
-       return FindIn(s, P("index", a, {"sub"}).Text(0, ""), false, true);
-     }},
+     [](Interpreter&, const std::string& s, Arguments& a) { return FindIn(s, a, false, true); }},
     {"isalnum",
      [](Interpreter&, const std::string& s, Arguments&) {
-       return Value(AllOf(s, [](char32_t c) { return IsAlpha(c) || IsDigit(c); }));
+       return Value(AllOf(s, [](char32_t c) { return IsAlpha(c) || IsNumeric(c); }));
      }},
+    {"isascii",
+     [](Interpreter&, const std::string& s, Arguments&) {
+       return Value(CountCharacters(s) == static_cast<int64_t>(s.size()));
+     }},
+    {"isidentifier",
+     [](Interpreter&, const std::string& s, Arguments&) { return Value(IsIdentifier(s)); }},
+    {"isprintable", [](Interpreter&, const std::string& s,
+                       Arguments&) { return Value(s.empty() || AllOf(s, IsPrintable)); }},
+    {"istitle", [](Interpreter&, const std::string& s, Arguments&) { return Value(IsTitle(s)); }},
+    {"swapcase", [](Interpreter&, const std::string& s, Arguments&) { return Value(SwapCase(s)); }},
+    {"expandtabs", ExpandTabs},
+    {"encode", RefusedMethod},
+    {"format_map", RefusedMethod},
+    {"translate", RefusedMethod},
+    {"maketrans", RefusedMethod},
     {"isalpha",
      [](Interpreter&, const std::string& s, Arguments&) { return Value(AllOf(s, IsAlpha)); }},
     {"isdecimal",
-     [](Interpreter&, const std::string& s, Arguments&) { return Value(AllOf(s, IsDigit)); }},
+     [](Interpreter&, const std::string& s, Arguments&) { return Value(AllOf(s, IsDecimal)); }},
     {"isdigit",
      [](Interpreter&, const std::string& s, Arguments&) { return Value(AllOf(s, IsDigit)); }},
-    {"islower", [](Interpreter& in, const std::string& s,
-                   Arguments& a) { return Value(in.ApplyTest("lower", Value(s), a)); }},
+    {"islower",
+     [](Interpreter&, const std::string& s, Arguments&) { return Value(IsOneCase(s, false)); }},
     {"isnumeric",
-     [](Interpreter&, const std::string& s, Arguments&) { return Value(AllOf(s, IsDigit)); }},
+     [](Interpreter&, const std::string& s, Arguments&) { return Value(AllOf(s, IsNumeric)); }},
     {"isspace",
      [](Interpreter&, const std::string& s, Arguments&) { return Value(AllOf(s, IsSpace)); }},
-    {"isupper", [](Interpreter& in, const std::string& s,
-                   Arguments& a) { return Value(in.ApplyTest("upper", Value(s), a)); }},
+    {"isupper",
+     [](Interpreter&, const std::string& s, Arguments&) { return Value(IsOneCase(s, true)); }},
     {"join", [](Interpreter& in, const std::string& s,
                 Arguments& a) { return JoinItems(in, s, P("join", a, {"iterable"}).At(0)); }},
     {"ljust",
@@ -275,32 +306,28 @@ constexpr StringEntry kStringMethods[] = {
      }},
     {"lower", [](Interpreter&, const std::string& s, Arguments&) { return Value(Lower(s)); }},
     {"lstrip",
-     [](Interpreter&, const std::string& s, Arguments& a) {
-       return Value(std::string(StripLeft(s, P("lstrip", a, {"chars"}).Text(0, ""))));
-     }},
+     [](Interpreter&, const std::string& s, Arguments& a) { return StripIn(s, a, true, false); }},
     {"partition",
      [](Interpreter&, const std::string& s, Arguments& a) {
        return Partition(s, P("partition", a, {"sep"}).Text(0, ""), false);
      }},
     {"removeprefix",
      [](Interpreter&, const std::string& s, Arguments& a) {
-       const std::string x = P("removeprefix", a, {"prefix"}).Text(0, "");
+       const P p("removeprefix", a, {"prefix"});
+       const std::string& x = Sub(p);
        return Value(s.starts_with(x) ? s.substr(x.size()) : s);
      }},
     {"removesuffix",
      [](Interpreter&, const std::string& s, Arguments& a) {
-       const std::string x = P("removesuffix", a, {"suffix"}).Text(0, "");
+       const P p("removesuffix", a, {"suffix"});
+       const std::string& x = Sub(p);
        return Value(s.ends_with(x) ? s.substr(0, s.size() - x.size()) : s);
      }},
     {"replace", ReplaceIn},
     {"rfind",
-     [](Interpreter&, const std::string& s, Arguments& a) {
-       return FindIn(s, P("rfind", a, {"sub"}).Text(0, ""), true, false);
-     }},
+     [](Interpreter&, const std::string& s, Arguments& a) { return FindIn(s, a, true, false); }},
     {"rindex",
-     [](Interpreter&, const std::string& s, Arguments& a) {
-       return FindIn(s, P("rindex", a, {"sub"}).Text(0, ""), true, true);
-     }},
+     [](Interpreter&, const std::string& s, Arguments& a) { return FindIn(s, a, true, true); }},
     {"rjust",
      [](Interpreter& in, const std::string& s, Arguments& a) {
        const P p("rjust", a, {"width", "fillchar"});
@@ -316,9 +343,7 @@ constexpr StringEntry kStringMethods[] = {
        return ListOf(Split(s, p.Find(0), p.Int(1, -1), true));
      }},
     {"rstrip",
-     [](Interpreter&, const std::string& s, Arguments& a) {
-       return Value(std::string(StripRight(s, P("rstrip", a, {"chars"}).Text(0, ""))));
-     }},
+     [](Interpreter&, const std::string& s, Arguments& a) { return StripIn(s, a, false, true); }},
     {"split",
      [](Interpreter&, const std::string& s, Arguments& a) {
        const P p("split", a, {"sep", "maxsplit"});
@@ -326,16 +351,12 @@ constexpr StringEntry kStringMethods[] = {
      }},
     {"splitlines",
      [](Interpreter&, const std::string& s, Arguments& a) {
-       return ListOf(SplitLines(s, P("splitlines", a, {"keepends"}).Flag(0, false)));
+       return ListOf(SplitLines(s, P("splitlines", a, {"keepends"}).Int(0, 0) != 0));
      }},
     {"startswith",
-     [](Interpreter&, const std::string& s, Arguments& a) {
-       return Value(Affix(s, P("startswith", a, {"prefix"}).At(0), true));
-     }},
+     [](Interpreter&, const std::string& s, Arguments& a) { return AffixIn(s, a, true); }},
     {"strip",
-     [](Interpreter&, const std::string& s, Arguments& a) {
-       return Value(std::string(Strip(s, P("strip", a, {"chars"}).Text(0, ""))));
-     }},
+     [](Interpreter&, const std::string& s, Arguments& a) { return StripIn(s, a, true, true); }},
     {"title", [](Interpreter&, const std::string& s, Arguments&) { return Value(Title(s)); }},
     {"upper", [](Interpreter&, const std::string& s, Arguments&) { return Value(Upper(s)); }},
     {"zfill", [](Interpreter& in, const std::string& s,
@@ -345,13 +366,14 @@ constexpr StringEntry kStringMethods[] = {
 Value Pairs(const Dict& d) {
   std::vector<Value> out;
   for (const auto& [key, value] : d.items) out.push_back(Value::MakeList({key, value}, true));
-  return Value::MakeList(std::move(out));
+  return Value::MakeSequence(std::move(out), List::kItems);
 }
 
 Value DictMethod(const Value& self, std::string_view name, Arguments& a) {
   const Dict& d = *self.AsDict();
   if (name == "get") {
     const Parameters p("get", a, {"key", "default"});
+    CheckKey(p.At(0));
     if (const Value* v = d.Find(p.At(0))) return *v;
     return p.Find(1) != nullptr ? *p.Find(1) : Value(None{});
   }
@@ -360,7 +382,7 @@ Value DictMethod(const Value& self, std::string_view name, Arguments& a) {
   if (name == "copy") return self;
   std::vector<Value> out;
   for (const auto& [key, value] : d.items) out.push_back(name == "keys" ? key : value);
-  return Value::MakeList(std::move(out));
+  return Value::MakeSequence(std::move(out), name == "keys" ? List::kKeys : List::kValues);
 }
 
 Value ListMethod(const Value& self, std::string_view name, Arguments& a) {
@@ -384,10 +406,7 @@ bool Has(const std::string_view (&names)[N], std::string_view name) {
 
 constexpr std::string_view kDictMethods[] = {"get", "items", "keys", "values", "copy"};
 constexpr std::string_view kListMethods[] = {"index", "count", "copy"};
-// Those that change their object, which templates may not.
-constexpr std::string_view kDictChanges[] = {"clear", "pop", "popitem", "setdefault", "update"};
-constexpr std::string_view kListChanges[] = {"append", "clear",  "extend",  "insert",
-                                             "pop",    "remove", "reverse", "sort"};
+constexpr std::string_view kTupleMethods[] = {"index", "count"};
 
 }  // namespace
 
@@ -396,26 +415,30 @@ Value FindMethod(const Value& self, std::string_view name) {
     const auto* it = std::find_if(std::begin(kStringMethods), std::end(kStringMethods),
                                   [&](const StringEntry& e) { return e.name == name; });
     if (it == std::end(kStringMethods)) return Value();
-    return MakeFunction(std::string(name), [self, call = it->call](Interpreter& in, Arguments& a) {
-      return call(in, *self.String(), a);
-    });
+    return MakeFunction(
+        std::string(name),
+        [self, call = it->call](Interpreter& in, Arguments& a) {
+          return call(in, *self.String(), a);
+        },
+        1, self.Weight());
   }
+  // Methods that would change their object are undefined, as in Jinja's sandbox.
   const bool is_dict = self.AsDict() != nullptr;
-  const bool is_list = self.AsList() != nullptr;
-  if (is_dict ? Has(kDictChanges, name) : is_list && Has(kListChanges, name)) {
-    return MakeFunction(std::string(name),
-                        [name = std::string(name)](Interpreter&, Arguments&) -> Value {
-                          Raise("'" + name + "' is not allowed: a template may not change values");
-                        });
-  }
-  if (is_dict ? !Has(kDictMethods, name) : !is_list || !Has(kListMethods, name)) return Value();
+  const List* list = self.AsList();
+  const bool exists = is_dict ? Has(kDictMethods, name)
+                              : list != nullptr && list->IsSequence() &&
+                                    (list->kind == List::kList ? Has(kListMethods, name)
+                                                               : Has(kTupleMethods, name));
+  if (list != nullptr && list->kind == List::kGroup && (name == "grouper" || name == "list"))
+    return list->items[name == "list" ? 1 : 0];
+  if (!exists) return Value();
   const int depth = self.Depth() + 1;
   return MakeFunction(
       std::string(name),
       [self, is_dict, name = std::string(name)](Interpreter&, Arguments& a) {
         return is_dict ? DictMethod(self, name, a) : ListMethod(self, name, a);
       },
-      depth);
+      depth, self.Weight());
 }
 
 }  // namespace awq::jinja

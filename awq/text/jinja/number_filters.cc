@@ -1,7 +1,9 @@
 // Filters of numbers.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "awq/text/jinja/filter_list.h"
 #include "awq/text/jinja/unicode.h"
@@ -16,44 +18,45 @@ Value Abs(Interpreter&, const Value& v, Arguments&) {
   return Negate(v, d < 0);
 }
 
-bool ParseInteger(std::string text, int base, int64_t& out) {
-  text = Strip(text);
-  std::erase(text, '_');
-  char* end = nullptr;
-  errno = 0;
-  out = std::strtoll(text.c_str(), &end, base);
-  return !text.empty() && *end == '\0' && errno == 0;
-}
-
-bool ParseDouble(std::string text, double& out) {
-  text = Strip(text);
-  if (text.empty() || text.find_first_of("xX") != std::string::npos) return false;
-  char* end = nullptr;
-  out = std::strtod(text.c_str(), &end);
-  return *end == '\0';
-}
-
 Value Int(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("int", a, {"default", "base"});
-  Value otherwise = p.Find(0) != nullptr ? *p.Find(0) : Value(int64_t{0});
+  const Value otherwise = p.Find(0) != nullptr ? *p.Find(0) : Value(int64_t{0});
+  if (const auto* u = v.As<Undefined>()) Raise(u->what);
   int64_t i = 0;
   double d = 0;
   if (v.Integer(i)) return Value(i);
   if (const std::string* s = v.String()) {
-    if (ParseInteger(*s, static_cast<int>(p.Int(1, 10)), i)) return Value(i);
-    if (!ParseDouble(*s, d)) return otherwise;
+    if (ReadInteger(*s, p.Int(1, 10), i)) return Value(i);
+    if (!ReadDouble(*s, d)) return otherwise;
   } else if (!v.Number(d)) {
     return otherwise;
   }
-  if (!(std::abs(d) < 9.2e18)) return otherwise;
+  if (std::isinf(d) && v.String() == nullptr) Raise("cannot convert float infinity to integer");
+  if (!std::isfinite(d)) return otherwise;
+  if (!(std::abs(d) < 9.2e18)) Raise("limit: an integer beyond 64 bits");
   return Value(static_cast<int64_t>(d));
 }
 
 Value Float(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("float", a, {"default"});
+  if (const auto* u = v.As<Undefined>()) Raise(u->what);
   double d = 0;
-  if (v.Number(d) || (v.String() != nullptr && ParseDouble(*v.String(), d))) return Value(d);
+  if (v.Number(d) || (v.String() != nullptr && ReadDouble(*v.String(), d))) return Value(d);
   return p.Find(0) != nullptr ? *p.Find(0) : Value(0.0);
+}
+
+// Python's round() of an int: half to even at a power of ten.
+Value RoundInteger(int64_t i, int64_t precision) {
+  if (precision >= 0) return Value(i);
+  if (precision < -18) return Value(int64_t{0});
+  int64_t unit = 1;
+  for (int64_t k = precision; k < 0; ++k) unit *= 10;
+  const int64_t rest = ((i % unit) + unit) % unit;
+  const int64_t low = i - rest;
+  const bool up = rest > unit - rest || (rest == unit - rest && (low / unit) % 2 != 0);
+  int64_t out = low;
+  if (up && __builtin_add_overflow(low, unit, &out)) Raise("limit: an integer beyond 64 bits");
+  return Value(out);
 }
 
 Value Round(Interpreter&, const Value& v, Arguments& a) {
@@ -61,22 +64,34 @@ Value Round(Interpreter&, const Value& v, Arguments& a) {
   double d = 0;
   if (!v.Number(d)) Raise("type " + TypeName(v) + " doesn't define __round__ method");
   const std::string method = p.Text(1, "common");
-  const int64_t precision = std::clamp<int64_t>(p.Int(0, 0), -300, 300);
-  const double scale = std::pow(10.0, static_cast<double>(precision));
-  if (method == "ceil") return Value(std::ceil(d * scale) / scale);
-  if (method == "floor") return Value(std::floor(d * scale) / scale);
-  if (method != "common") Raise("method must be common, ceil or floor");
-  if (precision < 0) return Value(std::nearbyint(d * scale) / scale);
-  // Rounds the decimal value that the double stands for, as Python does.
-  char buffer[700];
-  std::snprintf(buffer, sizeof buffer, "%.*f", static_cast<int>(precision), d);
-  const double rounded = std::strtod(buffer, nullptr);
-  if (v.As<double>() == nullptr) {
-    int64_t i = 0;
-    v.Integer(i);
-    return Value(i);  // Python's round() of an int is an int
+  const int64_t precision = p.Int(0, 0);
+  if (method == "ceil" || method == "floor") {
+    const double scale = std::pow(10.0, static_cast<double>(precision));
+    const double scaled = d * scale;
+    if (!std::isfinite(scaled)) Raise("cannot convert float infinity to integer");
+    return Value((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / scale);
   }
-  return Value(rounded);
+  if (method != "common") Raise("method must be common, ceil or floor");
+  int64_t i = 0;
+  if (v.Integer(i)) return RoundInteger(i, precision);
+  if (!std::isfinite(d) || precision > 323) return Value(d);
+  if (precision < -308) return Value(std::copysign(0.0, d));
+  char buffer[800];
+  if (precision >= 0) {
+    // Rounds the decimal value that the double stands for, as Python does.
+    std::snprintf(buffer, sizeof buffer, "%.*f", static_cast<int>(precision), d);
+    return Value(std::strtod(buffer, nullptr));
+  }
+  // The same at a digit before the point: d is written with as many digits as are left.
+  std::snprintf(buffer, sizeof buffer, "%.0f", std::abs(d));
+  const int digits = static_cast<int>(std::strlen(buffer)) + static_cast<int>(precision);
+  if (digits < 0) return Value(std::copysign(0.0, d));
+  if (digits == 0) {
+    const double unit = std::pow(10.0, static_cast<double>(-precision));
+    return Value(std::copysign(std::abs(d) > unit / 2 ? unit : 0.0, d));
+  }
+  std::snprintf(buffer, sizeof buffer, "%.*e", digits - 1, d);
+  return Value(std::strtod(buffer, nullptr));
 }
 
 constexpr FilterEntry kFilters[] = {

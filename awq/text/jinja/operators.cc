@@ -1,6 +1,6 @@
 // Operators, with Python's rules.
+#include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "awq/text/jinja/builtins.h"
 #include "awq/text/jinja/unicode.h"
@@ -21,7 +21,7 @@ namespace {
 
 int64_t FloorDivide(int64_t a, int64_t b) {
   if (b == 0) Raise("integer division or modulo by zero");
-  if (a == INT64_MIN && b == -1) Raise("a number is too large");
+  if (a == INT64_MIN && b == -1) Raise("limit: an integer beyond 64 bits");
   const int64_t q = a / b;
   return (a % b != 0 && (a < 0) != (b < 0)) ? q - 1 : q;
 }
@@ -29,12 +29,12 @@ int64_t FloorDivide(int64_t a, int64_t b) {
 Value Power(int64_t base, int64_t exponent) {
   if (exponent < 0) {
     if (base == 0) Raise("0.0 cannot be raised to a negative power");
-    return Value(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
+    return Value(std::pow(static_cast<double>(base), static_cast<double>(exponent)));  // a float
   }
   int64_t out = 1;
   for (int64_t i = 0; i < exponent && out != 0; ++i) {
     if (base == 1 || (base == -1 && i >= 2)) return Value(exponent % 2 == 0 ? int64_t{1} : base);
-    if (__builtin_mul_overflow(out, base, &out)) Raise("a number is too large");
+    if (__builtin_mul_overflow(out, base, &out)) Raise("limit: an integer beyond 64 bits");
   }
   return Value(out);
 }
@@ -59,7 +59,7 @@ Value Integers(std::string_view op, int64_t a, int64_t b) {
     if (b == 0) Raise("division by zero");
     return Value(static_cast<double>(a) / static_cast<double>(b));
   }
-  if (overflow) Raise("a number is too large");
+  if (overflow) Raise("limit: an integer beyond 64 bits");
   return Value(out);
 }
 
@@ -67,16 +67,31 @@ Value Doubles(std::string_view op, double a, double b) {
   if (op == "+") return Value(a + b);
   if (op == "-") return Value(a - b);
   if (op == "*") return Value(a * b);
-  if (op == "**") return Value(std::pow(a, b));
+  if (op == "**") {
+    if (a == 0 && b < 0) Raise("0.0 cannot be raised to a negative power");
+    if (a < 0 && std::isfinite(b) && b != std::floor(b)) Raise("unsupported: a complex number");
+    const double out = std::pow(a, b);
+    if (std::isinf(out) && std::isfinite(a) && std::isfinite(b))
+      Raise("Numerical result out of range");
+    return Value(out);
+  }
   if (b == 0)
     Raise(op == "/"   ? "float division by zero"
           : op == "%" ? "float modulo"
                       : "float floor division by zero");
   if (op == "/") return Value(a / b);
   double remainder = std::fmod(a, b);
-  if (remainder != 0 && (remainder < 0) != (b < 0)) remainder += b;
+  double quotient = (a - remainder) / b;
+  if (remainder == 0) {
+    remainder = std::copysign(0.0, b);
+  } else if ((remainder < 0) != (b < 0)) {
+    remainder += b;
+    quotient -= 1;
+  }
   if (op == "%") return Value(remainder);
-  return Value(std::floor((a - remainder) / b + 0.5));
+  if (quotient == 0) return Value(std::copysign(0.0, a / b));
+  const double floor = std::floor(quotient);
+  return Value(quotient - floor > 0.5 ? floor + 1 : floor);
 }
 
 Value Repeat(Interpreter& interpreter, const Value& sequence, int64_t times) {
@@ -84,7 +99,7 @@ Value Repeat(Interpreter& interpreter, const Value& sequence, int64_t times) {
   const auto count = static_cast<size_t>(times);
   if (const std::string* s = sequence.String()) {
     if (!s->empty() && count > (size_t{1} << 40) / s->size())
-      Raise("the template makes too much text");
+      Raise("limit: the template makes too much text");
     interpreter.Charge(s->size() * count);
     std::string out;
     out.reserve(s->size() * count);
@@ -93,11 +108,12 @@ Value Repeat(Interpreter& interpreter, const Value& sequence, int64_t times) {
   }
   const List& list = *sequence.AsList();
   if (list.items.empty()) return sequence;
-  if (count > (size_t{1} << 32) / list.items.size()) Raise("the template makes too much text");
+  if (count > (size_t{1} << 32) / list.items.size())
+    Raise("limit: the template makes too much text");
   interpreter.Charge(list.items.size() * count * sizeof(Value));
   std::vector<Value> out;
   for (int64_t i = 0; i < times; ++i) out.insert(out.end(), list.items.begin(), list.items.end());
-  return Value::MakeList(std::move(out), list.tuple);
+  return Value::MakeList(std::move(out), list.IsTuple());
 }
 
 }  // namespace
@@ -105,7 +121,7 @@ Value Repeat(Interpreter& interpreter, const Value& sequence, int64_t times) {
 Value Negate(const Value& v, bool minus) {
   int64_t i = 0;
   if (v.Integer(i)) {
-    if (i == INT64_MIN) Raise("a number is too large");
+    if (i == INT64_MIN) Raise("limit: an integer beyond 64 bits");
     return Value(minus ? -i : i);
   }
   if (const double* d = v.As<double>()) return Value(minus ? -*d : *d);
@@ -121,7 +137,8 @@ Value Arithmetic(Interpreter& interpreter, std::string_view op, const Value& a, 
   if (a.Integer(i) && b.Integer(j)) return Integers(op, i, j);
   if (a.Number(x) && b.Number(y)) return Doubles(op, x, y);
   const auto is_sequence = [](const Value& v) {
-    return v.String() != nullptr || v.AsList() != nullptr;
+    const List* l = v.AsList();
+    return v.String() != nullptr || (l != nullptr && (l->kind == List::kList || l->IsTuple()));
   };
   if (op == "+") {
     if (a.String() != nullptr && b.String() != nullptr) {
@@ -130,11 +147,12 @@ Value Arithmetic(Interpreter& interpreter, std::string_view op, const Value& a, 
     }
     const List* l = a.AsList();
     const List* m = b.AsList();
-    if (l != nullptr && m != nullptr && l->tuple == m->tuple) {
+    if (l != nullptr && m != nullptr && l->IsTuple() == m->IsTuple() && is_sequence(a) &&
+        is_sequence(b)) {
       std::vector<Value> items = l->items;
       items.insert(items.end(), m->items.begin(), m->items.end());
       interpreter.Charge(items.size() * sizeof(Value));
-      return Value::MakeList(std::move(items), l->tuple);
+      return Value::MakeList(std::move(items), l->IsTuple());
     }
   }
   if (op == "*" && is_sequence(a) && b.Integer(j)) return Repeat(interpreter, a, j);
@@ -163,12 +181,19 @@ bool Contains(const Value& container, const Value& item) {
     }
     return s->find(*item.String()) != std::string::npos;
   }
-  if (const Dict* d = container.AsDict()) return d->Find(item) != nullptr;
+  if (const Dict* d = container.AsDict()) {
+    CheckKey(item);
+    return d->Find(item) != nullptr;
+  }
   if (const List* l = container.AsList()) {
-    for (const Value& v : l->items) {
-      if (Equal(v, item)) return true;
+    if (l->kind == List::kIterator) {
+      while (const Value* next = TakeNext(*l)) {
+        if (Equal(*next, item)) return true;
+      }
+      return false;
     }
-    return false;
+    return std::any_of(l->items.begin(), l->items.end(),
+                       [&](const Value& v) { return Equal(v, item); });
   }
   Raise("argument of type '" + TypeName(container) + "' is not iterable");
 }
@@ -189,8 +214,9 @@ Value ElementAt(const Value& sequence, int64_t index) {
 
 Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, const Value& step) {
   if (const auto* u = sequence.As<Undefined>()) Raise(u->what);
-  if (sequence.AsList() == nullptr && sequence.String() == nullptr) {
-    return Value::MakeUndefined("'" + TypeName(sequence) + "' object cannot be sliced");
+  const List* list = sequence.AsList();
+  if (sequence.String() == nullptr && (list == nullptr || !list->IsSequence())) {
+    Raise("'" + TypeName(sequence) + "' object cannot be sliced");
   }
   const auto bound = [](const Value& v, int64_t otherwise) {
     int64_t i = otherwise;
@@ -217,145 +243,15 @@ Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, con
     out.push_back(items[static_cast<size_t>(i)]);
     if (__builtin_add_overflow(i, by, &i)) break;
   }
-  if (sequence.AsList() != nullptr)
-    return Value::MakeList(std::move(out), sequence.AsList()->tuple);
+  if (list != nullptr && list->kind == List::kRange) {
+    const int64_t from = list->range[0];
+    const int64_t each = list->range[2];
+    return MakeRange(from + first * each, from + last * each, by * each);
+  }
+  if (list != nullptr) return Value::MakeList(std::move(out), list->IsTuple());
   std::string text;
   for (const Value& c : out) text += *c.String();
   return Value(std::move(text));
-}
-
-namespace {
-
-// One conversion of a % format: %[(name)][flags][width][.precision]letter.
-struct Conversion {
-  std::string name;
-  std::string flags;
-  int width = 0;
-  int precision = -1;
-  char letter = 's';
-};
-
-Conversion ReadConversion(std::string_view format, size_t& at) {
-  Conversion c;
-  if (at < format.size() && format[at] == '(') {
-    const size_t end = format.find(')', at);
-    if (end == std::string_view::npos) Raise("incomplete format key");
-    c.name = format.substr(at + 1, end - at - 1);
-    at = end + 1;
-  }
-  while (at < format.size() &&
-         std::string_view("-+ 0#").find(format[at]) != std::string_view::npos) {
-    c.flags += format[at++];
-  }
-  const auto number = [&] {
-    int n = 0;
-    for (; at < format.size() && std::isdigit(static_cast<unsigned char>(format[at])) != 0; ++at) {
-      n = n * 10 + (format[at] - '0');
-      if (n > 1000) Raise("a format's width is too large");
-    }
-    return n;
-  };
-  c.width = number();
-  if (at < format.size() && format[at] == '.') {
-    ++at;
-    c.precision = number();
-  }
-  if (at >= format.size()) Raise("incomplete format");
-  c.letter = format[at++];
-  return c;
-}
-
-std::string Convert(const Conversion& c, const Value& v) {
-  char buffer[1500];
-  std::string spec = "%" + c.flags;
-  double d = 0;
-  int64_t i = 0;
-  switch (c.letter) {
-    case 's':
-    case 'r': {
-      std::string text = c.letter == 's' ? ToString(v) : Repr(v);
-      if (c.precision >= 0) {
-        std::string cut;
-        int left = c.precision;
-        for (std::string_view ch : Characters(text)) {
-          if (left-- <= 0) break;
-          cut += ch;
-        }
-        text = cut;
-      }
-      const auto pad = static_cast<size_t>(std::max<int64_t>(0, c.width - CountCharacters(text)));
-      return c.flags.find('-') != std::string::npos ? text + std::string(pad, ' ')
-                                                    : std::string(pad, ' ') + text;
-    }
-    case 'd':
-    case 'i':
-    case 'x':
-    case 'X':
-    case 'o':
-      if (!v.Integer(i)) {
-        if (!v.Number(d) || c.letter == 'x' || c.letter == 'X' || c.letter == 'o' ||
-            !(std::abs(d) < 9e18)) {
-          Raise(std::string("%") + c.letter + " format: a number is required, not " + TypeName(v));
-        }
-        i = static_cast<int64_t>(d);
-      }
-      spec += std::to_string(c.width) +
-              (c.precision >= 0 ? "." + std::to_string(c.precision) : "") + "ll";
-      spec += c.letter == 'i' ? 'd' : c.letter;
-      if (c.width == 0)
-        spec = "%" + c.flags + (c.precision >= 0 ? "." + std::to_string(c.precision) : "") + "ll" +
-               spec.back();
-      std::snprintf(buffer, sizeof buffer, spec.c_str(), static_cast<long long>(i));
-      return buffer;
-    case 'f':
-    case 'F':
-    case 'e':
-    case 'E':
-    case 'g':
-    case 'G':
-      if (!v.Number(d)) Raise("must be real number, not " + TypeName(v));
-      if (c.width > 0) spec += std::to_string(c.width);
-      if (c.precision >= 0) spec += "." + std::to_string(std::min(c.precision, 300));
-      spec += c.letter;
-      std::snprintf(buffer, sizeof buffer, spec.c_str(), d);
-      return buffer;
-    default:
-      Raise(std::string("unsupported format character '") + c.letter + "'");
-  }
-}
-
-}  // namespace
-
-std::string FormatPercent(std::string_view format, const Value& values) {
-  std::vector<Value> items = {values};
-  if (const List* l = values.AsList(); l != nullptr && l->tuple) items = l->items;
-  size_t used = 0;
-  std::string out;
-  for (size_t at = 0; at < format.size();) {
-    if (format[at] != '%') {
-      out += format[at++];
-      continue;
-    }
-    ++at;
-    if (at < format.size() && format[at] == '%') {
-      out += format[at++];
-      continue;
-    }
-    const Conversion c = ReadConversion(format, at);
-    if (!c.name.empty()) {
-      const Value* v = values.AsDict() == nullptr ? nullptr : values.AsDict()->FindName(c.name);
-      if (v == nullptr) Raise("format: no value for '" + c.name + "'");
-      out += Convert(c, *v);
-      used = items.size();
-    } else {
-      if (used >= items.size()) Raise("not enough arguments for format string");
-      out += Convert(c, items[used++]);
-    }
-  }
-  if (used < items.size() && values.AsDict() == nullptr) {
-    Raise("not all arguments converted during string formatting");
-  }
-  return out;
 }
 
 }  // namespace awq::jinja

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <set>
 
+#include "awq/text/jinja/check_names.h"
 #include "awq/text/jinja/expression_parser.h"
 
 namespace awq::jinja {
@@ -56,6 +58,19 @@ class StatementParser : private ExpressionParser {
     return s;
   }
   void EndBlock() { Expect(Token::kBlockEnd, "%}"); }
+  // The end of a tag that has a body, where Jinja allows a colon.
+  void BeginBody() {
+    SkipOperator(":");
+    EndBlock();
+  }
+  // A body that becomes a function of its own, out of which no `break` can lead.
+  Body ParseFunctionBody(std::string_view end) {
+    const int outer = std::exchange(loops_, 0);
+    Body body = ParseBody({end});
+    loops_ = outer;
+    EndTag();
+    return body;
+  }
   // {% endxxx %}, whose opening is read.
   void EndTag() {
     Next();
@@ -73,9 +88,8 @@ class StatementParser : private ExpressionParser {
     if (name == "with") return ParseWith();
     if (name == "generation") {
       Statement s = Make(Statement::kScope);
-      EndBlock();
-      s.body = ParseBody({"endgeneration"});
-      EndTag();
+      BeginBody();
+      s.body = ParseFunctionBody("endgeneration");
       return s;
     }
     if (name == "break" || name == "continue") {
@@ -84,24 +98,30 @@ class StatementParser : private ExpressionParser {
       EndBlock();
       return s;
     }
+    for (std::string_view known :
+         {"include", "import", "from", "extends", "block", "autoescape", "print"}) {
+      if (name == known) Fail("unsupported: the tag '" + name + "'");
+    }
     Fail("unknown tag '" + name + "'");
   }
 
   Statement ParseFor() {
     Statement s = Make(Statement::kFor);
-    s.target = ParseTarget();
+    s.target = ParseTarget(false, true);
     if (!SkipName("in")) Fail("expected 'in'");
     s.expression = ParseTuple(false);
     if (SkipName("if")) s.filter = ParseExpression();
     s.recursive = SkipName("recursive");
-    EndBlock();
+    BeginBody();
     ++loops_;
+    ++for_depth_;
     s.body = ParseBody({"else", "endfor"});
     --loops_;
     if (SkipName("else")) {
-      EndBlock();
+      BeginBody();
       s.otherwise = ParseBody({"endfor"});
     }
+    --for_depth_;
     EndTag();
     return s;
   }
@@ -109,15 +129,15 @@ class StatementParser : private ExpressionParser {
   Statement ParseIf() {
     Statement s = Make(Statement::kIf);
     s.tests.push_back(ParseTuple(false));
-    EndBlock();
+    BeginBody();
     s.branches.push_back(ParseBody({"elif", "else", "endif"}));
     while (SkipName("elif")) {
       s.tests.push_back(ParseTuple(false));
-      EndBlock();
+      BeginBody();
       s.branches.push_back(ParseBody({"elif", "else", "endif"}));
     }
     if (SkipName("else")) {
-      EndBlock();
+      BeginBody();
       s.branches.push_back(ParseBody({"endif"}));
     }
     EndTag();
@@ -126,7 +146,7 @@ class StatementParser : private ExpressionParser {
 
   Statement ParseSet() {
     Statement s = Make(Statement::kSet);
-    s.target = ParseTarget();
+    s.target = ParseTarget(true, for_depth_ > 0);
     if (SkipOperator("=")) {
       s.expression = ParseTuple();
       EndBlock();
@@ -134,10 +154,33 @@ class StatementParser : private ExpressionParser {
     }
     s.kind = Statement::kSetBlock;
     if (Peek().IsOperator("|")) s.expression = ParseFilters(nullptr);
-    EndBlock();
+    BeginBody();
     s.body = ParseBody({"endset"});
     EndTag();
     return s;
+  }
+
+  std::string ParameterName() {
+    std::string name = Name();
+    for (std::string_view constant : {"true", "false", "none", "True", "False", "None"}) {
+      if (name == constant) Fail("cannot assign to '" + name + "'");
+    }
+    return name;
+  }
+
+  // The body of a macro or call block, and which special variables it uses.
+  void ParseMacroBody(Macro& macro, std::string_view end) {
+    BeginBody();
+    const size_t begin = position();
+    macro.body = ParseFunctionBody(end);
+    const auto uses = [&](std::string_view name) {
+      return Mentions(begin, name) &&
+             std::none_of(macro.parameters.begin(), macro.parameters.end(),
+                          [&](const Parameter& p) { return p.name == name; });
+    };
+    macro.uses_caller = uses("caller");
+    macro.uses_varargs = uses("varargs");
+    macro.uses_kwargs = uses("kwargs");
   }
 
   std::vector<Parameter> ParseParameters() {
@@ -145,9 +188,11 @@ class StatementParser : private ExpressionParser {
     ExpectOperator("(");
     while (!SkipOperator(")")) {
       if (!out.empty()) ExpectOperator(",");
-      if (SkipOperator(")")) break;
       Parameter p;
-      p.name = Name();
+      p.name = ParameterName();
+      for (const Parameter& other : out) {
+        if (other.name == p.name) Fail("the parameter '" + p.name + "' is repeated");
+      }
       if (SkipOperator("=")) {
         p.otherwise = ParseExpression();
       } else if (!out.empty() && out.back().otherwise != nullptr) {
@@ -161,13 +206,9 @@ class StatementParser : private ExpressionParser {
   Statement ParseMacro() {
     Statement s = Make(Statement::kMacro);
     s.macro = std::make_unique<Macro>();
-    s.macro->name = Name();
+    s.macro->name = ParameterName();
     s.macro->parameters = ParseParameters();
-    EndBlock();
-    const int outer = std::exchange(loops_, 0);
-    s.macro->body = ParseBody({"endmacro"});
-    loops_ = outer;
-    EndTag();
+    ParseMacroBody(*s.macro, "endmacro");
     return s;
   }
 
@@ -178,18 +219,14 @@ class StatementParser : private ExpressionParser {
     if (Peek().IsOperator("(")) s.macro->parameters = ParseParameters();
     s.expression = ParseExpression();
     if (s.expression->kind != Expression::kCall) Fail("expected a call");
-    EndBlock();
-    const int outer = std::exchange(loops_, 0);
-    s.macro->body = ParseBody({"endcall"});
-    loops_ = outer;
-    EndTag();
+    ParseMacroBody(*s.macro, "endcall");
     return s;
   }
 
   Statement ParseFilterBlock() {
     Statement s = Make(Statement::kFilter);
     s.expression = ParseFilters(nullptr, true);
-    EndBlock();
+    BeginBody();
     s.body = ParseBody({"endfilter"});
     EndTag();
     return s;
@@ -199,21 +236,26 @@ class StatementParser : private ExpressionParser {
     Statement s = Make(Statement::kWith);
     while (Peek().kind != Token::kBlockEnd) {
       if (!s.targets.empty()) ExpectOperator(",");
-      s.targets.push_back(ParseTarget());
+      s.targets.push_back(ParseTarget(false, false));
       ExpectOperator("=");
       s.tests.push_back(ParseExpression());
     }
-    EndBlock();
+    BeginBody();
     s.body = ParseBody({"endwith"});
     EndTag();
     return s;
   }
 
-  int loops_ = 0;  // around the present statement
+  int loops_ = 0;      // that a `break` here could leave
+  int for_depth_ = 0;  // all loops around the present statement
 };
 
 }  // namespace
 
-Body Parse(std::string_view source) { return StatementParser(Tokenize(source)).Run(); }
+Body Parse(std::string_view source) {
+  Body body = StatementParser(Tokenize(source)).Run();
+  CheckNames(body);
+  return body;
+}
 
 }  // namespace awq::jinja

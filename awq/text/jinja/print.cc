@@ -71,7 +71,7 @@ std::string QuoteJson(std::string_view s, bool ascii) {
         out += "\\b";
         break;
       default:
-        if (c.code < 0x20 || (ascii && c.code > 0x7e && c.code < 0x10000)) {
+        if (c.code < 0x20 || (ascii && c.code > 0x7e && c.code != 0x7f && c.code < 0x10000)) {
           escape(static_cast<unsigned>(c.code));
         } else if (ascii && c.code >= 0x10000) {
           escape(0xd800 + static_cast<unsigned>((c.code - 0x10000) >> 10));
@@ -86,12 +86,15 @@ std::string QuoteJson(std::string_view s, bool ascii) {
 }
 
 struct JsonWriter {
-  int indent;
+  const std::string* indent;
   bool ascii, sorted;
   std::string_view item, colon;
 
   void NewLine(int level, std::string& out) const {
-    if (indent >= 0) out += "\n" + std::string(static_cast<size_t>(indent * level), ' ');
+    if (indent == nullptr) return;
+    out += "\n";
+    for (int i = 0; i < level; ++i) out += *indent;
+    if (out.size() > (size_t{256} << 20)) Raise("limit: the template makes too much text");
   }
 
   // A dictionary's key: what is no string is written as one.
@@ -119,7 +122,8 @@ struct JsonWriter {
       out += ToString(v);
     } else if (const std::string* s = v.String()) {
       out += QuoteJson(*s, ascii);
-    } else if (const List* l = v.AsList()) {
+    } else if (const List* l = v.AsList();
+               l != nullptr && (l->kind == List::kList || l->IsTuple())) {
       out += "[";
       for (size_t i = 0; i < l->items.size(); ++i) {
         if (i > 0) out += item;
@@ -179,6 +183,34 @@ std::string ToString(const Value& v) {
   return Repr(v);
 }
 
+namespace {
+
+std::string ReprOfList(const List& l, const Value& v) {
+  if (l.kind == List::kIterator) Raise("unsupported: a " + l.name + " cannot be written");
+  std::string out;
+  if (l.kind == List::kRange) {
+    out = "range(" + std::to_string(l.range[0]) + ", " + std::to_string(l.range[1]);
+    return out + (l.range[2] == 1 ? ")" : ", " + std::to_string(l.range[2]) + ")");
+  }
+  for (const Value& item : l.items) out += (out.empty() ? "" : ", ") + Repr(item);
+  if (l.IsTuple()) return l.items.size() == 1 ? "(" + out + ",)" : "(" + out + ")";
+  out = "[" + out + "]";
+  return l.kind == List::kList ? out : TypeName(v) + "(" + out + ")";
+}
+
+std::string ReprOfObject(const Object& o, const Value& v) {
+  if (o.kind == "loop")
+    return "<LoopContext " + Repr(*o.Find("index")) + "/" + Repr(*o.Find("length")) + ">";
+  if (o.kind != "Namespace") Raise("unsupported: a " + TypeName(v) + " cannot be written");
+  std::string out;
+  for (const auto& [name, value] : o.attributes) {
+    out += (out.empty() ? "" : ", ") + QuotePython(name) + ": " + Repr(value);
+  }
+  return "<Namespace {" + out + "}>";
+}
+
+}  // namespace
+
 std::string Repr(const Value& v) {
   if (v.IsUndefined()) return "Undefined";
   if (v.IsNone()) return "None";
@@ -187,22 +219,21 @@ std::string Repr(const Value& v) {
   if (const double* d = v.As<double>()) return FormatDouble(*d);
   if (const std::string* s = v.String()) return QuotePython(*s);
   std::string out;
-  if (const List* l = v.AsList()) {
-    for (const Value& item : l->items) out += (out.empty() ? "" : ", ") + Repr(item);
-    if (l->tuple) return l->items.size() == 1 ? "(" + out + ",)" : "(" + out + ")";
-    return "[" + out + "]";
-  }
+  if (const List* l = v.AsList()) return ReprOfList(*l, v);
   if (const Dict* d = v.AsDict()) {
     for (const auto& [key, value] : d->items) {
       out += (out.empty() ? "" : ", ") + Repr(key) + ": " + Repr(value);
     }
     return "{" + out + "}";
   }
-  Raise("a " + TypeName(v) + " cannot be written");
+  if (const Object* o = v.AsObject()) return ReprOfObject(*o, v);
+  if (const Callable* c = v.AsCallable(); c != nullptr && c->macro != nullptr)
+    return c->name == "caller" ? "<Macro anonymous>" : "<Macro " + QuotePython(c->name) + ">";
+  Raise("unsupported: a " + TypeName(v) + " cannot be written");
 }
 
-std::string ToJson(const Value& v, int indent, bool ascii, bool sorted, std::string_view item,
-                   std::string_view colon) {
+std::string ToJson(const Value& v, const std::string* indent, bool ascii, bool sorted,
+                   std::string_view item, std::string_view colon) {
   std::string out;
   JsonWriter{indent, ascii, sorted, item, colon}.Write(v, 0, out);
   return out;

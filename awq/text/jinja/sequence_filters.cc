@@ -40,6 +40,25 @@ Value FoldCase(const Value& v, bool case_sensitive) {
 
 Value ListOf(std::vector<Value> items) { return Value::MakeList(std::move(items)); }
 
+// What Jinja's filters that are generators give. They run here at once, but what goes wrong in one
+// shows where its items are used.
+template <typename Fill>
+Value Generate(const Fill& fill) {
+  auto list = std::make_shared<List>();
+  list->kind = List::kIterator;
+  list->name = "generator";
+  try {
+    fill(list->items);
+  } catch (const EvalError& e) {
+    if (e.message.starts_with("limit:")) throw;
+    list->error = e.message;
+  }
+  const Value checked = Value::MakeList(list->items);
+  list->depth = checked.AsList()->depth;
+  list->weight = checked.AsList()->weight;
+  return Value(std::shared_ptr<const List>(std::move(list)));
+}
+
 Value Default(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("default", a, {"default_value", "boolean"});
   if (!v.IsUndefined() && !(p.Flag(1, false) && !Truthy(v))) return v;
@@ -61,10 +80,16 @@ Value Join(Interpreter& in, const Value& v, Arguments& a) {
 }
 
 Value First(Interpreter&, const Value& v, Arguments&) {
+  if (const List* l = v.AsList(); l != nullptr && l->kind == List::kIterator) {
+    const Value* next = TakeNext(*l);
+    return next != nullptr ? *next : Value::MakeUndefined("No first item, sequence was empty.");
+  }
   const auto items = Elements(v);
   return items.empty() ? Value::MakeUndefined("No first item, sequence was empty.") : items.front();
 }
 Value Last(Interpreter&, const Value& v, Arguments&) {
+  if (const List* l = v.AsList(); l != nullptr && l->kind == List::kIterator)
+    Raise("'" + l->name + "' object is not reversible");
   const auto items = Elements(v);
   return items.empty() ? Value::MakeUndefined("No last item, sequence was empty.") : items.back();
 }
@@ -72,7 +97,10 @@ Value Last(Interpreter&, const Value& v, Arguments&) {
 Value Reverse(Interpreter&, const Value& v, Arguments&) {
   auto items = Elements(v);
   std::reverse(items.begin(), items.end());
-  if (v.String() == nullptr) return ListOf(std::move(items));
+  const List* list = v.AsList();
+  if (list != nullptr && list->kind == List::kIterator) return ListOf(std::move(items));
+  if (v.String() == nullptr)
+    return Value::MakeSequence(std::move(items), List::kIterator, "reversed iterator");
   std::string out;
   for (const Value& c : items) out += *c.String();
   return Value(std::move(out));
@@ -107,7 +135,7 @@ Value Sort(Interpreter& in, const Value& v, Arguments& a) {
     Value key = paths.empty() ? FoldCase(item, p.Flag(1, false)) : Value::MakeList(std::move(keys));
     keyed.emplace_back(std::move(key), std::move(item));
   }
-  return ListOf(SortBy(std::move(keyed), p.Flag(0, false)));
+  return ListOf(SortBy(std::move(keyed), p.Number(0)));
 }
 
 Value DictSort(Interpreter&, const Value& v, Arguments& a) {
@@ -120,31 +148,33 @@ Value DictSort(Interpreter&, const Value& v, Arguments& a) {
     keyed.emplace_back(FoldCase(by == "key" ? key : value, p.Flag(0, false)),
                        Value::MakeList({key, value}, true));
   }
-  return ListOf(SortBy(std::move(keyed), p.Flag(2, false)));
+  return ListOf(SortBy(std::move(keyed), p.Number(2)));
 }
 
 Value Unique(Interpreter& in, const Value& v, Arguments& a) {
   const Parameters p("unique", a, {"case_sensitive", "attribute"});
-  std::vector<Value> seen;
-  std::vector<Value> out;
-  for (Value& item : Elements(v)) {
-    Value key = FoldCase(MaybePath(in, item, p.Find(1)), p.Flag(0, false));
-    in.Charge(seen.size());  // the search below
-    if (std::any_of(seen.begin(), seen.end(), [&](const Value& s) { return Equal(s, key); }))
-      continue;
-    seen.push_back(std::move(key));
-    out.push_back(std::move(item));
-  }
-  return ListOf(std::move(out));
+  return Generate([&](std::vector<Value>& out) {
+    std::vector<Value> seen;
+    for (Value& item : Elements(v)) {
+      Value key = FoldCase(MaybePath(in, item, p.Find(1)), p.Flag(0, false));
+      CheckKey(key);
+      in.Charge(seen.size());  // the search below
+      if (std::any_of(seen.begin(), seen.end(), [&](const Value& s) { return Equal(s, key); }))
+        continue;
+      seen.push_back(std::move(key));
+      out.push_back(std::move(item));
+    }
+  });
 }
 
 Value Extreme(Interpreter& in, const Value& v, Arguments& a, bool largest) {
   const Parameters p(largest ? "max" : "min", a, {"case_sensitive", "attribute"});
   Value best = Value::MakeUndefined("No aggregated item, sequence was empty.");
   Value best_key;
+  bool first = true;
   for (Value& item : Elements(v)) {
     Value key = FoldCase(MaybePath(in, item, p.Find(1)), p.Flag(0, false));
-    if (best.IsUndefined() || (largest ? Less(best_key, key) : Less(key, best_key))) {
+    if (std::exchange(first, false) || (largest ? Less(best_key, key) : Less(key, best_key))) {
       best = std::move(item);
       best_key = std::move(key);
     }
@@ -161,100 +191,110 @@ Value Sum(Interpreter& in, const Value& v, Arguments& a) {
 }
 
 Value Items(Interpreter&, const Value& v, Arguments&) {
-  if (v.IsUndefined()) return ListOf({});
-  if (v.AsDict() == nullptr) Raise("Can only get item pairs from a mapping.");
-  std::vector<Value> out;
-  for (const auto& [key, value] : v.AsDict()->items)
-    out.push_back(Value::MakeList({key, value}, true));
-  return ListOf(std::move(out));
+  return Generate([&](std::vector<Value>& out) {
+    if (v.IsUndefined()) return;
+    if (v.AsDict() == nullptr) Raise("Can only get item pairs from a mapping.");
+    for (const auto& [key, value] : v.AsDict()->items)
+      out.push_back(Value::MakeList({key, value}, true));
+  });
 }
 
 Value Batch(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("batch", a, {"linecount", "fill_with"});
+  p.At(0);
   const int64_t size = p.Int(0, 0);
-  if (size <= 0 || size > 1000000) Raise("batch: expected a positive count");
-  std::vector<Value> out;
-  std::vector<Value> part;
-  for (Value& item : Elements(v)) {
-    if (static_cast<int64_t>(part.size()) == size) out.push_back(ListOf(std::exchange(part, {})));
-    part.push_back(std::move(item));
-  }
-  if (!part.empty()) {
+  if (size > 1000000) Raise("limit: batch of more than 1000000 items");
+  return Generate([&](std::vector<Value>& out) {
+    std::vector<Value> part;
+    for (Value& item : Elements(v)) {
+      if (static_cast<int64_t>(part.size()) == size) out.push_back(ListOf(std::exchange(part, {})));
+      part.push_back(std::move(item));
+    }
+    if (part.empty()) return;
     const bool fill = p.Find(1) != nullptr && !p.Find(1)->IsNone();
     while (fill && static_cast<int64_t>(part.size()) < size) part.push_back(*p.Find(1));
     out.push_back(ListOf(std::move(part)));
-  }
-  return ListOf(std::move(out));
+  });
 }
 
-Value SliceFilter(Interpreter&, const Value& v, Arguments& a) {
+Value SliceFilter(Interpreter& in, const Value& v, Arguments& a) {
   const Parameters p("slice", a, {"slices", "fill_with"});
-  const auto items = Elements(v);
+  p.At(0);
   const int64_t slices = p.Int(0, 0);
-  if (slices <= 0 || slices > 100000) Raise("slice: expected a positive count");
-  const int64_t each = static_cast<int64_t>(items.size()) / slices;
-  const int64_t more = static_cast<int64_t>(items.size()) % slices;
-  std::vector<Value> out;
-  size_t at = 0;
-  for (int64_t i = 0; i < slices; ++i) {
-    const auto count = static_cast<size_t>(each + (i < more ? 1 : 0));
-    std::vector<Value> part(items.begin() + static_cast<int64_t>(at),
-                            items.begin() + static_cast<int64_t>(at + count));
-    at += count;
-    if (p.Find(1) != nullptr && !p.Find(1)->IsNone() && i >= more && more > 0)
-      part.push_back(*p.Find(1));
-    out.push_back(ListOf(std::move(part)));
-  }
-  return ListOf(std::move(out));
+  if (slices > 100000) Raise("limit: slice into more than 100000 parts");
+  in.Charge(static_cast<size_t>(std::max<int64_t>(slices, 0)) * sizeof(Value));
+  return Generate([&](std::vector<Value>& out) {
+    const auto items = Elements(v);
+    if (slices == 0) Raise("integer division or modulo by zero");
+    if (slices < 0) return;
+    const int64_t each = static_cast<int64_t>(items.size()) / slices;
+    const int64_t more = static_cast<int64_t>(items.size()) % slices;
+    size_t at = 0;
+    for (int64_t i = 0; i < slices; ++i) {
+      const auto count = static_cast<size_t>(each + (i < more ? 1 : 0));
+      std::vector<Value> part(items.begin() + static_cast<int64_t>(at),
+                              items.begin() + static_cast<int64_t>(at + count));
+      at += count;
+      if (p.Find(1) != nullptr && !p.Find(1)->IsNone() && i >= more) part.push_back(*p.Find(1));
+      out.push_back(ListOf(std::move(part)));
+    }
+  });
+}
+
+Value MapAttribute(Interpreter& in, const Value& v, const Value& attribute,
+                   const Value* otherwise) {
+  return Generate([&](std::vector<Value>& out) {
+    if (!Truthy(v)) return;
+    for (const Value& item : Elements(v)) {
+      Value found = MaybePath(in, item, &attribute);
+      out.push_back(found.IsUndefined() && otherwise != nullptr ? *otherwise : std::move(found));
+    }
+  });
 }
 
 Value Map(Interpreter& in, const Value& v, Arguments& a) {
-  std::vector<Value> out;
-  const auto named = std::find_if(a.named.begin(), a.named.end(),
-                                  [](const auto& n) { return n.first == "attribute"; });
-  if (a.positional.empty() && named != a.named.end()) {
-    const auto otherwise = std::find_if(a.named.begin(), a.named.end(),
-                                        [](const auto& n) { return n.first == "default"; });
-    for (const Value& item : Elements(v)) {
-      Value found = MaybePath(in, item, &named->second);
-      out.push_back(found.IsUndefined() && otherwise != a.named.end() ? otherwise->second
-                                                                      : std::move(found));
-    }
-    return ListOf(std::move(out));
+  if (a.positional.empty() && !a.named.empty()) {
+    const Parameters p("map", a, {"attribute", "default"});
+    return MapAttribute(in, v, p.At(0), p.Find(1));
   }
   if (a.positional.empty()) Raise("map requires a filter argument");
-  const std::string filter = ToString(a.positional[0]);
-  for (const Value& item : Elements(v)) {
-    Arguments rest;
-    rest.positional.assign(a.positional.begin() + 1, a.positional.end());
-    rest.named = a.named;
-    out.push_back(in.ApplyFilter(filter, item, rest));
-  }
-  return ListOf(std::move(out));
+  return Generate([&](std::vector<Value>& out) {
+    if (!Truthy(v)) return;
+    const std::string filter = ToString(a.positional[0]);
+    for (const Value& item : Elements(v)) {
+      Arguments rest;
+      rest.positional.assign(a.positional.begin() + 1, a.positional.end());
+      rest.named = a.named;
+      out.push_back(in.ApplyFilter(filter, item, rest));
+    }
+  });
 }
 
 // select, reject, selectattr, rejectattr: by a test, or by truth.
 Value Choose(Interpreter& in, const Value& v, const Arguments& a, bool by_attribute, bool keep) {
   const size_t skip = by_attribute ? 1 : 0;
-  if (a.positional.size() < skip) Raise("Missing parameter for attribute name");
-  std::vector<Value> out;
-  for (Value& item : Elements(v)) {
-    const Value subject = by_attribute ? MaybePath(in, item, &a.positional[0]) : item;
-    bool holds = Truthy(subject);
-    if (a.positional.size() > skip) {
-      Arguments rest;
-      rest.positional.assign(a.positional.begin() + static_cast<int64_t>(skip) + 1,
-                             a.positional.end());
-      holds = in.ApplyTest(ToString(a.positional[skip]), subject, rest);
+  return Generate([&](std::vector<Value>& out) {
+    if (!Truthy(v)) return;
+    if (a.positional.size() < skip) Raise("Missing parameter for attribute name");
+    for (Value& item : Elements(v)) {
+      const Value subject = by_attribute ? MaybePath(in, item, &a.positional[0]) : item;
+      bool holds = Truthy(subject);
+      if (a.positional.size() > skip) {
+        Arguments rest;
+        rest.positional.assign(a.positional.begin() + static_cast<int64_t>(skip) + 1,
+                               a.positional.end());
+        rest.named = a.named;
+        holds = in.ApplyTest(ToString(a.positional[skip]), subject, rest);
+      }
+      if (holds == keep) out.push_back(std::move(item));
     }
-    if (holds == keep) out.push_back(std::move(item));
-  }
-  return ListOf(std::move(out));
+  });
 }
 
 // The attribute alone, never an item.
 Value Attr(Interpreter& in, const Value& v, Arguments& a) {
   const std::string name = Parameters("attr", a, {"name"}).Text(0, "");
+  if (const auto* u = v.As<Undefined>(); u != nullptr && !name.starts_with("__")) Raise(u->what);
   if (v.AsObject() != nullptr) return in.Attribute(v, name);
   Value method = FindMethod(v, name);
   if (!method.IsUndefined()) return method;
@@ -275,7 +315,7 @@ Value GroupBy(Interpreter& in, const Value& v, Arguments& a) {
   Value shown;
   const auto close = [&] {
     if (group.empty()) return;
-    out.push_back(Value::MakeList({shown, ListOf(std::exchange(group, {}))}, true));
+    out.push_back(Value::MakeSequence({shown, ListOf(std::exchange(group, {}))}, List::kGroup));
   };
   for (const Value& pair : SortBy(std::move(keyed), false)) {
     const auto& both = pair.AsList()->items;

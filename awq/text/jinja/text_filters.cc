@@ -1,7 +1,9 @@
 // Filters of text.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "awq/text/jinja/filter_list.h"
 #include "awq/text/jinja/unicode.h"
@@ -12,18 +14,28 @@ namespace {
 
 Value Trim(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("trim", a, {"chars"});
-  return Value(std::string(Strip(ToString(v), p.Text(0, ""))));
+  return Value(std::string(Strip(ToString(v), p.MaybeText(0))));
 }
 
+// Words begin after white space and some marks.
 Value TitleFilter(Interpreter&, const Value& v, Arguments&) {
   std::string out;
-  bool begins = true;
+  std::string word;
+  const auto close = [&] {
+    const std::string first = Prefix(word, 1);
+    out += Upper(first) + Lower(word.substr(first.size()));
+    word.clear();
+  };
   const std::string text = ToString(v);
   for (std::string_view c : Characters(text)) {
-    out += begins ? Upper(c) : Lower(c);
-    begins =
-        c == "-" || c == "(" || c == "{" || c == "[" || c == "<" || IsSpace(DecodeUtf8(c).code);
+    if (c == "-" || c == "(" || c == "{" || c == "[" || c == "<" || IsSpace(DecodeUtf8(c).code)) {
+      close();
+      out += c;
+    } else {
+      word += c;
+    }
   }
+  close();
   return Value(std::move(out));
 }
 
@@ -56,15 +68,11 @@ Value Replace(Interpreter& in, const Value& v, Arguments& a) {
   return Value(ReplaceAll(ToString(v), ToString(p.At(0)), ToString(p.At(1)), p.Int(2, -1), in));
 }
 
-std::vector<std::string> Lines(std::string_view text) {
-  std::vector<std::string> out;
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
-    out.emplace_back(text.substr(0, end));
-    if (end == std::string_view::npos) break;
-    text.remove_prefix(end + 1);
-  }
-  return out;
+// What Python gives for `value` where a str is needed.
+const std::string& NeedText(const char* filter, const Value& v) {
+  if (const auto* u = v.As<Undefined>()) Raise(u->what);
+  if (v.String() == nullptr) Raise(std::string(filter) + ": expected str, not " + TypeName(v));
+  return *v.String();
 }
 
 Value Indent(Interpreter& in, const Value& v, Arguments& a) {
@@ -73,10 +81,12 @@ Value Indent(Interpreter& in, const Value& v, Arguments& a) {
   if (p.Find(0) != nullptr && p.Find(0)->String() != nullptr) {
     margin = *p.Find(0)->String();
   } else {
-    margin.assign(static_cast<size_t>(std::clamp<int64_t>(p.Int(0, 4), 0, 10000)), ' ');
+    const int64_t width = p.Int(0, 4);
+    if (width > 10000) Raise("limit: indent by more than 10000");
+    margin.assign(static_cast<size_t>(std::max<int64_t>(width, 0)), ' ');
   }
   const bool blank = p.Flag(2, false);
-  const auto lines = Lines(ToString(v) + "\n");
+  const auto lines = SplitLines(NeedText("indent", v) + "\n", false);
   in.Charge(lines.size() * margin.size());
   std::string out;
   for (size_t i = 0; i < lines.size(); ++i) {
@@ -87,9 +97,9 @@ Value Indent(Interpreter& in, const Value& v, Arguments& a) {
   return Value(std::move(out));
 }
 
-Value Escape(Interpreter&, const Value& v, Arguments&) {
+std::string EscapeHtml(std::string_view text) {
   std::string out;
-  for (char c : ToString(v)) {
+  for (char c : text) {
     switch (c) {
       case '&':
         out += "&amp;";
@@ -110,7 +120,96 @@ Value Escape(Interpreter&, const Value& v, Arguments&) {
         out += c;
     }
   }
+  return out;
+}
+
+Value Escape(Interpreter&, const Value& v, Arguments& a) {
+  const Parameters none("escape", a, {});
+  return Value(EscapeHtml(ToString(v)));
+}
+
+Value XmlAttributes(Interpreter& in, const Value& v, Arguments& a) {
+  const Parameters p("xmlattr", a, {"autospace"});
+  if (v.AsDict() == nullptr) Raise("xmlattr: expected a mapping, not " + TypeName(v));
+  std::string out;
+  for (const auto& [key, value] : v.AsDict()->items) {
+    if (value.IsNone() || value.IsUndefined()) continue;
+    const std::string& name = NeedText("xmlattr", key);
+    if (name.find_first_of(" \t\n\r\f\v/>=") != std::string::npos)
+      Raise("Invalid character in attribute name: " + Repr(key));
+    const std::string text = ToString(value);
+    in.Charge(text.size());
+    if (!out.empty()) out += " ";
+    out += EscapeHtml(name) + "=\"" + EscapeHtml(text) + "\"";
+  }
+  return Value(p.Flag(0, true) && !out.empty() ? " " + out : out);
+}
+
+std::string QuoteUrl(std::string_view text, bool for_query) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (byte < 0x80 && std::isalnum(byte) != 0) || c == '_' || c == '.' ||
+                       c == '-' || c == '~' || (c == '/' && !for_query);
+    if (plain) {
+      out += c;
+    } else if (c == ' ' && for_query) {
+      out += '+';
+    } else {
+      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return out;
+}
+
+Value UrlEncode(Interpreter&, const Value& v, Arguments& a) {
+  const Parameters none("urlencode", a, {});
+  if (v.AsList() == nullptr && v.AsDict() == nullptr && !v.IsUndefined())
+    return Value(QuoteUrl(ToString(v), false));
+  std::string out;
+  const auto add = [&](const Value& key, const Value& value) {
+    if (!out.empty()) out += "&";
+    out += QuoteUrl(ToString(key), true) + "=" + QuoteUrl(ToString(value), true);
+  };
+  if (v.AsDict() != nullptr) {
+    for (const auto& [key, value] : v.AsDict()->items) add(key, value);
+    return Value(std::move(out));
+  }
+  for (const Value& pair : Elements(v)) {
+    const auto both = Elements(pair);
+    if (both.size() != 2) Raise("urlencode: expected pairs");
+    add(both[0], both[1]);
+  }
   return Value(std::move(out));
+}
+
+Value FileSize(Interpreter&, const Value& v, Arguments& a) {
+  const Parameters p("filesizeformat", a, {"binary"});
+  const bool binary = p.Flag(0, false);
+  double bytes = 0;
+  if (!v.Number(bytes) && (v.String() == nullptr || !ReadDouble(*v.String(), bytes)))
+    Raise("could not convert " + TypeName(v) + " to float");
+  const double base = binary ? 1024 : 1000;
+  if (bytes == 1) return Value("1 Byte");
+  if (bytes < base) {
+    if (std::isinf(bytes)) Raise("cannot convert float infinity to integer");
+    if (!(std::abs(bytes) < 9.2e18)) Raise("limit: an integer beyond 64 bits");
+    return Value(std::to_string(static_cast<int64_t>(bytes)) + " Bytes");
+  }
+  if (std::isnan(bytes)) bytes = NAN;
+  double unit = base;
+  std::string prefix;
+  for (char c : std::string_view("kMGTPEZY")) {
+    unit *= base;
+    prefix = c == 'k' && binary ? "K" : std::string(1, c);
+    if (bytes < unit) break;
+  }
+  char buffer[400];
+  std::snprintf(buffer, sizeof buffer, "%.1f ", base * bytes / unit);
+  std::string text = buffer;
+  if (std::isnan(bytes)) text = "nan ";
+  return Value(text + prefix + (binary ? "iB" : "B"));
 }
 
 Value WordCount(Interpreter&, const Value& v, Arguments&) {
@@ -119,7 +218,7 @@ Value WordCount(Interpreter&, const Value& v, Arguments&) {
   const std::string text = ToString(v);
   for (std::string_view c : Characters(text)) {
     const char32_t code = DecodeUtf8(c).code;
-    const bool word = IsAlpha(code) || IsDigit(code) || c == "_";
+    const bool word = IsAlpha(code) || IsNumeric(code) || c == "_";
     count += word && !inside ? 1 : 0;
     inside = word;
   }
@@ -128,15 +227,15 @@ Value WordCount(Interpreter&, const Value& v, Arguments&) {
 
 Value Truncate(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("truncate", a, {"length", "killwords", "end", "leeway"});
-  const std::string text = ToString(v);
   const std::string end = p.Text(2, "...");
   const int64_t length = p.Int(0, 255);
-  const auto characters = Characters(text);
-  if (static_cast<int64_t>(characters.size()) <= length + p.Int(3, 5)) return v;
-  const int64_t keep = length - CountCharacters(end);
-  if (keep < 0) Raise("truncate: expected length >= " + std::to_string(CountCharacters(end)));
-  std::string out;
-  for (int64_t i = 0; i < keep; ++i) out += characters[static_cast<size_t>(i)];
+  const int64_t leeway = p.Int(3, 5);
+  if (length < CountCharacters(end))
+    Raise("expected length >= " + std::to_string(CountCharacters(end)));
+  if (leeway < 0) Raise("expected leeway >= 0");
+  if (Length(v) <= std::min(length, INT64_MAX - leeway) + leeway) return v;
+  const std::string& text = NeedText("truncate", v);
+  std::string out = Prefix(text, length - CountCharacters(end));
   if (!p.Flag(1, false)) out = out.substr(0, out.rfind(' '));
   return Value(out + end);
 }
@@ -147,7 +246,12 @@ Value Center(Interpreter& in, const Value& v, Arguments& a) {
   return in.Call(FindMethod(Value(ToString(v)), "center"), width);
 }
 
+// Refused: what these give is of no use in a prompt, or not the same twice.
+Value Refused(Interpreter&, const Value&, Arguments&) { Raise("unsupported: this filter"); }
+
 Value Format(Interpreter&, const Value& v, Arguments& a) {
+  if (!a.named.empty() && !a.positional.empty())
+    Raise("can't handle positional and keyword arguments at the same time");
   if (a.named.empty())
     return Value(FormatPercent(ToString(v), Value::MakeList(a.positional, true)));
   auto dict = std::make_shared<Dict>();
@@ -157,18 +261,27 @@ Value Format(Interpreter&, const Value& v, Arguments& a) {
 
 Value ToJsonFilter(Interpreter& in, const Value& v, Arguments& a) {
   const Parameters p("tojson", a, {"ensure_ascii", "indent", "separators", "sort_keys"});
-  const auto indent = static_cast<int>(std::clamp<int64_t>(p.Int(1, -1), -1, 100));
-  std::string item = indent < 0 ? ", " : ",";
+  // The text of one level; absent when all stands in one line.
+  std::optional<std::string> indent;
+  if (p.Find(1) != nullptr && p.Find(1)->String() != nullptr) {
+    indent = *p.Find(1)->String();
+  } else if (p.Find(1) != nullptr && !p.Find(1)->IsNone()) {
+    const int64_t width = p.Int(1, 0);
+    if (width > 1000) Raise("limit: an indent of more than 1000");
+    indent = std::string(static_cast<size_t>(std::max<int64_t>(width, 0)), ' ');
+  }
+  std::string item = indent ? "," : ", ";
   std::string colon = ": ";
   if (p.Find(2) != nullptr && !p.Find(2)->IsNone()) {
     const auto both = Elements(*p.Find(2));
     if (both.size() != 2) Raise("tojson: expected two separators");
-    item = ToString(both[0]);
-    colon = ToString(both[1]);
+    item = NeedText("tojson", both[0]);
+    colon = NeedText("tojson", both[1]);
   }
   if (const auto* u = v.As<Undefined>())
     Raise(u->what.empty() ? "Undefined is not JSON serializable" : u->what);
-  std::string out = ToJson(v, indent, p.Flag(0, false), p.Flag(3, false), item, colon);
+  std::string out =
+      ToJson(v, indent ? &*indent : nullptr, p.Flag(0, false), p.Flag(3, false), item, colon);
   in.Charge(out.size());
   return Value(std::move(out));
 }
@@ -179,18 +292,27 @@ constexpr FilterEntry kFilters[] = {
     {"center", Center},
     {"e", Escape},
     {"escape", Escape},
+    {"filesizeformat", FileSize},
+    {"forceescape", Escape},
     {"format", Format},
     {"indent", Indent},
     {"lower", [](Interpreter&, const Value& v, Arguments&) { return Value(Lower(ToString(v))); }},
     {"replace", Replace},
+    {"pprint", Refused},
+    {"random", Refused},
     {"safe", [](Interpreter&, const Value& v, Arguments&) { return Value(ToString(v)); }},
     {"string", [](Interpreter&, const Value& v, Arguments&) { return Value(ToString(v)); }},
     {"title", TitleFilter},
     {"tojson", ToJsonFilter},
     {"trim", Trim},
     {"truncate", Truncate},
+    {"striptags", Refused},
+    {"urlencode", UrlEncode},
+    {"urlize", Refused},
     {"upper", [](Interpreter&, const Value& v, Arguments&) { return Value(Upper(ToString(v))); }},
     {"wordcount", WordCount},
+    {"wordwrap", Refused},
+    {"xmlattr", XmlAttributes},
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "awq/text/utf8.h"
 
@@ -13,47 +14,32 @@ utf8proc_category_t Category(char32_t c) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(c));
 }
 
-bool IsCased(char32_t c) {
-  const auto category = Category(c);
-  return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL ||
-         category == UTF8PROC_CATEGORY_LT;
-}
-
-void AppendUpper(char32_t c, std::string& out) {
-  if (c == 0xdf) {
-    out += "SS";
-  } else {
-    AppendUtf8(static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))), out);
-  }
-}
-
-void AppendLower(char32_t c, std::string& out) {
-  if (c == 0x130) {
-    out += "i\xCC\x87";
-  } else {
-    AppendUtf8(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), out);
-  }
-}
-
-template <typename Each>
-void ForEach(std::string_view text, const Each& each) {
-  while (!text.empty()) {
-    const Utf8Char c = DecodeUtf8(text);
-    each(c.code);
-    text.remove_prefix(c.length);
-  }
-}
-
-// Case of a final sigma depends on what precedes it.
-bool IsFinalSigma(std::string_view text, size_t at, size_t length) {
-  bool before = false;
-  ForEach(text.substr(0, at), [&](char32_t c) { before = IsCased(c) || (before && c == 0x27); });
-  if (!before) return false;
-  const std::string_view rest = text.substr(at + length);
-  return rest.empty() || !IsCased(DecodeUtf8(rest).code);
+bool IsLineEnd(char32_t c) {
+  return (c >= 0xa && c <= 0xd) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 ||
+         c == 0x2029;
 }
 
 }  // namespace
+
+std::vector<std::string> SplitLines(std::string_view text, bool keep) {
+  std::vector<std::string> out;
+  std::string line;
+  const auto characters = Characters(text);
+  for (size_t i = 0; i < characters.size(); ++i) {
+    if (!IsLineEnd(DecodeUtf8(characters[i]).code)) {
+      line += characters[i];
+      continue;
+    }
+    if (keep) line += characters[i];
+    if (characters[i] == "\r" && i + 1 < characters.size() && characters[i + 1] == "\n") {
+      ++i;
+      if (keep) line += "\n";
+    }
+    out.push_back(std::exchange(line, {}));
+  }
+  if (!line.empty()) out.push_back(line);
+  return out;
+}
 
 std::vector<std::string_view> Characters(std::string_view text) {
   std::vector<std::string_view> out;
@@ -63,6 +49,12 @@ std::vector<std::string_view> Characters(std::string_view text) {
     text.remove_prefix(length);
   }
   return out;
+}
+
+std::string Prefix(std::string_view text, int64_t count) {
+  size_t at = 0;
+  for (; count > 0 && at < text.size(); --count) at += DecodeUtf8(text.substr(at)).length;
+  return std::string(text.substr(0, at));
 }
 
 int64_t CountCharacters(std::string_view text) {
@@ -94,71 +86,28 @@ bool IsPrintable(char32_t c) {
   }
 }
 
-bool IsAlpha(char32_t c) {
-  const auto category = Category(c);
-  return IsCased(c) || category == UTF8PROC_CATEGORY_LM || category == UTF8PROC_CATEGORY_LO;
-}
-bool IsDigit(char32_t c) {
-  return Category(c) == UTF8PROC_CATEGORY_ND || c == 0xb2 || c == 0xb3 || c == 0xb9 ||
-         (c >= 0x2070 && c <= 0x2089 && c != 0x2071);
-}
-bool IsUpper(char32_t c) { return Category(c) == UTF8PROC_CATEGORY_LU; }
-bool IsLower(char32_t c) { return Category(c) == UTF8PROC_CATEGORY_LL; }
-
-std::string Upper(std::string_view text) {
-  std::string out;
-  ForEach(text, [&](char32_t c) { AppendUpper(c, out); });
-  return out;
-}
-
-std::string Lower(std::string_view text) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Char c = DecodeUtf8(text.substr(at));
-    if (c.code == 0x3a3 && IsFinalSigma(text, at, c.length)) {
-      AppendUtf8(0x3c2, out);
-    } else {
-      AppendLower(c.code, out);
-    }
-    at += c.length;
-  }
-  return out;
-}
-
-std::string Title(std::string_view text) {
-  std::string out;
-  bool inside = false;
-  ForEach(text, [&](char32_t c) {
-    if (inside) {
-      AppendLower(c, out);
-    } else {
-      AppendUtf8(static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c))), out);
-    }
-    inside = IsCased(c);
-  });
-  return out;
-}
-
-std::string Capitalize(std::string_view text) {
-  if (text.empty()) return "";
-  const Utf8Char first = DecodeUtf8(text);
-  std::string out;
-  AppendUtf8(static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(first.code))),
-             out);
-  return out + Lower(text.substr(first.length));
+int DecimalValue(char32_t c) {
+  if (c >= '0' && c <= '9') return static_cast<int>(c - '0');
+  if (c < 0x80 || Category(c) != UTF8PROC_CATEGORY_ND) return -1;
+  // Digits come in runs of ten that begin at 0; those of mathematics stand without gaps.
+  if (c >= 0x1d7ce && c <= 0x1d7ff) return static_cast<int>((c - 0x1d7ce) % 10);
+  int value = 0;
+  while (value < 9 && Category(c - 1 - static_cast<char32_t>(value)) == UTF8PROC_CATEGORY_ND)
+    ++value;
+  return value;
 }
 
 namespace {
 
-bool InSet(std::string_view character, std::string_view set) {
-  if (set.empty()) return IsSpace(DecodeUtf8(character).code);
-  const auto all = Characters(set);
+bool InSet(std::string_view character, const std::string* set) {
+  if (set == nullptr) return IsSpace(DecodeUtf8(character).code);
+  const auto all = Characters(*set);
   return std::find(all.begin(), all.end(), character) != all.end();
 }
 
 }  // namespace
 
-std::string_view StripLeft(std::string_view text, std::string_view set) {
+std::string_view StripLeft(std::string_view text, const std::string* set) {
   while (!text.empty()) {
     const size_t length = DecodeUtf8(text).length;
     if (!InSet(text.substr(0, length), set)) break;
@@ -167,7 +116,7 @@ std::string_view StripLeft(std::string_view text, std::string_view set) {
   return text;
 }
 
-std::string_view StripRight(std::string_view text, std::string_view set) {
+std::string_view StripRight(std::string_view text, const std::string* set) {
   while (!text.empty()) {
     size_t begin = text.size() - 1;
     while (begin > 0 && (text[begin] & 0xc0) == 0x80) --begin;

@@ -11,10 +11,17 @@ namespace awq::jinja {
 namespace {
 
 constexpr int kMaxDepth = 100;
+constexpr int kMaxUnnamed = 20000;  // each is searched for among all
+constexpr int64_t kMaxWeight = int64_t{1} << 24;
 
 int CheckedDepth(int depth) {
-  if (depth > kMaxDepth) Raise("values are nested too deeply");
+  if (depth > kMaxDepth) Raise("limit: values are nested too deeply");
   return depth;
+}
+
+int64_t CheckedWeight(int64_t weight) {
+  if (weight > kMaxWeight) Raise("limit: a value is too large");
+  return weight;
 }
 
 }  // namespace
@@ -25,10 +32,18 @@ Value::Value(std::shared_ptr<const List> l) : data_(std::move(l)) {}
 Value::Value(std::shared_ptr<const Dict> d) : data_(std::move(d)) {}
 
 Value Value::MakeList(std::vector<Value> items, bool tuple) {
+  return MakeSequence(std::move(items), tuple ? List::kTuple : List::kList);
+}
+
+Value Value::MakeSequence(std::vector<Value> items, int kind, std::string name) {
   auto list = std::make_shared<List>();
-  for (const Value& v : items) list->depth = std::max(list->depth, CheckedDepth(v.Depth() + 1));
+  for (const Value& v : items) {
+    list->depth = std::max(list->depth, CheckedDepth(v.Depth() + 1));
+    list->weight = CheckedWeight(list->weight + v.Weight());
+  }
   list->items = std::move(items);
-  list->tuple = tuple;
+  list->kind = static_cast<List::Kind>(kind);
+  list->name = std::move(name);
   return Value(std::shared_ptr<const List>(std::move(list)));
 }
 
@@ -41,7 +56,8 @@ Value Value::FromJson(const RawJson& json) {
     case RawJson::value_t::number_integer:
       return json.get<int64_t>();
     case RawJson::value_t::number_unsigned:
-      if (json.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) return json.get<double>();
+      if (json.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX))
+        Raise("limit: an integer beyond 64 bits");
       return json.get<int64_t>();
     case RawJson::value_t::number_float:
       return json.get<double>();
@@ -104,11 +120,39 @@ int Value::Depth() const {
   if (const List* l = AsList()) return l->depth;
   if (const Dict* d = AsDict()) return d->depth;
   if (const Callable* c = AsCallable()) return c->depth;
-  if (const Object* o = AsObject()) Raise(o->kind + " objects cannot be kept inside other values");
+  if (const Object* o = AsObject())
+    Raise("unsupported: " + o->kind + " objects cannot be kept inside other values");
   return 0;
 }
 
+int64_t Value::Weight() const {
+  if (const std::string* s = String()) return 1 + static_cast<int64_t>(s->size() / 16);
+  if (const List* l = AsList()) return l->weight;
+  if (const Dict* d = AsDict()) return d->weight;
+  if (const Callable* c = AsCallable()) return c->weight;
+  return 1;
+}
+
+bool IsHashable(const Value& v) {
+  const List* list = v.AsList();
+  if (list == nullptr) return v.AsDict() == nullptr;
+  if (!list->IsTuple())
+    return list->kind == List::kIterator || list->kind == List::kRange ||
+           list->kind == List::kValues;
+  return std::all_of(list->items.begin(), list->items.end(), IsHashable);
+}
+
+void CheckKey(const Value& key) {
+  if (!IsHashable(key)) Raise("unhashable type: '" + TypeName(key) + "'");
+}
+
+void CheckNamespaceName(std::string_view name) {
+  if (name.starts_with('_'))
+    Raise("a namespace's attribute may not begin with an underscore: " + std::string(name));
+}
+
 const Value* Dict::Find(const Value& key) const {
+  if (key.String() != nullptr) return FindName(*key.String());
   for (const auto& [k, v] : items) {
     if (Equal(k, key)) return &v;
   }
@@ -116,20 +160,26 @@ const Value* Dict::Find(const Value& key) const {
 }
 
 const Value* Dict::FindName(std::string_view key) const {
-  for (const auto& [k, v] : items) {
-    if (k.String() != nullptr && *k.String() == key) return &v;
+  const auto [begin, end] = names_.equal_range(std::hash<std::string_view>{}(key));
+  for (auto it = begin; it != end; ++it) {
+    const auto& [k, v] = items[it->second];
+    if (*k.String() == key) return &v;
   }
   return nullptr;
 }
 
 void Dict::Set(Value key, Value value) {
-  if (key.AsDict() != nullptr || (key.AsList() != nullptr && !key.AsList()->tuple)) {
-    Raise("unhashable type: '" + TypeName(key) + "'");
-  }
+  CheckKey(key);
   depth = std::max(depth, CheckedDepth(std::max(value.Depth(), key.Depth()) + 1));
+  weight = CheckedWeight(weight + key.Weight() + value.Weight());
   if (const Value* old = Find(key)) {
     const_cast<Value&>(*old) = std::move(value);
   } else {
+    if (const std::string* name = key.String()) {
+      names_.emplace(std::hash<std::string_view>{}(*name), items.size());
+    } else if (++unnamed_ > kMaxUnnamed) {
+      Raise("limit: a dictionary with so many keys that are no str");
+    }
     items.emplace_back(std::move(key), std::move(value));
   }
 }
@@ -157,24 +207,54 @@ bool Truthy(const Value& v) {
   if (v.IsUndefined() || v.IsNone()) return false;
   if (v.Number(number)) return number != 0;
   if (const std::string* s = v.String()) return !s->empty();
-  if (const List* l = v.AsList()) return !l->items.empty();
+  if (const List* l = v.AsList()) return l->kind == List::kIterator || !l->items.empty();
   if (const Dict* d = v.AsDict()) return !d->items.empty();
   return true;
 }
+
+namespace {
+
+// Holds every int64_t and every double; false when it is no number.
+bool ExactNumber(const Value& v, long double& out) {
+  int64_t i = 0;
+  double d = 0;
+  if (v.Integer(i)) {
+    out = static_cast<long double>(i);
+    return true;
+  }
+  if (!v.Number(d)) return false;
+  out = d;
+  return true;
+}
+
+bool IsSetView(const List& l) { return l.kind == List::kKeys || l.kind == List::kItems; }
+
+bool EqualSets(const List& a, const List& b) {
+  return a.items.size() == b.items.size() &&
+         std::all_of(a.items.begin(), a.items.end(), [&](const Value& x) {
+           return std::any_of(b.items.begin(), b.items.end(),
+                              [&](const Value& y) { return Equal(x, y); });
+         });
+}
+
+}  // namespace
 
 bool Equal(const Value& a, const Value& b) {
   int64_t i = 0;
   int64_t j = 0;
   if (a.Integer(i) && b.Integer(j)) return i == j;
-  double x = 0;
-  double y = 0;
-  if (a.Number(x) && b.Number(y)) return x == y;
+  long double x = 0;
+  long double y = 0;
+  if (ExactNumber(a, x) && ExactNumber(b, y)) return x == y;
   if (a.String() != nullptr && b.String() != nullptr) return *a.String() == *b.String();
   if (a.IsNone() || b.IsNone()) return a.IsNone() && b.IsNone();
   if (a.IsUndefined() || b.IsUndefined()) return a.IsUndefined() && b.IsUndefined();
   if (const List* l = a.AsList(), *m = b.AsList(); l != nullptr && m != nullptr) {
-    return l->tuple == m->tuple &&
-           std::equal(l->items.begin(), l->items.end(), m->items.begin(), m->items.end(), Equal);
+    if (l == m) return true;
+    if (IsSetView(*l) && IsSetView(*m)) return EqualSets(*l, *m);
+    if (l->IsTuple() != m->IsTuple() || (!l->IsTuple() && l->kind != m->kind)) return false;
+    if (!l->IsSequence()) return false;
+    return std::equal(l->items.begin(), l->items.end(), m->items.begin(), m->items.end(), Equal);
   }
   if (const Dict* d = a.AsDict(), *e = b.AsDict(); d != nullptr && e != nullptr) {
     if (d->items.size() != e->items.size()) return false;
@@ -193,12 +273,13 @@ bool Less(const Value& a, const Value& b) {
   int64_t i = 0;
   int64_t j = 0;
   if (a.Integer(i) && b.Integer(j)) return i < j;
-  double x = 0;
-  double y = 0;
-  if (a.Number(x) && b.Number(y)) return x < y;
+  long double x = 0;
+  long double y = 0;
+  if (ExactNumber(a, x) && ExactNumber(b, y)) return x < y;
   if (a.String() != nullptr && b.String() != nullptr) return *a.String() < *b.String();
   if (const List* l = a.AsList(), *m = b.AsList();
-      l != nullptr && m != nullptr && l->tuple == m->tuple) {
+      l != nullptr && m != nullptr &&
+      ((l->IsTuple() && m->IsTuple()) || (l->kind == List::kList && m->kind == List::kList))) {
     for (size_t k = 0; k < std::min(l->items.size(), m->items.size()); ++k) {
       if (!Equal(l->items[k], m->items[k])) return Less(l->items[k], m->items[k]);
     }
@@ -217,14 +298,29 @@ std::string TypeName(const Value& v) {
   if (v.As<int64_t>() != nullptr) return "int";
   if (v.As<double>() != nullptr) return "float";
   if (v.String() != nullptr) return "str";
-  if (const List* l = v.AsList()) return l->tuple ? "tuple" : "list";
+  if (const List* l = v.AsList()) {
+    static constexpr const char* kNames[] = {"list",       "tuple",     "_GroupTuple", "range",
+                                             "dict_items", "dict_keys", "dict_values"};
+    return l->kind == List::kIterator ? l->name : kNames[l->kind];
+  }
   if (v.AsDict() != nullptr) return "dict";
   if (const Object* o = v.AsObject()) return o->kind;
   return "function";
 }
 
+const Value* TakeNext(const List& iterator) {
+  if (iterator.taken < iterator.items.size()) return &iterator.items[iterator.taken++];
+  if (!iterator.error.empty()) Raise(iterator.error);
+  return nullptr;
+}
+
 std::vector<Value> Elements(const Value& v) {
   if (v.IsUndefined()) return {};
+  if (const List* l = v.AsList(); l != nullptr && l->kind == List::kIterator) {
+    std::vector<Value> rest;
+    while (const Value* next = TakeNext(*l)) rest.push_back(*next);
+    return rest;
+  }
   if (const List* l = v.AsList()) return l->items;
   std::vector<Value> out;
   if (const Dict* d = v.AsDict()) {
@@ -240,9 +336,14 @@ std::vector<Value> Elements(const Value& v) {
 
 int64_t Length(const Value& v) {
   if (v.IsUndefined()) return 0;
-  if (const List* l = v.AsList()) return static_cast<int64_t>(l->items.size());
+  if (const List* l = v.AsList(); l != nullptr && l->kind != List::kIterator)
+    return static_cast<int64_t>(l->items.size());
   if (const Dict* d = v.AsDict()) return static_cast<int64_t>(d->items.size());
   if (const std::string* s = v.String()) return CountCharacters(*s);
+  int64_t length = 0;
+  if (const Object* o = v.AsObject();
+      o != nullptr && o->kind == "loop" && o->Find("length")->Integer(length))
+    return length;
   Raise("object of type '" + TypeName(v) + "' has no len()");
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -45,6 +46,8 @@ class Value {
     return v;
   }
   static Value MakeList(std::vector<Value> items, bool tuple = false);
+  // A range, view, group or iterator of List's kinds.
+  static Value MakeSequence(std::vector<Value> items, int kind, std::string name = {});
   static Value FromJson(const RawJson& json);
 
   template <typename T>
@@ -63,6 +66,8 @@ class Value {
   bool Integer(int64_t& out) const;  // int or bool
   // How deeply containers are nested in it.
   int Depth() const;
+  // How much there is to walk through: a unit for every value, and for every 16 bytes of text.
+  int64_t Weight() const;
 
  private:
   std::variant<Undefined, None, bool, int64_t, double, std::string, std::shared_ptr<const List>,
@@ -72,19 +77,44 @@ class Value {
 };
 
 struct List {
+  enum Kind {
+    kList,
+    kTuple,
+    kGroup,  // what groupby gives: a tuple with the attributes grouper and list
+    kRange,  // range(); `range` holds its bounds
+    kItems,  // views of dictionaries
+    kKeys,
+    kValues,
+    kIterator,  // what Python's generators and iterators are: without length, used up once
+  };
   std::vector<Value> items;
-  bool tuple = false;
+  Kind kind = kList;
   int depth = 1;
+  int64_t weight = 1;
+  std::vector<int64_t> range;
+  // Of iterators: the name of its type, how many items are taken, and the error after the last.
+  std::string name;
+  mutable size_t taken = 0;
+  std::string error;
+
+  bool IsTuple() const { return kind == kTuple || kind == kGroup; }
+  // Can be indexed and sliced.
+  bool IsSequence() const { return kind == kList || IsTuple() || kind == kRange; }
 };
 
 struct Dict {
   std::vector<std::pair<Value, Value>> items;  // in order of insertion
   int depth = 1;
+  int64_t weight = 1;
 
   const Value* Find(const Value& key) const;
   const Value* FindName(std::string_view key) const;
-  // Replaces or appends. Throws when values nest too deeply.
+  // Replaces or appends. Throws when values nest too deeply or are too many.
   void Set(Value key, Value value);
+
+ private:
+  int unnamed_ = 0;
+  std::unordered_multimap<size_t, size_t> names_;  // hash and place of keys that are str
 };
 
 // Something with attributes that change: `loop`, namespace(), cycler(). Cannot be kept inside other
@@ -104,10 +134,14 @@ struct Arguments {
 };
 class Interpreter;
 
+struct Macro;
+
 struct Callable {
   std::string name;
+  const Macro* macro = nullptr;  // of a macro, which has attributes
   std::function<Value(Interpreter&, Arguments&)> call;
   int depth = 1;
+  int64_t weight = 1;  // of what it is bound to
 };
 
 // A template's run-time error; the interpreter adds the position. Text for the user.
@@ -122,14 +156,23 @@ bool Equal(const Value& a, const Value& b);
 bool Less(const Value& a, const Value& b);
 // Name of the type in Python.
 std::string TypeName(const Value& v);
+bool IsHashable(const Value& v);
+// Throws for what cannot be a dictionary's key.
+void CheckKey(const Value& key);
+// Transformers refuses attributes of a namespace that begin with an underscore.
+void CheckNamespaceName(std::string_view name);
 // str() and repr().
 std::string ToString(const Value& v);
 std::string Repr(const Value& v);
-std::string ToJson(const Value& v, int indent, bool ascii, bool sorted, std::string_view item,
-                   std::string_view colon);
+// `indent`: the text of one level of nesting; null for one line.
+std::string ToJson(const Value& v, const std::string* indent, bool ascii, bool sorted,
+                   std::string_view item, std::string_view colon);
 std::string FormatDouble(double d);
 // The elements that a for loop sees: items, keys, characters. Throws when there are none to see.
+// Uses up iterators.
 std::vector<Value> Elements(const Value& v);
+// The next of an iterator's; null at its end.
+const Value* TakeNext(const List& iterator);
 // Throws when it has no length.
 int64_t Length(const Value& v);
 

@@ -42,6 +42,7 @@ class Precompiled : public Normalizer {
           at = next;
         }
       }
+      text.CheckLength(out.size());
       begin = end;
     }
     text.text = std::move(out);

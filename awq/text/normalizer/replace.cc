@@ -13,6 +13,7 @@ class Replacer {
   void Replace(size_t begin, size_t end) {
     Copy(begin);
     out_ += content_;
+    text_.CheckLength(out_.size());
     // What is put in belongs to the last character that it replaces.
     if (end <= text_.head || end == 0) head_ = out_.size();
     at_ = end;

@@ -43,6 +43,7 @@ class SentencePiece : public Normalizer {
         }
       }
       if (!m.replacement.empty()) after_space = trim && m.replacement.ends_with(' ');
+      text.CheckLength(out.size());
       in.remove_prefix(m.length);
     }
     while (trim && std::string_view(out).ends_with(space_)) out.resize(out.size() - space_.size());
