@@ -25,7 +25,7 @@ class Runner {
         profiler_(*device_),
         backend_(options.explain ? &profiler_ : device_.get()),
         act_(ActivationType(options.dtype, backend_->Info(), false)),
-        model_(*backend_, source_),
+        model_(*backend_, source_, options.head_bits),
         scratch_(*backend_) {
     backend_->Sync();
     load_seconds_ = SecondsSince(start_);

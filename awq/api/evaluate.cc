@@ -80,7 +80,8 @@ std::vector<EvaluateResult> Evaluate(const EvaluateOptions& options,
                        .window = options.window,
                        .device = options.device,
                        .dtype = options.dtype,
-                       .threads = options.threads});
+                       .threads = options.threads,
+                       .head_bits = options.head_bits});
   const auto start = Clock::now();
   std::span<const Window> rest = text.windows;
   while (!rest.empty()) {

@@ -27,6 +27,7 @@ struct EvaluateOptions {
   std::string device = "auto";
   std::string dtype = "auto";  // of activations; "auto" is "f32" on CPUs
   int threads = 0;             // 0: all cores
+  int head_bits = 16;          // of the heads of `models`: 16 as stored, 8 or 4 rounded
 };
 
 // KL(reference ‖ model) of the next-token distributions, in nats, over all scored tokens; computed

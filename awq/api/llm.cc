@@ -68,7 +68,7 @@ class Llm::Impl {
         act_(ActivationType(options.dtype, backend_->Info(), false)),
         device_(backend_->Info().device),
         context_(ResolveContext(options.context, source_.spec().context)),
-        model_(*backend_, source_) {}
+        model_(*backend_, source_, options.head_bits) {}
 
   GenerateResult Generate(std::vector<int32_t> prompt, const GenerateOptions& options,
                           const GenerateCallbacks& callbacks) {

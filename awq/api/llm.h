@@ -23,6 +23,7 @@ struct LlmOptions {
   int threads = 0;              // host threads; 0: all cores this process may use
   std::string dtype =
       "auto";           // of activations and KV cache: "f32", "bf16"; auto: the device's choice
+  int head_bits = 16;   // of the weight that makes the logits: 16 as stored, 8 or 4 rounded
   int64_t context = 0;  // tokens of prompt and answer; 0: the model's max_position_embeddings
 };
 

@@ -57,6 +57,7 @@ RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
   RawJson out = {{"model", options.model.string()},
                  {"device", report.device},
                  {"dtype", report.dtype},
+                 {"head_bits", options.head_bits},
                  {"load_seconds", report.load_seconds},
                  {"weight_bytes", report.weight_bytes},
                  {"results", RawJson::array()}};
@@ -118,6 +119,7 @@ void AddBench(CLI::App& app, Action& chosen) {
   verb->add_option("--repeats", options->repeats, "times a prompt is read")->capture_default_str();
   AddDeviceFlags(*verb, options->device, options->threads);
   AddDtypeFlag(*verb, options->dtype, "the device's choice");
+  AddHeadFlag(*verb, options->head_bits);
   verb->add_flag("--explain", options->explain,
                  "also what each operation takes, and what this device would allow");
   verb->add_flag("--json", *json, "print one JSON object");

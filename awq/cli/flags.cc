@@ -21,9 +21,18 @@ void AddDtypeFlag(CLI::App& verb, std::string& dtype, const std::string& automat
       ->group("Machine");
 }
 
+void AddHeadFlag(CLI::App& verb, int& bits) {
+  verb.add_option("--head-bits", bits,
+                  "bits of the head's weight: 16 as stored; 8 or 4, rounded when it is loaded")
+      ->check(CLI::IsMember({16, 8, 4}))
+      ->capture_default_str()
+      ->group("Machine");
+}
+
 void AddLlmFlags(CLI::App& verb, LlmOptions& options) {
   AddDeviceFlags(verb, options.device, options.threads);
   AddDtypeFlag(verb, options.dtype, "the device's choice");
+  AddHeadFlag(verb, options.head_bits);
   verb.add_option("--ctx", options.context,
                   "tokens of prompt and answer together; 0: as many as the model was made for")
       ->check(CLI::NonNegativeNumber)

@@ -1,7 +1,6 @@
 #include "awq/nn/causal_lm.h"
 
-#include <algorithm>
-#include <cmath>
+#include "awq/nn/head.h"
 
 namespace awq {
 namespace {
@@ -16,27 +15,6 @@ std::vector<DecoderLayer> MakeLayers(Backend& backend, const ModelSpec& model,
   return layers;
 }
 
-// Each row divided by its length, in f32.
-Tensor NormalizeRows(const TensorView& w) {
-  Tensor out = ConvertTo(w, DType::kF32);
-  for (int64_t r = 0; r < w.dim(0); ++r) {
-    const auto row = out.view().Rows(r, r + 1).Span<float>();
-    double squares = 0;
-    for (float v : row) squares += static_cast<double>(v) * static_cast<double>(v);
-    const auto length = static_cast<float>(std::max(std::sqrt(squares), 1e-7));
-    for (float& v : row) v /= length;
-  }
-  return out;
-}
-
-Linear MakeHead(Backend& backend, const WeightSource& source) {
-  Tensor head = source.Head();
-  if (source.spec().head.normalized_rows) head = NormalizeRows(head.view());
-  const Tensor bias = source.HeadBias();
-  return Linear(backend.PrepareDense(head.view(), head.dtype()),
-                bias.empty() ? Tensor() : ToDevice(backend, bias.view()));
-}
-
 std::optional<Linear> MakeHeadProjection(Backend& backend, const WeightSource& source) {
   const ModelSpec& model = source.spec();
   if (!model.has_projections()) return std::nullopt;
@@ -46,17 +24,18 @@ std::optional<Linear> MakeHeadProjection(Backend& backend, const WeightSource& s
 
 }  // namespace
 
-CausalLm::CausalLm(Backend& backend, const WeightSource& source)
-    : CausalLm(backend, source, [&](int64_t i) { return source.Layer(i); }) {}
+CausalLm::CausalLm(Backend& backend, const WeightSource& source, int head_bits)
+    : CausalLm(
+          backend, source, [&](int64_t i) { return source.Layer(i); }, head_bits) {}
 
 CausalLm::CausalLm(Backend& backend, const WeightSource& source,
-                   const std::function<LayerParams(int64_t)>& layer)
+                   const std::function<LayerParams(int64_t)>& layer, int head_bits)
     : spec_(source.spec()),
       embedding_(backend, source),
       layers_(MakeLayers(backend, spec_, layer)),
       final_norm_(LoadNorm(backend, spec_.final_norm, Role::kFinalNorm, spec_.hidden, source)),
       head_projection_(MakeHeadProjection(backend, source)),
-      head_(MakeHead(backend, source)) {}
+      head_(MakeHead(backend, source, head_bits)) {}
 
 void CausalLm::Forward(ExecContext& ctx, const Batch& batch, std::span<const PagedKv> caches,
                        const TensorView& hidden) const {

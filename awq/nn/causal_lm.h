@@ -18,11 +18,11 @@ namespace awq {
 
 class CausalLm {
  public:
-  // Loads every weight onto the backend, one layer at a time.
-  CausalLm(Backend& backend, const WeightSource& source);
+  // Loads every weight onto the backend, one layer at a time; the head in 16, 8 or 4 bits.
+  CausalLm(Backend& backend, const WeightSource& source, int head_bits = 16);
   // With layers from elsewhere, e.g. rescaled ones; the rest from the source.
   CausalLm(Backend& backend, const WeightSource& source,
-           const std::function<LayerParams(int64_t)>& layer);
+           const std::function<LayerParams(int64_t)>& layer, int head_bits = 16);
 
   // hidden [T, D] F32: the residual stream behind the last layer, before the final norm. Writes the
   // batch's keys and values; caches holds one entry a layer.

@@ -3,26 +3,33 @@
 #include <gtest/gtest.h>
 
 #include "awq/backend/make_backend.h"
+#include "awq/nn/testing/has_backend.h"
 #include "awq/nn/tiny_models.h"
 
 namespace awq {
 namespace {
 
-// The cpu backend rounds the activations of quantized linears to 16 bits a block.
-double Tolerance(const std::string& backend) { return backend == "cpu" ? 1e-3 : 1e-4; }
-
 struct Case {
   std::string model;
   std::string backend;
+  DType act = DType::kF32;
+  double tolerance = 1e-4;  // of the largest logit
   friend std::ostream& operator<<(std::ostream& out, const Case& c) {
-    return out << c.model << " on " << c.backend;
+    return out << c.model << " on " << c.backend << " in " << NameOf(c.act);
   }
 };
 
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
+  const bool cuda = testing::HasBackend("cuda");
   for (const std::string& name : testing::TinyModelNames("tiny_quantized")) {
-    for (const char* backend : {"ref", "cpu"}) cases.push_back({name, backend});
+    cases.push_back({name, "ref"});
+    // It rounds the activations of quantized linears to 16 bits a block.
+    cases.push_back({name, "cpu", DType::kF32, 1e-3});
+    if (!cuda) continue;
+    cases.push_back({name, "cuda"});
+    cases.push_back({name, "cuda", DType::kF16, 2e-2});
+    cases.push_back({name, "cuda", DType::kBF16, 16e-2});
   }
   return cases;
 }
@@ -35,8 +42,9 @@ TEST_P(Foreign, Logits) {
   EXPECT_EQ(source.checkpoint().format() != nullptr, GetParam().model != "source");
   const CausalLm model(*backend, source);
   Workspace scratch(*backend);
-  ExecContext ctx{*backend, scratch, DType::kF32, nullptr};
-  const KvPages pages(*backend, model.spec(), 0, model.spec().num_layers(), 16, DType::kF32);
+  const DType act = GetParam().act;
+  ExecContext ctx{*backend, scratch, act, nullptr};
+  const KvPages pages(*backend, model.spec(), 0, model.spec().num_layers(), 16, act);
   const auto prompts = testing::LoadGoldens(GetParam().model, "tiny_quantized");
   ASSERT_GE(prompts.size(), 1u);
   for (const testing::GoldenPrompt& prompt : prompts) {
@@ -44,13 +52,15 @@ TEST_P(Foreign, Logits) {
     const std::vector<int32_t> one[] = {prompt.tokens};
     const Batch batch = BuildFreshBatch(builder, *backend, one);
     const auto logits = testing::RunBatch(ctx, model, batch, pages);
-    EXPECT_LE(testing::RelativeDifference(logits, prompt.logits), Tolerance(GetParam().backend));
+    EXPECT_LE(testing::RelativeDifference(logits, prompt.logits), GetParam().tolerance);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(TinyQuantized, Foreign, ::testing::ValuesIn(AllCases()),
                          [](const auto& info) {
-                           return info.param.model + "_" + info.param.backend;
+                           const Case& c = info.param;
+                           return Cat(c.model, "_", c.backend,
+                                      c.act == DType::kF32 ? "" : Cat("_", NameOf(c.act)));
                          });
 
 }  // namespace

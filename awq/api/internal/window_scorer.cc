@@ -18,10 +18,10 @@ int64_t WindowsOfBatch(int64_t window) { return std::max<int64_t>(1, kBatchToken
 }  // namespace
 
 WindowScorer::Runner::Runner(const std::filesystem::path& folder, Backend& on, DType act,
-                             int64_t pages)
+                             int64_t pages, int head_bits)
     : path(folder),
       source(OpenModel(folder)),
-      model(on, source),
+      model(on, source, head_bits),
       cache(on, source.spec(), 0, source.spec().num_layers(), pages, act),
       scratch(on),
       ctx{on, scratch, act, nullptr} {}
@@ -36,9 +36,9 @@ WindowScorer::WindowScorer(const ScorerOptions& options)
       backend_(MakeBackend(options.device, options.threads)),
       pool_(backend_->Info().threads) {
   const DType act = ActivationType(options.dtype, backend_->Info(), true);
-  if (options.reference) reference_ = Load(*options.reference, act);
+  if (options.reference) reference_ = Load(*options.reference, act, 16);
   for (const auto& folder : options.models) {
-    models_.push_back(Load(folder, act));
+    models_.push_back(Load(folder, act, options.head_bits));
     AWQ_CHECK(!reference_ || models_.back()->vocab() == reference_->vocab(), kInvalidArgument,
               folder.string(), ": has a vocabulary of ", models_.back()->vocab(),
               ", the reference ", reference_->path.string(), " one of ", reference_->vocab());
@@ -46,12 +46,12 @@ WindowScorer::WindowScorer(const ScorerOptions& options)
 }
 
 std::unique_ptr<WindowScorer::Runner> WindowScorer::Load(const std::filesystem::path& folder,
-                                                         DType act) const {
+                                                         DType act, int head_bits) const {
   const int64_t context = OpenModel(folder).spec().context;
   AWQ_CHECK(window_ <= context, kInvalidArgument, "window: expected at most ", context,
             " tokens, the context of ", folder.string(), ", found ", window_);
   const int64_t pages = WindowsOfBatch(window_) * PagesFor(window_);
-  return std::make_unique<Runner>(folder, *backend_, act, pages);
+  return std::make_unique<Runner>(folder, *backend_, act, pages, head_bits);
 }
 
 size_t WindowScorer::BatchSize(std::span<const Window> windows) const {

@@ -1,6 +1,7 @@
 // 4-bit codes on their way from memory to the A operand of the tensor cores.
 #pragma once
 
+#include "awq/backend/cuda/layout.h"
 #include "awq/backend/cuda/ptx.cuh"
 
 namespace awq::cuda {
@@ -18,16 +19,17 @@ struct CodePairs<__half> {
     low = (0x6400u | even) * 0x10001u;
     high = (0xd400u + 16 * odd) * 0x10001u;  // -(64 + zero)
   }
-  __device__ void Expand(uint32_t w, uint32_t (&a)[4]) const {
+  // Of the bytes 0 and 2 of two words: the fragment's first and last 8 inputs.
+  __device__ void Expand(uint32_t first, uint32_t last, uint32_t (&a)[4]) const {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
+      const uint32_t w = i == 0 ? first : last;
       const uint32_t even = AndOr(w, 0x000f000fu, 0x64006400u);  // 1024 + code
       const uint32_t odd = AndOr(w, 0x00f000f0u, 0x64006400u);   // 1024 + 16 · code
       asm("sub.f16x2 %0, %1, %2;" : "=r"(a[2 * i]) : "r"(even), "r"(low));
       asm("fma.rn.f16x2 %0, %1, %2, %3;"
           : "=r"(a[2 * i + 1])
           : "r"(odd), "r"(0x2c002c00u), "r"(high));
-      w >>= 8;
     }
   }
   // Times the scales of the even and of the odd output (f16 pair).
@@ -49,9 +51,10 @@ struct CodePairs<__nv_bfloat16> {
     low = (0xc300u | even) * 0x10001u;  // -(128 + zero)
     high = (0xc300u | odd) * 0x10001u;
   }
-  __device__ void Expand(uint32_t w, uint32_t (&a)[4]) const {
+  __device__ void Expand(uint32_t first, uint32_t last, uint32_t (&a)[4]) const {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
+      const uint32_t w = (i < 2 ? first : last) >> 4 * (i % 2);
       const uint32_t code = AndOr(w, 0x000f000fu, 0x43004300u);  // 128 + code
 #if AWQ_SM80
       asm("fma.rn.bf16x2 %0, %1, %2, %3;"
@@ -60,7 +63,6 @@ struct CodePairs<__nv_bfloat16> {
 #else
       a[i] = code;  // Mma traps
 #endif
-      w >>= 4;
     }
   }
   // The scale has more bits than bf16: in two parts, so that only the product is rounded.

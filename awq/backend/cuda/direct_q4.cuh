@@ -21,6 +21,7 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) DirectQ4(const DirectArg
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int r = lane / 4;
   const int q = lane % 4;
+  const int place = 16 * PlaceOfLane(lane);
   const int tile = static_cast<int>(blockIdx.x) * kTiles;
   const int first_row = static_cast<int>(blockIdx.y) * 8 * kCols;
   const int count = (a.blocks_per_row - warp + kWarps - 1) / kWarps;
@@ -43,8 +44,8 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) DirectQ4(const DirectArg
   const auto load = [&](Stage& s) {
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) {
-      s.codes[t][0] = LoadStream(next[t] + 16 * lane);
-      s.codes[t][1] = LoadStream(next[t] + 512 + 16 * lane);
+      s.codes[t][0] = LoadStream(next[t] + place);
+      s.codes[t][1] = LoadStream(next[t] + 512 + place);
 #pragma unroll
       for (int g = 0; g < kGroups; ++g) {
         const uint8_t* meta = next[t] + kCodeBytes + g * kMeta;
@@ -93,16 +94,15 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) DirectQ4(const DirectArg
 #pragma unroll
       for (int u = 0; u < 4 / kGroups; ++u) {  // 32 inputs each
         const int part = g * (4 / kGroups) + u;
-        const int half = part / 2;
-        const int p = part % 2;
+        const int byte = 8 * (part % 2);
 #pragma unroll
         for (int t = 0; t < kTiles; ++t) {
-          const uint4& codes = s.codes[t][half];
+          const uint4& codes = s.codes[t][part / 2];
           uint32_t w[4];
-          pairs[t].Expand(p == 0 ? codes.x : codes.z, w);
+          pairs[t].Expand(codes.x >> byte, codes.y >> byte, w);
 #pragma unroll
           for (int c = 0; c < kCols; ++c) Mma<T>(sum[t][c], w, xs[c][part].x, xs[c][part].y);
-          pairs[t].Expand(p == 0 ? codes.y : codes.w, w);
+          pairs[t].Expand(codes.z >> byte, codes.w >> byte, w);
 #pragma unroll
           for (int c = 0; c < kCols; ++c) Mma<T>(sum[t][c], w, xs[c][part].z, xs[c][part].w);
         }

@@ -55,25 +55,20 @@ GemmRow Direct(std::string_view name) {
 
 using MakeWide = WideConfig (*)();
 
-// As many rows of x a tile as there are, up to 128.
-MakeWide BestWide(int64_t m) { return m <= 32 ? Wide32 : m <= 64 ? Wide64 : Wide128; }
-
 bool SupportsWide(const LinearQ4& p, const DeviceLimits& device) {
-  // Rows of x are a grid's y when they are arranged.
-  return device.arch == 90 && Readable(p) && p.m > 8 && p.m <= 65408;
+  return device.arch == 90 && Readable(p) && p.m > 8;
 }
 
-// Before the direct kernels from 33 rows on, for large weights from 17 on (docs/kernels.md).
-template <MakeWide kConfig>
-double EstimateWide(const LinearQ4& p, const DeviceLimits&) {
-  constexpr int64_t kLargeWeight = int64_t{1} << 25;
-  const int64_t least = p.shape.n * p.shape.k >= kLargeWeight ? 17 : 33;
-  return p.m >= least && BestWide(p.m) == kConfig ? -1.0 : 2.0;
+// From how many rows on before the direct kernels (docs/kernels.md).
+int64_t FirstWideRow(int64_t weights) {
+  return weights >= int64_t{64} << 20 ? 9 : weights >= int64_t{20} << 20 ? 17 : 33;
 }
 
+// Among each other by what they are expected to take, less than 1e6 µs.
 template <MakeWide kConfig>
-int64_t WorkspaceWide(const LinearQ4& p, const DeviceLimits& device) {
-  return WideWorkspace(kConfig(), p, device);
+double EstimateWide(const LinearQ4& p, const DeviceLimits& device) {
+  if (p.m < FirstWideRow(p.shape.n * p.shape.k)) return 2.0;
+  return WideMicroseconds(kConfig(), p, device) * 1e-6 - 1.0;
 }
 
 template <MakeWide kConfig>
@@ -83,8 +78,8 @@ void LaunchWide(const LinearQ4& p, const DeviceLimits& device, const LaunchConte
 
 template <MakeWide kConfig>
 GemmRow Wide(std::string_view name) {
-  return {name, "q4_tile16",        SupportsWide, EstimateWide<kConfig>, WorkspaceWide<kConfig>,
-          true, LaunchWide<kConfig>};
+  return {name,        "q4_tile16", SupportsWide,       EstimateWide<kConfig>,
+          NoWorkspace, true,        LaunchWide<kConfig>};
 }
 
 const std::array kRows = {
@@ -97,9 +92,11 @@ const std::array kRows = {
     Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),
     Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
     Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),
-    Wide<Wide32>("wide32"),
-    Wide<Wide64>("wide64"),
-    Wide<Wide128>("wide128"),
+    Wide<Wide16x4>("wide16x4"),
+    Wide<Wide32x4>("wide32x4"),
+    Wide<Wide64x4>("wide64x4"),
+    Wide<Wide128x4>("wide128x4"),
+    Wide<Wide128x3>("wide128x3"),
 };
 
 }  // namespace

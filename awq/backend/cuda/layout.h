@@ -12,17 +12,22 @@
 // N is padded to 16 and K to 128; padding has code = zero point, hence exactly 0.
 //
 // Codes are in the order of the A fragment of mma.m16n8k16 (weights are the A operand, y^T = W
-// x^T): block = 2 halves of 64 inputs; half = 32 lanes x 16 B; 16 B = 4 words, one for each mma
-// step. Lane l = 4r + q holds outputs 2r (fragment row r) and 2r + 1 (fragment row r + 8), so that
-// a lane's two outputs, two scales and two zeros are neighbours in memory. Steps 2p and 2p + 1 of a
-// half take its inputs 32p .. 32p + 31, so that a group of 32 is two whole steps; in step 2p + e
-// the lane holds inputs 32p + 8q + 4e + {0..3}: permuted so that a lane's x for two steps is one
-// run of 16 B.
+// x^T): block = 2 halves of 64 inputs; half = 32 lanes x 16 B; 16 B = 4 words. Lane l = 4r + q
+// holds outputs 2r (fragment row r) and 2r + 1 (fragment row r + 8), so that a lane's two outputs,
+// two scales and two zeros are neighbours in memory. Word w of lane l holds inputs 8q + 2w, + 1 in
+// its bytes 0 and 2, and those 32 further on in its bytes 1 and 3:
 //
 //   bits of a word    0-3   4-7   8-11  12-15  16-19  20-23  24-27  28-31
 //   output            2r    2r+1  2r    2r+1   2r     2r+1   2r     2r+1
-//   input (+8q+4e..)  0     0     2     2      1      1      3      3
-//   fragment register a0.lo a1.lo a2.lo a3.lo  a0.hi  a1.hi  a2.hi  a3.hi
+//   input (+8q+2w)    0     0     32    32     1      1      33     33
+//
+// Two ways to read a half, each without moving a code between lanes:
+//   by lanes   lane l loads its 16 B. Bytes of one kind in words 2i, 2i + 1 are a fragment whose x
+//              are words 2i, 2i + 1 of the 16 B run of x at input 8q (or 32 + 8q).
+//   by ldmatrix of 8 lanes r with the same q = c: lane 4r + q receives word q of lane 4r + c, that
+//              is inputs 8c + 2q, + 1. Words of c = 2s, 2s + 1 are the fragment of inputs 16s ...
+//              16s + 15 in their own order, as wgmma reads them from rows of x.
+// So that the second has no bank conflicts, lane 4r + q lies in place 4r + (q ^ r / 2).
 #pragma once
 
 #include <cstdint>
@@ -67,6 +72,9 @@ struct Q4Shape {
   }
 };
 
+// Which 16 bytes of a half are lane l's, and whose they are: it is its own inverse.
+AWQ_HD constexpr int PlaceOfLane(int lane) { return lane ^ (lane / 8); }
+
 // Where the code of (row, column) of a block lies: a 32-bit word of it and a shift.
 struct CodePlace {
   int word;
@@ -74,12 +82,9 @@ struct CodePlace {
 };
 AWQ_HD constexpr CodePlace PlaceOfCode(int row, int column) {
   const int half = column / 64;
-  const int q = column % 32 / 8;
-  const int step = column % 64 / 32 * 2 + column % 8 / 4;
-  const int i = column % 4;
-  const int lane = row / 2 * 4 + q;
-  const int nibble = (row % 2) + (i & 2) + 4 * (i & 1);
-  return {(half * 32 + lane) * 4 + step, 4 * nibble};
+  const int place = PlaceOfLane(row / 2 * 4 + column % 32 / 8);
+  const int nibble = row % 2 + column % 64 / 32 * 2 + column % 2 * 4;
+  return {(half * 32 + place) * 4 + column % 8 / 2, 4 * nibble};
 }
 
 }  // namespace awq::cuda

@@ -4,6 +4,7 @@
 
 #include "awq/backend/cuda/dense_rows.h"
 #include "awq/backend/cuda/dequantize.h"
+#include "awq/backend/cuda/direct_q8.h"
 #include "awq/backend/cuda/rows.h"
 
 namespace awq::cuda {
@@ -23,6 +24,7 @@ void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorV
   if (const auto* q4 = dynamic_cast<const Q4Weight*>(&w)) {
     if (!RunQ4(*q4, x, bias, y)) RunAsFloats(*q4, x, bias, y);
   } else if (const auto* plain = dynamic_cast<const PlainWeight*>(&w)) {
+    if (SupportsDirectQ8(*plain, x, y, device_.arch)) return DirectQ8(queue_, *plain, x, bias, y);
     RunAsFloats(*plain, x, bias, y);
   } else {
     RunDense(dynamic_cast<const DenseWeight&>(w), x, bias, y);

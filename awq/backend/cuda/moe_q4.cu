@@ -75,6 +75,7 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int r = lane / 4;
   const int q = lane % 4;
+  const int place = 16 * PlaceOfLane(lane);
   constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
   constexpr int kBlockBytes = kCodeBytes + kGroups * kMeta;
   const auto* blocks =
@@ -90,7 +91,7 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
   float total[kCols][4] = {};
   for (int b = warp; b < a.blocks_per_row; b += kWarps) {
     const uint8_t* block = blocks + int64_t{b} * kBlockBytes;
-    const uint4 codes[2] = {LoadStream(block + 16 * lane), LoadStream(block + 512 + 16 * lane)};
+    const uint4 codes[2] = {LoadStream(block + place), LoadStream(block + 512 + place)};
     uint4 xs[kCols][4];
 #pragma unroll
     for (int part = 0; part < 4; ++part) {
@@ -113,11 +114,12 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
       for (int u = 0; u < 4 / kGroups; ++u) {  // 32 inputs each
         const int part = g * (4 / kGroups) + u;
         const uint4& half = codes[part / 2];
+        const int byte = 8 * (part % 2);
         uint32_t a_operand[4];
-        pairs.Expand(part % 2 == 0 ? half.x : half.z, a_operand);
+        pairs.Expand(half.x >> byte, half.y >> byte, a_operand);
 #pragma unroll
         for (int c = 0; c < kCols; ++c) Mma<T>(sum[c], a_operand, xs[c][part].x, xs[c][part].y);
-        pairs.Expand(part % 2 == 0 ? half.y : half.w, a_operand);
+        pairs.Expand(half.z >> byte, half.w >> byte, a_operand);
 #pragma unroll
         for (int c = 0; c < kCols; ++c) Mma<T>(sum[c], a_operand, xs[c][part].z, xs[c][part].w);
       }

@@ -15,15 +15,13 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t first_column = int64_t{blockIdx.y} * kBlockK;
   uint8_t* block = to + shape.BlockOffset(first_row, first_column);
   const int word = static_cast<int>(threadIdx.x);
-  const int lane = word / 4 % 32;
-  const int step = word % 4;
-  const int64_t start =
-      first_column + word / 128 * 64 + step / 2 * 32 + lane % 4 * 8 + step % 2 * 4;
+  const int lane = PlaceOfLane(word / 4 % 32);
+  const int64_t start = first_column + word / 128 * 64 + lane % 4 * 8 + word % 4 * 2;
   const int64_t span = min(shape.group, kBlockK);
   uint32_t out = 0;
   for (int nibble = 0; nibble < 8; ++nibble) {  // the inverse of PlaceOfCode
     const int64_t row = first_row + lane / 4 * 2 + (nibble & 1);
-    const int64_t column = start + ((nibble & 2) | (nibble >> 2));
+    const int64_t column = start + nibble / 2 % 2 * 32 + nibble / 4;
     const int64_t g = column / shape.group;
     uint32_t code = shape.has_zeros ? 0 : 8;
     if (row < shape.n && column < shape.k) {

@@ -60,17 +60,18 @@ Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w)
 PlainWeight::PlainWeight(Stream& stream, const QuantizedWeight& w)
     : PackedWeight(w.n(), w.k()), group_(w.scheme.GroupSize(w.k())) {
   const int64_t groups = w.scheme.Groups(w.k());
-  const Tensor codes = MakeTensor(DType::kU8, {w.n(), w.k()});
+  const bool bytes = w.codes.dtype() == DType::kU8;
+  const Tensor codes = bytes ? Tensor() : MakeTensor(DType::kU8, {w.n(), w.k()});
   const Tensor zeros = MakeTensor(DType::kU8, {w.n(), groups});
   for (int64_t r = 0; r < w.n(); ++r) {
-    for (int64_t c = 0; c < w.k(); ++c) {
+    for (int64_t c = 0; c < w.k() && !bytes; ++c) {
       codes.As<uint8_t>()[r * w.k() + c] = static_cast<uint8_t>(w.Code(r, c));
     }
     for (int64_t g = 0; g < groups; ++g) {
       zeros.As<uint8_t>()[r * groups + g] = static_cast<uint8_t>(w.Zero(r, g));
     }
   }
-  codes_ = Upload(stream, codes.view());
+  codes_ = Upload(stream, bytes ? w.codes.view() : codes.view());
   zeros_ = Upload(stream, zeros.view());
   scales_ = Upload(stream, ConvertTo(w.scales.view(), DType::kF32).view());
 }

@@ -117,13 +117,6 @@ __device__ inline void BarrierWait(uint32_t bar, uint32_t parity) {
       : "memory");
 #endif
 }
-__device__ inline uint64_t EvictFirstPolicy() {
-  uint64_t policy = 0;
-#if AWQ_SM90
-  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-#endif
-  return policy;
-}
 __device__ inline void BulkCopy(uint32_t to, const void* from, uint32_t bytes, uint32_t bar) {
 #if AWQ_SM90
   asm volatile(
@@ -133,14 +126,27 @@ __device__ inline void BulkCopy(uint32_t to, const void* from, uint32_t bytes, u
       : "memory");
 #endif
 }
-__device__ inline void BulkCopyStream(uint32_t to, const void* from, uint32_t bytes, uint32_t bar,
-                                      uint64_t policy) {
+// Boxes of a tensor map (tensor_map.h), counted on the barrier.
+__device__ inline void PrefetchMap(const void* map) {
+#if AWQ_SM90
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+#endif
+}
+__device__ inline void BoxCopy(uint32_t to, const void* map, int column, int row, uint32_t bar) {
 #if AWQ_SM90
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], "
-      "[%1], %2, "
-      "[%3], %4;" ::"r"(to),
-      "l"(from), "r"(bytes), "r"(bar), "l"(policy)
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
+      "[%1, {%2, %3}], [%4];" ::"r"(to),
+      "l"(map), "r"(column), "r"(row), "r"(bar)
+      : "memory");
+#endif
+}
+__device__ inline void BoxCopy(uint32_t to, const void* map, int x, int y, int z, uint32_t bar) {
+#if AWQ_SM90
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
+      "[%1, {%2, %3, %4}], [%5];" ::"r"(to),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(bar)
       : "memory");
 #endif
 }
@@ -187,14 +193,10 @@ __device__ inline uint32_t ClusterRank() {
 #endif
   return rank;
 }
-// Relaxed: orders nothing by itself.
-__device__ inline void ClusterArrive() {
+// Of all threads of all its blocks that have not ended.
+__device__ inline void ClusterSync() {
 #if AWQ_SM90
-  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
-#endif
-}
-__device__ inline void ClusterWait() {
-#if AWQ_SM90
+  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 #endif
 }

@@ -61,6 +61,28 @@ __device__ void Wgmma(float (&d)[kN / 2], const uint32_t (&a)[4], uint64_t b);
       "+f"(d[i + 6]), "+f"(d[i + 7])
 
 template <>
+__device__ inline void Wgmma<__half, 16>(float (&d)[8], const uint32_t (&a)[4], uint64_t b) {
+#if AWQ_SM90A
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7"
+      "}, {%8, %9, %10, %11}, %12, 1, 1, 1, 0;"
+      : AWQ_D8(d, 0)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+#endif
+}
+template <>
+__device__ inline void Wgmma<__nv_bfloat16, 16>(float (&d)[8], const uint32_t (&a)[4], uint64_t b) {
+#if AWQ_SM90A
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7"
+      "}, {%8, %9, %10, %11}, %12, 1, 1, 1, 0;"
+      : AWQ_D8(d, 0)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+#endif
+}
+template <>
 __device__ inline void Wgmma<__half, 32>(float (&d)[16], const uint32_t (&a)[4], uint64_t b) {
 #if AWQ_SM90A
   asm volatile(

@@ -1,122 +1,148 @@
 #include "awq/backend/cuda/wide_q4.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 
 #include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/tensor_map.h"
 #include "awq/backend/cuda/wide_q4.cuh"
 
 namespace awq::cuda {
 namespace {
 
-constexpr int64_t kFlagBytes = 4096;  // at the start of the workspace
-
 int64_t Tiles(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
-int64_t ImageBytes(const WideConfig& config, const LinearQ4& p) {
-  return Tiles(p.m, config.rows) * config.rows * p.shape.BlocksPerRow() * kBlockK * 2;
-}
+// How the work is cut.
+struct Plan {
+  const void* kernel;
+  int threads, shared;
+  int64_t m_tiles, n_tiles, steps;
+  int parts;  // of a tile's inputs, a cluster of as many thread blocks
+};
 
-int64_t OutputTiles(const WideConfig& config, const LinearQ4& p) {
-  return Tiles(p.m, config.rows) * Tiles(p.shape.n, kWideOutputs);
-}
-
-// Into how many parts a tile's inputs are cut, so that as many thread blocks as possible work; at
-// least two steps of 128 inputs each.
-int64_t Parts(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device) {
-  const int64_t most = std::max<int64_t>(1, p.shape.BlocksPerRow() / 2);
-  return std::clamp<int64_t>(device.sms / OutputTiles(config, p), 1, most);
-}
-
-int64_t PartialBytes(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device) {
-  const int64_t parts = Parts(config, p, device);
-  return parts == 1 ? 0 : OutputTiles(config, p) * parts * kWideOutputs * config.rows * 4;
-}
-
-// Launches with or without leave to start before its predecessor has ended.
-void Launch(const void* kernel, dim3 grid, int threads, int shared, bool overlap,
-            cudaStream_t stream, void* args) {
+// How many clusters of so many thread blocks, one an SM, fit on the device at once: each lies in
+// one of the groups of up to 18 SMs that the chip is made of, which are not all of one size.
+int Clusters(const Plan& plan, int blocks) {
+  static std::array<std::atomic<int>, kWideParts + 1> known = {};  // the same for every kernel
+  int count = known[static_cast<size_t>(blocks)];
+  if (count > 0) return count;
   cudaLaunchConfig_t launch = {};
-  launch.gridDim = grid;
-  launch.blockDim = dim3(static_cast<unsigned>(threads));
-  launch.dynamicSmemBytes = static_cast<size_t>(shared);
-  launch.stream = stream;
-  cudaLaunchAttribute attribute = {};
-  if (overlap) {
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    launch.attrs = &attribute;
-    launch.numAttrs = 1;
-  }
-  void* parameters[] = {args};
-  AWQ_CUDA(cudaLaunchKernelExC(&launch, kernel, parameters));
+  launch.gridDim = dim3(static_cast<unsigned>(blocks));
+  launch.blockDim = dim3(static_cast<unsigned>(plan.threads));
+  launch.dynamicSmemBytes = static_cast<size_t>(plan.shared);
+  cudaLaunchAttribute cluster = {};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
+  launch.attrs = &cluster;
+  launch.numAttrs = 1;
+  AWQ_CUDA(cudaOccupancyMaxActiveClusters(&count, plan.kernel, &launch));
+  known[static_cast<size_t>(blocks)] = count;
+  return count;
+}
+
+Plan MakePlan(const WideConfig& config, const LinearQ4& p) {
+  const int groups = p.shape.GroupsPerBlock();
+  const int which = groups == 4 ? 0 : groups == 2 ? 1 : 2;
+  const auto& kernels = p.act == DType::kF16 ? config.f16 : config.bf16;
+  Plan plan = {.kernel = kernels[which][p.shape.has_zeros ? 1 : 0],
+               .threads = 128 * (config.warpgroups + 1),
+               .shared = config.stages *
+                             WideStageBytes(config.rows, config.warpgroups, p.shape.BlockBytes()) +
+                         1024,
+               .m_tiles = Tiles(p.m, config.rows),
+               .n_tiles = Tiles(p.shape.n, 64 * config.warpgroups),
+               .steps = p.shape.BlocksPerRow(),
+               .parts = 1};
+  AWQ_CUDA(
+      cudaFuncSetAttribute(plan.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, plan.shared));
+  // As many thread blocks as can work at once; at least two steps of 128 inputs each.
+  const int64_t tiles = plan.m_tiles * plan.n_tiles;
+  plan.parts = static_cast<int>(std::clamp<int64_t>(plan.steps / 2, 1, kWideParts));
+  while (plan.parts > 1 && tiles > Clusters(plan, plan.parts)) --plan.parts;
+  return plan;
 }
 
 }  // namespace
 
-#define AWQ_WIDE_GROUP(type, groups, rows)                               \
-  {                                                                      \
-    reinterpret_cast<const void*>(&WideQ4<type, groups, false, rows>),   \
-        reinterpret_cast<const void*>(&WideQ4<type, groups, true, rows>) \
+#define AWQ_WIDE_GROUP(type, groups, ...)                                       \
+  {                                                                             \
+    reinterpret_cast<const void*>(&WideQ4<type, groups, false, __VA_ARGS__>),   \
+        reinterpret_cast<const void*>(&WideQ4<type, groups, true, __VA_ARGS__>) \
   }
-#define AWQ_WIDE_TYPE(type, rows) \
-  { AWQ_WIDE_GROUP(type, 4, rows), AWQ_WIDE_GROUP(type, 2, rows), AWQ_WIDE_GROUP(type, 1, rows) }
-#define AWQ_WIDE(rows)                                                                           \
-  WideConfig Wide##rows() {                                                                      \
-    return {rows, kWideStages<rows>, AWQ_WIDE_TYPE(__half, rows),                                \
-            AWQ_WIDE_TYPE(__nv_bfloat16, rows), reinterpret_cast<const void*>(&ArrangeX<rows>)}; \
+#define AWQ_WIDE_TYPE(type, ...)                                                \
+  {                                                                             \
+    AWQ_WIDE_GROUP(type, 4, __VA_ARGS__), AWQ_WIDE_GROUP(type, 2, __VA_ARGS__), \
+        AWQ_WIDE_GROUP(type, 1, __VA_ARGS__)                                    \
+  }
+#define AWQ_WIDE(rows, warpgroups, step_us)                  \
+  WideConfig Wide##rows##x##warpgroups() {                   \
+    return {rows,                                            \
+            warpgroups,                                      \
+            kWideStages<rows>,                               \
+            step_us,                                         \
+            AWQ_WIDE_TYPE(__half, rows, warpgroups),         \
+            AWQ_WIDE_TYPE(__nv_bfloat16, rows, warpgroups)}; \
   }
 
-AWQ_WIDE(32)
-AWQ_WIDE(64)
-AWQ_WIDE(128)
+AWQ_WIDE(16, 4, 0.6)
+AWQ_WIDE(32, 4, 0.65)
+AWQ_WIDE(64, 4, 0.85)
+AWQ_WIDE(128, 4, 1.32)
+AWQ_WIDE(128, 3, 0.97)
 
-int64_t WideWorkspace(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device) {
-  return kFlagBytes + ImageBytes(config, p) + PartialBytes(config, p, device);
+double WideMicroseconds(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device) {
+  const Plan plan = MakePlan(config, p);
+  const int64_t tiles = plan.m_tiles * plan.n_tiles;
+  const int64_t rounds = plan.parts > 1 ? 1 : Tiles(tiles, device.sms);
+  const auto steps = static_cast<double>(rounds * Tiles(plan.steps, plan.parts));
+  // A step takes longer the more parts there are, and where smaller tiles keep all SMs busy for
+  // long.
+  const double parts = 1.0 + 0.04 * (plan.parts - 1);
+  const double small = p.m > 512 && config.rows * config.warpgroups < 512 ? 1.15 : 1.0;
+  return (plan.parts > 1 ? 6.0 : 4.5) + steps * parts * small * config.step_us;
 }
 
 void LaunchWide(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device,
                 const LaunchContext& context) {
-  auto* workspace = static_cast<uint8_t*>(context.workspace);
-  const int m_tiles = static_cast<int>(Tiles(p.m, config.rows));
-  const int blocks_per_row = static_cast<int>(p.shape.BlocksPerRow());
-  WideArgs args = {
-      .blocks = p.blocks,
-      .scale = p.scale,
-      .row_tiles = static_cast<int>(p.shape.RowTiles()),
-      .blocks_per_row = blocks_per_row,
-      .x = p.x,
-      .x_stride = p.x_stride,
-      .image = workspace + kFlagBytes,
-      .parts = static_cast<int>(Parts(config, p, device)),
-      .partial = reinterpret_cast<float*>(workspace + kFlagBytes + ImageBytes(config, p)),
-      .flags = reinterpret_cast<uint32_t*>(workspace),
-      .bias = p.bias,
-      .y = p.y,
-      .y_stride = p.y_stride,
-      .y_f32 = p.out == DType::kF32,
-      .y_pairs =
-          p.out != DType::kF32 && p.y_stride % 2 == 0 && reinterpret_cast<uintptr_t>(p.y) % 4 == 0,
-      .m = static_cast<int>(p.m),
-      .n = static_cast<int>(p.shape.n),
-      .k = static_cast<int>(p.shape.k),
-      .m_tiles = m_tiles,
-      .n_tiles = static_cast<int>(Tiles(p.shape.n, kWideOutputs))};
-  const int groups = p.shape.GroupsPerBlock();
-  const int which = groups == 4 ? 0 : groups == 2 ? 1 : 2;
-  const void* kernel =
-      (p.act == DType::kF16 ? config.f16 : config.bf16)[which][p.shape.has_zeros ? 1 : 0];
-  const int shared = config.stages * WideStageBytes(config.rows, p.shape.BlockBytes()) + 1024;
-  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
-  // Not before its predecessor has ended: measured, that makes both faster.
-  constexpr int kThreads = 64;
-  Launch(config.arrange,
-         dim3(static_cast<unsigned>(Tiles(4 * blocks_per_row, kThreads)),
-              static_cast<unsigned>(m_tiles * config.rows)),
-         kThreads, 0, false, context.stream, &args);
-  Launch(kernel,
-         dim3(static_cast<unsigned>(
-             std::min<int64_t>(device.sms, OutputTiles(config, p) * args.parts))),
-         128 * (kWideWarpgroups + 1), shared, context.overlap, context.stream, &args);
+  const Plan plan = MakePlan(config, p);
+  WideArgs args = {.x = SwizzledRowsMap(p.x, p.m, p.shape.k, p.x_stride, config.rows),
+                   .weights = BlocksMap(p.blocks, p.shape.RowTiles(), plan.steps,
+                                        p.shape.BlockBytes(), 4 * config.warpgroups),
+                   .scale = p.scale,
+                   .blocks_per_row = static_cast<int>(plan.steps),
+                   .parts = plan.parts,
+                   .bias = p.bias,
+                   .y = p.y,
+                   .y_stride = p.y_stride,
+                   .y_f32 = p.out == DType::kF32,
+                   .y_pairs = p.out != DType::kF32 && p.y_stride % 2 == 0 &&
+                              reinterpret_cast<uintptr_t>(p.y) % 4 == 0,
+                   .m = static_cast<int>(p.m),
+                   .n = static_cast<int>(p.shape.n),
+                   .m_tiles = static_cast<int>(plan.m_tiles),
+                   .n_tiles = static_cast<int>(plan.n_tiles)};
+  cudaLaunchConfig_t launch = {};
+  const int64_t tiles = plan.m_tiles * plan.n_tiles;
+  const int64_t blocks = plan.parts > 1 ? tiles * plan.parts : std::min<int64_t>(device.sms, tiles);
+  launch.gridDim = dim3(static_cast<unsigned>(blocks));
+  launch.blockDim = dim3(static_cast<unsigned>(plan.threads));
+  launch.dynamicSmemBytes = static_cast<size_t>(plan.shared);
+  launch.stream = context.stream;
+  cudaLaunchAttribute attributes[2] = {};
+  launch.attrs = attributes;
+  if (plan.parts > 1) {
+    cudaLaunchAttribute& cluster = attributes[launch.numAttrs++];
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim = {static_cast<unsigned>(plan.parts), 1, 1};
+  }
+  if (context.overlap) {
+    cudaLaunchAttribute& early = attributes[launch.numAttrs++];
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+  }
+  void* parameters[] = {&args};
+  AWQ_CUDA(cudaLaunchKernelExC(&launch, plan.kernel, parameters));
 }
 
 }  // namespace awq::cuda

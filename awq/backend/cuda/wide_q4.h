@@ -1,50 +1,49 @@
 // The W4 linear for many rows of x on sm_90a (wide_q4.cuh).
 #pragma once
 
+#include <cuda.h>
+
 #include <cstdint>
 
 #include "awq/backend/cuda/gemm_table.h"
 
 namespace awq::cuda {
 
-inline constexpr int kWideOutputs = 256;  // outputs a thread block
-
 struct WideArgs {
-  const uint8_t* blocks;
-  float scale;  // of the whole weight
-  int row_tiles, blocks_per_row;
-  const void* x;
-  int64_t x_stride;
-  uint8_t* image;   // of x, as ArrangeX makes it
-  int parts;        // of a tile's inputs
-  float* partial;   // [tiles][parts][256][rows] sums of tiles in parts
-  uint32_t* flags;  // [tiles][4 warpgroups][2]: parts that are there, parts that are done; 0 before
-                    // and after
+  CUtensorMap x;        // rows, 64 inputs × a tile's rows a box
+  CUtensorMap weights;  // blocks, one of each row tile of a tile a box
+  float scale;          // of the whole weight
+  int blocks_per_row;
+  int parts;  // of a tile's inputs: the thread blocks of a cluster
   const float* bias;
   void* y;
   int64_t y_stride;
   bool y_f32;
   bool y_pairs;  // whether two neighbouring 16-bit outputs may be stored at once
-  int m, n, k, m_tiles, n_tiles;
+  int m, n, m_tiles, n_tiles;
 };
 
 struct WideConfig {
-  int rows;    // of x a tile: 32, 64, 128
-  int stages;  // of the ring
+  int rows;        // of x a tile: 16, 32, 64, 128
+  int warpgroups;  // 64 outputs each
+  int stages;      // of the ring
+  double step_us;  // what 128 inputs of a tile take (H200)
   // Kernels for groups of 32, 64, and more inputs, without and with zero points.
   const void* f16[3][2];
   const void* bf16[3][2];
-  const void* arrange;
 };
 
-int64_t WideWorkspace(const WideConfig& config, const LinearQ4& problem,
-                      const DeviceLimits& device);
+// What it takes, about: to choose among configurations.
+double WideMicroseconds(const WideConfig& config, const LinearQ4& problem,
+                        const DeviceLimits& device);
 void LaunchWide(const WideConfig& config, const LinearQ4& problem, const DeviceLimits& device,
                 const LaunchContext& context);
 
-// Named by rows.
-WideConfig Wide32();
-WideConfig Wide64();
-WideConfig Wide128();
+// Named by rows and warpgroups.
+WideConfig Wide16x4();
+WideConfig Wide32x4();
+WideConfig Wide64x4();
+WideConfig Wide128x4();
+WideConfig Wide128x3();
 
 }  // namespace awq::cuda

@@ -65,6 +65,13 @@ void AddLinears(Table& table) {
         AddQuantized(table, s, {.m = m, .n = 75, .k = 264, .bias = true});
     }
   }
+  for (int64_t group : {64, 128, -1}) {
+    for (int64_t m : {1, 8, 11, 32, 70}) {
+      const QuantScheme s{.bits = 8, .group = group, .symmetric = m % 2 == 0};
+      AddQuantized(table, s, {.m = m, .n = 75, .k = 1168, .bias = true, .gap = 8});
+      AddQuantized(table, s, {.m = m, .n = 32, .k = 512, .f32_out = true}, DType::kF32);
+    }
+  }
   AddQuantized(table, g128, {.m = 800, .n = 40, .k = 128});
 }
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,9 @@ namespace awq::cuda {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: awq_cuda_bench verify [--small]\n"
+    "usage: awq_cuda_bench verify [--small] [--kernel PART]\n"
     "       awq_cuda_bench bench [--bf16] [--date YYYY-MM-DD] [--json FILE]\n"
-    "       awq_cuda_bench sweep\n";
+    "       awq_cuda_bench sweep [--kernel PART] [--layer PART] [--rows M,M]\n";
 
 const std::vector<LayerShape> kLayers = {
     {"qkv8b", 6144, 4096}, {"o8b", 4096, 4096}, {"gateup8b", 28672, 4096}, {"down8b", 4096, 14336}};
@@ -69,12 +70,23 @@ int Run(int argc, char** argv) {
   const DeviceLimits device = ReadDeviceLimits(0);
   std::printf("%s, sm_%d, %d SMs, L2 %d MB\n", properties.name, device.arch, device.sms,
               properties.l2CacheSize >> 20);
-  if (mode == "verify") return VerifyAll(device, Flag(argc, argv, "--small")) == 0 ? 0 : 1;
+  const std::string pattern = Option(argc, argv, "--kernel");
+  if (mode == "verify") {
+    return VerifyAll(device, Flag(argc, argv, "--small"), pattern) == 0 ? 0 : 1;
+  }
   const Ceilings ceilings = MeasureCeilings();
   std::printf("read %.2f TB/s, cuBLAS fp16 %.0f TFLOP/s\n", ceilings.read_tbps,
               ceilings.fp16_tflops);
   if (mode == "sweep") {
-    SweepTable(device, ceilings, kLayers, {16, 32, 64, 128, 256});
+    std::vector<LayerShape> layers;
+    for (const LayerShape& l : kLayers) {
+      if (l.name.find(Option(argc, argv, "--layer")) != std::string::npos) layers.push_back(l);
+    }
+    std::vector<int64_t> rows;
+    std::istringstream list(Option(argc, argv, "--rows"));
+    for (std::string m; std::getline(list, m, ',');) rows.push_back(std::stoll(m));
+    if (rows.empty()) rows = {16, 32, 64, 128, 256};
+    SweepTable(device, ceilings, layers, rows, pattern);
     return 0;
   }
   const auto measurements =

@@ -134,6 +134,7 @@ std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings&
   for (const LayerShape& s : shapes) {
     const Layer layer(s, most_m, bf16);
     const Baseline baseline(s, most_m);
+    baseline.Time(most_m);  // until the clocks are up
     for (const int64_t m : ms) {
       const LinearQ4 first = layer.Problem(m, 0);
       const GemmRow& row = ChooseGemm(first, device);
@@ -174,14 +175,19 @@ std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings&
 }
 
 void SweepTable(const DeviceLimits& device, const Ceilings& ceilings,
-                const std::vector<LayerShape>& shapes, const std::vector<int64_t>& ms) {
+                const std::vector<LayerShape>& shapes, const std::vector<int64_t>& ms,
+                std::string_view pattern) {
   const int64_t most_m = *std::max_element(ms.begin(), ms.end());
   std::printf("\nlayer         M  kernel            floor us  overlap us  alone us  %% read\n");
   for (const LayerShape& s : shapes) {
     const Layer layer(s, most_m, false);
+    const Baseline baseline(s, most_m);
     for (const int64_t m : ms) {
+      std::printf("%-10s %4ld  %-16s %9s   %9.2f\n", s.name.c_str(), static_cast<long>(m),
+                  "cuBLAS fp16", "", baseline.Time(m).median_us);
       for (const GemmRow& row : GemmTable()) {
         if (!row.supports(layer.Problem(m, 0), device)) continue;
+        if (row.name.find(pattern) == std::string_view::npos) continue;
         const auto workspace = Workspace(row, layer.Problem(m, 0), device);
         Timing times[2];
         for (const bool overlap : {false, true}) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "awq/backend/cuda/bench/graph_timer.h"
@@ -37,8 +38,9 @@ struct Measurement {
 std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings& ceilings,
                                      const std::vector<LayerShape>& shapes,
                                      const std::vector<int64_t>& ms, bool bf16);
-// Every row of the table, for the rule that chooses among them.
+// Every row of the table whose name holds `pattern`, for the rule that chooses among them.
 void SweepTable(const DeviceLimits& device, const Ceilings& ceilings,
-                const std::vector<LayerShape>& shapes, const std::vector<int64_t>& ms);
+                const std::vector<LayerShape>& shapes, const std::vector<int64_t>& ms,
+                std::string_view pattern);
 
 }  // namespace awq::cuda

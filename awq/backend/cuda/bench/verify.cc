@@ -42,7 +42,8 @@ QuantizedWeight RandomWeight(const Case& c, uint32_t seed) {
 // One weight on the device: in the resident layout, and canonical for the oracle.
 class Bench {
  public:
-  Bench(const Case& c, const DeviceLimits& device) : case_(c), device_(device) {
+  Bench(const Case& c, const DeviceLimits& device, std::string_view pattern)
+      : case_(c), device_(device), pattern_(pattern) {
     const QuantizedWeight w = RandomWeight(c, static_cast<uint32_t>(c.n * 31 + c.k + c.group));
     const HostBlocks packed = PackQ4(w);
     shape_ = packed.shape;
@@ -95,6 +96,7 @@ class Bench {
     p.out = f32_out ? DType::kF32 : p.act;
     int failures = 0;
     for (const GemmRow& row : GemmTable()) {
+      if (row.name.find(pattern_) == std::string_view::npos) continue;
       if (!row.supports(p, device_)) continue;
       const int64_t workspace_bytes = std::max<int64_t>(1, row.workspace(p, device_));
       const auto workspace = AllocDevice<uint8_t>(workspace_bytes);
@@ -163,6 +165,7 @@ class Bench {
 
   Case case_;
   const DeviceLimits& device_;
+  std::string_view pattern_;
   Q4Shape shape_;
   float scale_ = 1.0f;
   DeviceArray<uint8_t> blocks_, codes_, zeros_;
@@ -218,7 +221,7 @@ int CheckChain(const DeviceLimits& device) {
 
 }  // namespace
 
-int VerifyAll(const DeviceLimits& device, bool small) {
+int VerifyAll(const DeviceLimits& device, bool small, std::string_view pattern) {
   std::vector<Case> cases = {{16, 128, 128, false},
                              {37, 264, 32, false},
                              {200, 1024, 64, true},
@@ -239,7 +242,7 @@ int VerifyAll(const DeviceLimits& device, bool small) {
   int64_t checks = 0;
   double worst = 0.0;
   for (const Case& c : cases) {
-    Bench bench(c, device);
+    Bench bench(c, device, pattern);
     for (const int64_t m : sizes) {
       for (const bool bf16 : {false, true}) {
         failures += bench.Check(m, bf16, false, m % 2 == 0);

@@ -1,0 +1,20 @@
+// The 8-bit linear for few rows of x.
+#pragma once
+
+#include "awq/backend/cuda/launch.h"
+#include "awq/backend/cuda/packed.h"
+#include "awq/base/tensor.h"
+
+namespace awq::cuda {
+
+inline constexpr int64_t kMaxDirectQ8Rows = 256;
+
+// Whether DirectQ8 takes it: 16-bit x of few rows, K a multiple of 16, groups of 64, 128, 256 … or
+// the whole row.
+bool SupportsDirectQ8(const PlainWeight& w, const TensorView& x, const TensorView& y, int arch);
+
+// y[M, N] = x[M, K] · Wᵀ + bias[N].
+void DirectQ8(const Queue& queue, const PlainWeight& w, const TensorView& x, const TensorView& bias,
+              const TensorView& y);
+
+}  // namespace awq::cuda
