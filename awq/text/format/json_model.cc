@@ -3,6 +3,7 @@
 #include <array>
 
 #include "awq/text/format/json_component.h"
+#include "awq/text/format/score.h"
 #include "awq/text/model/bpe.h"
 #include "awq/text/model/unigram.h"
 #include "awq/text/model/word_level.h"
@@ -118,7 +119,11 @@ Made ReadUnigram(od::document& document, const Json& model) {
       size_t n = 0;
       for (auto part : entry.get_array()) {
         if (n == 0) vocabulary.Add(part.get_string(), static_cast<int64_t>(scores.size()));
-        if (n == 1) scores.push_back(part.get_double());
+        if (n == 1) {
+          const std::string_view number = part.raw_json_token();
+          static_cast<void>(part.get_double().value());  // throws where that is no number
+          scores.push_back(ScoreOf(number));
+        }
         ++n;
       }
       AWQ_CHECK(n == 2, kCorrupt, "entry ", scores.size(), ": expected [piece, score]");
