@@ -20,6 +20,9 @@ std::unique_ptr<const Decoder> MakeReplaceDecoder(Regex pattern, std::string con
 std::unique_ptr<const Decoder> MakeReplaceTextDecoder(std::string literal, std::string content);
 // Removes up to `start` and `stop` of a character from the ends of every token.
 std::unique_ptr<const Decoder> MakeStripDecoder(char32_t content, size_t start, size_t stop);
+// Removes a mark from the beginning of the first token or, when `every`, of each token until one
+// has left something.
+std::unique_ptr<const Decoder> MakeLeadingMarkDecoder(std::string mark, bool every);
 std::unique_ptr<const Decoder> MakeWordPieceDecoder(std::string prefix, bool cleanup);
 // The suffix to a space, but not in the last token.
 std::unique_ptr<const Decoder> MakeBpeDecoder(std::string suffix);

@@ -140,6 +140,27 @@ class StripStep : public DecodeStep {
   std::string held_;
 };
 
+class LeadingMarkStep : public WholeTokenStep {
+ public:
+  LeadingMarkStep(DecodeStep* next, const std::string& mark, bool every)
+      : WholeTokenStep(next), mark_(mark), every_(every) {}
+
+ protected:
+  void Token(std::string_view token) override {
+    if (!begun_) {
+      const bool marked = token.starts_with(mark_);
+      if (marked) token.remove_prefix(mark_.size());
+      begun_ = !token.empty() || (marked && !every_);
+    }
+    Emit(token);
+  }
+
+ private:
+  const std::string& mark_;
+  bool every_;
+  bool begun_ = false;
+};
+
 class JoinStep : public DecodeStep {
  public:
   using DecodeStep::DecodeStep;
@@ -171,6 +192,9 @@ std::unique_ptr<const Decoder> MakeReplaceDecoder(Regex pattern, std::string con
 }
 std::unique_ptr<const Decoder> MakeReplaceTextDecoder(std::string literal, std::string content) {
   return MakeDecoder<ReplaceTextStep>(std::move(literal), std::move(content));
+}
+std::unique_ptr<const Decoder> MakeLeadingMarkDecoder(std::string mark, bool every) {
+  return MakeDecoder<LeadingMarkStep>(std::move(mark), every);
 }
 std::unique_ptr<const Decoder> MakeStripDecoder(char32_t content, size_t start, size_t stop) {
   return MakeDecoder<StripStep>(Spell(content), start, stop);

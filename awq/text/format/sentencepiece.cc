@@ -124,6 +124,8 @@ std::unique_ptr<const Model> MakeBpe(const Proto& proto) {
   return std::make_unique<UserDefined>(std::move(bpe), symbols);
 }
 
+constexpr const char* kMark = "\xe2\x96\x81";  // stands for a space
+
 std::unique_ptr<const Tokenizer> Build(const Proto& proto, const TokenizerConfig& config) {
   SentencePieceRules rules;
   rules.charsmap = proto.charsmap;
@@ -136,15 +138,13 @@ std::unique_ptr<const Tokenizer> Build(const Proto& proto, const TokenizerConfig
 
   PipelineParts parts;
   // Spaces at the beginning of a text that encoding has put there or would have removed.
-  const size_t strip = rules.remove_extra_whitespaces ? std::numeric_limits<size_t>::max()
-                       : rules.add_dummy_prefix       ? 1
-                                                      : 0;
+  if (rules.remove_extra_whitespaces || rules.add_dummy_prefix) {
+    parts.decoders.push_back(MakeLeadingMarkDecoder(kMark, rules.remove_extra_whitespaces));
+  }
   parts.normalizers.push_back(MakeSentencePiece(std::move(rules)));
   parts.model = proto.model_type == Proto::kBpe ? MakeBpe(proto) : MakeUnigram(proto);
-  parts.decoders.push_back(MakeReplaceTextDecoder("\xe2\x96\x81", " "));
+  parts.decoders.push_back(MakeReplaceTextDecoder(kMark, " "));
   parts.decoders.push_back(MakeByteFallback());
-  parts.decoders.push_back(MakeFuse());
-  parts.decoders.push_back(MakeStripDecoder(U' ', strip, 0));
   for (const Proto::Piece& piece : proto.pieces) {
     if (piece.type != Proto::kControl && piece.type != Proto::kUnknown) continue;
     AddedToken token;
