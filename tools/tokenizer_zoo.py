@@ -34,6 +34,7 @@ TEXTS = [
     "don't can’t y'all're 'tis", "http://example.com/a?b=c&d=e#f", "a_b-c.d,e;f:g", "\u0301start", "ﬁnal ﷺ ㎏ ①", "A\u030a\u0327 \u0344", "Grün  ÄÖÜ",
 ]
 HARDER = [
+    "\uB744\u11A7 \uAC00\u11A7\u11A8", "toolst toolsh",
     "<s>Hello</s> <unk>x<s>", "▁under▁score ▁▁", "[CLS] a [SEP][MASK]", "the  <0x41><0xE4> byte", "<br>\n<b\n>x", "a|b||c", "``quoted''  text",
     "xx" * 60, "pneumonoultramicroscopicsilicovolcanoconiosis", "abcxyz bcdf 0af3 __ _ ___", "# comment\nthe end, then the", "wörd wörd wörd",
     "\ufb01rst", " \u3000 lead", "Ⅷ①㎏ ａｂｃ ＡＢＣ", "अनुच्छेद क्षि", "é\u0327\u0301 o\u0302\u0323", "\r\n\r\n \r\n", "e\u0301\u0301\u0301" * 10, "\U0001f468\u200d\U0001f469",

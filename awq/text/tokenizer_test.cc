@@ -125,6 +125,17 @@ TEST(Tokenizer, OptionalPartsMayBeAbsent) {
   EXPECT_EQ(bare->Decode(bare->Encode("xyz", true), false), "x y z");
 }
 
+// What differential fuzzing has found; ids of tokenizers 0.22.1 and sentencepiece 0.2.1.
+TEST(Tokenizer, HardTexts) {
+  const auto qwen2 = Tokenizer::Load(kFolder / "qwen2");
+  EXPECT_EQ(qwen2->Encode("\uB744\u11A7", true),
+            (std::vector<TokenId>{167, 251, 226, 157, 228, 100}));
+  const auto unigram = Tokenizer::Load(kFolder / "spm_unigram");
+  EXPECT_EQ(unigram->Encode("toolst", true), (std::vector<TokenId>{8, 7, 11, 2}));
+  const auto suffix = Tokenizer::Load(kFolder / "spm_bpe_suffix");
+  EXPECT_EQ(suffix->Decode(std::vector<TokenId>{8, 92}, true), " 0 ");
+}
+
 TEST(Tokenizer, ATextGrowsNoFurtherThanABound) {
   const std::string good = ReadFile(kFolder / "llama3" / "tokenizer.json");
   RawJson file = RawJson::parse(good);

@@ -60,7 +60,7 @@ Vocabulary MakeVocabulary(const Proto& proto) {
 std::unique_ptr<const Model> MakeUnigram(const Proto& proto) {
   constexpr float kUnkPenalty = 10;
   float least = std::numeric_limits<float>::max();
-  float most = -std::numeric_limits<float>::max();
+  float most = std::numeric_limits<float>::min();  // above all scores there are, as in the library
   for (const Proto::Piece& piece : proto.pieces) {
     if (piece.type != Proto::kNormal) continue;
     least = std::min(least, piece.score);

@@ -92,11 +92,13 @@ class UnicodeForm : public Normalizer {
   }
 
   void AppendRun(std::string_view run, std::string& out) const {
-    // Characters that Hugging Face's older tables leave alone separate what surrounds them.
+    // Characters that Hugging Face's older tables leave alone separate what surrounds them. So does
+    // U+11A7, which composes with nothing; utf8proc takes it for a trailing consonant and drops it.
+    constexpr char32_t kNoTrailingConsonant = 0x11a7;
     size_t begin = 0;
     for (size_t at = 0; at < run.size();) {
       const Utf8Char c = DecodeUtf8(run.substr(at));
-      if (IsNormalizedOnlyHere(c.code)) {
+      if (IsNormalizedOnlyHere(c.code) || c.code == kNoTrailingConsonant) {
         Append(run.substr(begin, at - begin), form_, out);
         out.append(run.substr(at, c.length));
         begin = at + c.length;
