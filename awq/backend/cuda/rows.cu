@@ -82,8 +82,9 @@ RowsOf<T> AsRows(const TensorView& t) {
 
 // One block a row. With X2, x is first increased by x2, and stored.
 template <typename X, typename X2, typename Y, int V>
-__global__ void NormKernel(RowsOf<X> x, RowsOf<const X2> x2, const float* weight, const float* bias,
-                           RowsOf<Y> y, int columns, float epsilon, bool centre) {
+__global__ void __launch_bounds__(1024)
+    NormKernel(RowsOf<X> x, RowsOf<const X2> x2, const float* weight, const float* bias,
+               RowsOf<Y> y, int columns, float epsilon, bool centre) {
   const int at = static_cast<int>(blockIdx.x);
   X* row = x.Row(at);
   Y* out = y.Row(at);
