@@ -185,6 +185,13 @@ def main():
              (normalizers.NFKD(), DECOMPOSE | COMPAT)]
     changed = [c for c in CODES if any(f.normalize_str(CHARS[c]) != mapped(CHARS[c], STABLE | o) for f, o in forms)]
     assert all(f.normalize_str(CHARS[c]) == CHARS[c] for c in changed for f, _ in forms), "known there, but differently"
+    # Marks that are none there: those before and after them (of classes 230 and 220) are not put in order with them.
+    nfd = normalizers.NFD()
+    marked = [(c, text) for c in CODES for text in (f"a\u0301{chr(c)}", f"a{chr(c)}\u0316") if not 0xD800 <= c < 0xE000]
+    changed = sorted(set(changed) | {c for c, text in marked if nfd.normalize_str(text) != mapped(text, STABLE | DECOMPOSE)})
+    # The second half of what only utf8proc puts together.
+    halves = [mapped(CHARS[c], STABLE | DECOMPOSE) for c in changed]
+    changed = sorted(set(changed) | {ord(h[1]) for h in halves if len(h) == 2})
     write(out, "CharRange kNormalizedHere", [f"{{0x{a:x}, 0x{b:x}}}" for a, b in ranges(changed)])
 
     write(out, "ScriptRange kScripts", [f"{{0x{c:x}, {n}}}" for c, n in scripts(pre_tokenizers.UnicodeScripts())])

@@ -52,10 +52,9 @@ class Parameters {
   const Value* Find(size_t i) const { return values_[i]; }
   // Throws when it was not given.
   const Value& At(size_t i) const;
+  // Its truth, as Python takes it from 3.12 on; before, some flags had to be numbers.
   bool Flag(size_t i, bool otherwise) const;
   int64_t Int(size_t i, int64_t otherwise) const;
-  // A flag that Python takes as a number; false when it was not given.
-  bool Number(size_t i) const;
   std::string Text(size_t i, std::string otherwise) const;
   // Null when it was not given or is none.
   const std::string* MaybeText(size_t i) const;

@@ -147,11 +147,6 @@ const Value& Parameters::At(size_t i) const {
 bool Parameters::Flag(size_t i, bool otherwise) const {
   return values_[i] == nullptr ? otherwise : Truthy(*values_[i]);
 }
-bool Parameters::Number(size_t i) const {
-  if (values_[i] != nullptr && values_[i]->IsNone())
-    Raise(function_ + "(): 'NoneType' object cannot be interpreted as an integer");
-  return Int(i, 0) != 0;
-}
 int64_t Parameters::Int(size_t i, int64_t otherwise) const {
   if (values_[i] == nullptr || values_[i]->IsNone()) return otherwise;
   int64_t out = 0;

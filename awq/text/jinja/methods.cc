@@ -171,7 +171,7 @@ bool IsIdentifier(const std::string& self) {
   const auto characters = Characters(self);
   for (size_t i = 0; i < characters.size(); ++i) {
     const char32_t c = DecodeUtf8(characters[i]).code;
-    if (c != '_' && !IsAlpha(c) && (i == 0 || !IsDecimal(c))) return false;
+    if (!(i == 0 ? BeginsIdentifier(c) : ContinuesIdentifier(c))) return false;
   }
   return !characters.empty();
 }
@@ -351,7 +351,7 @@ constexpr StringEntry kStringMethods[] = {
      }},
     {"splitlines",
      [](Interpreter&, const std::string& s, Arguments& a) {
-       return ListOf(SplitLines(s, P("splitlines", a, {"keepends"}).Int(0, 0) != 0));
+       return ListOf(SplitLines(s, P("splitlines", a, {"keepends"}).Flag(0, false)));
      }},
     {"startswith",
      [](Interpreter&, const std::string& s, Arguments& a) { return AffixIn(s, a, true); }},

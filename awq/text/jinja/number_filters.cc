@@ -15,7 +15,7 @@ namespace {
 Value Abs(Interpreter&, const Value& v, Arguments&) {
   double d = 0;
   if (!v.Number(d)) Raise("bad operand type for abs(): '" + TypeName(v) + "'");
-  return Negate(v, d < 0);
+  return Negate(v, std::signbit(d));  // -0.0 too
 }
 
 Value Int(Interpreter&, const Value& v, Arguments& a) {
@@ -69,7 +69,8 @@ Value Round(Interpreter&, const Value& v, Arguments& a) {
     const double scale = std::pow(10.0, static_cast<double>(precision));
     const double scaled = d * scale;
     if (!std::isfinite(scaled)) Raise("cannot convert float infinity to integer");
-    return Value((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / scale);
+    const double whole = method == "ceil" ? std::ceil(scaled) : std::floor(scaled);
+    return Value((whole == 0 ? 0.0 : whole) / scale);  // an int there: no -0
   }
   if (method != "common") Raise("method must be common, ceil or floor");
   int64_t i = 0;

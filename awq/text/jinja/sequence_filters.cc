@@ -135,7 +135,7 @@ Value Sort(Interpreter& in, const Value& v, Arguments& a) {
     Value key = paths.empty() ? FoldCase(item, p.Flag(1, false)) : Value::MakeList(std::move(keys));
     keyed.emplace_back(std::move(key), std::move(item));
   }
-  return ListOf(SortBy(std::move(keyed), p.Number(0)));
+  return ListOf(SortBy(std::move(keyed), p.Flag(0, false)));
 }
 
 Value DictSort(Interpreter&, const Value& v, Arguments& a) {
@@ -148,7 +148,7 @@ Value DictSort(Interpreter&, const Value& v, Arguments& a) {
     keyed.emplace_back(FoldCase(by == "key" ? key : value, p.Flag(0, false)),
                        Value::MakeList({key, value}, true));
   }
-  return ListOf(SortBy(std::move(keyed), p.Number(2)));
+  return ListOf(SortBy(std::move(keyed), p.Flag(2, false)));
 }
 
 Value Unique(Interpreter& in, const Value& v, Arguments& a) {

@@ -227,13 +227,14 @@ Value WordCount(Interpreter&, const Value& v, Arguments&) {
 
 Value Truncate(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("truncate", a, {"length", "killwords", "end", "leeway"});
-  const std::string end = p.Text(2, "...");
   const int64_t length = p.Int(0, 255);
   const int64_t leeway = p.Int(3, 5);
-  if (length < CountCharacters(end))
-    Raise("expected length >= " + std::to_string(CountCharacters(end)));
+  const int64_t least = p.Find(2) != nullptr ? Length(*p.Find(2)) : 3;
+  if (length < least) Raise("expected length >= " + std::to_string(least));
   if (leeway < 0) Raise("expected leeway >= 0");
+  // Anything that has a length.
   if (Length(v) <= std::min(length, INT64_MAX - leeway) + leeway) return v;
+  const std::string end = p.Text(2, "...");
   const std::string& text = NeedText("truncate", v);
   std::string out = Prefix(text, length - CountCharacters(end));
   if (!p.Flag(1, false)) out = out.substr(0, out.rfind(' '));

@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "awq/text/utf8.h"
@@ -67,6 +68,23 @@ bool IsSpace(char32_t c) {
   const auto category = Category(c);
   return category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
          category == UTF8PROC_CATEGORY_ZP;
+}
+
+// Unicode Standard Annex 31, with the characters that keep older identifiers valid.
+bool BeginsIdentifier(char32_t c) {
+  constexpr char32_t kOthers[] = {'_', 0x2118, 0x212e};
+  return IsAlpha(c) || Category(c) == UTF8PROC_CATEGORY_NL ||
+         std::find(std::begin(kOthers), std::end(kOthers), c) != std::end(kOthers);
+}
+
+bool ContinuesIdentifier(char32_t c) {
+  if (BeginsIdentifier(c) || c == 0xb7 || c == 0x387 || (c >= 0x1369 && c <= 0x1371) ||
+      c == 0x19da) {
+    return true;
+  }
+  const auto category = Category(c);
+  return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+         category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_PC;
 }
 
 bool IsPrintable(char32_t c) {

@@ -29,6 +29,9 @@ bool IsDigit(char32_t c);
 bool IsNumeric(char32_t c);
 // The value of a decimal digit of any script; -1 for other characters.
 int DecimalValue(char32_t c);
+// str.isidentifier: of the first character, and of those after it.
+bool BeginsIdentifier(char32_t c);
+bool ContinuesIdentifier(char32_t c);
 bool IsUpper(char32_t c);
 bool IsLower(char32_t c);
 
