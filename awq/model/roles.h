@@ -58,7 +58,8 @@ struct LinearId {
   LinearId() = default;
   // NOLINTNEXTLINE(google-explicit-constructor): most linears are known by their role alone
   LinearId(Role role, int64_t expert = -1) : role(role), expert(static_cast<int32_t>(expert)) {}
-  auto operator<=>(const LinearId&) const = default;
+  // clang-tidy 14 takes the zero that it is compared with for a pointer.
+  auto operator<=>(const LinearId&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 // "gate"; "expert_gate 17".
 std::string LinearName(LinearId id);
