@@ -1,13 +1,13 @@
 #include "awq/api/llm.h"
 
 #include <algorithm>
-#include <chrono>
 #include <random>
 #include <utility>
 
 #include "awq/api/internal/generation_config.h"
 #include "awq/api/internal/loading.h"
 #include "awq/backend/make_backend.h"
+#include "awq/base/clock.h"
 #include "awq/nn/causal_lm.h"
 #include "awq/runtime/generator.h"
 #include "awq/text/chat_template.h"
@@ -16,8 +16,6 @@ namespace awq {
 namespace {
 
 constexpr int64_t kDefaultMaxTokens = 512;
-
-using Clock = std::chrono::steady_clock;
 
 double Seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();

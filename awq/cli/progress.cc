@@ -5,12 +5,11 @@
 #include <cmath>
 #include <vector>
 
+#include "awq/base/clock.h"
 #include "awq/base/error.h"
 
 namespace awq {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 std::string ErrorText(double value) { return FormatNumber("%.2e", value); }
 
@@ -140,7 +139,7 @@ class LiveProgress : public QuantizeProgress {
       out += Paint("2", Fit(LinearLine(current_[i]))) + "\n";
       ++live_lines_;
     }
-    const double since = std::chrono::duration<double>(Clock::now() - received_).count();
+    const double since = SecondsSince(received_);
     const auto linears = static_cast<double>(std::max<int64_t>(1, last_.layer_linears));
     const double share = (static_cast<double>(last_.layer) +
                           std::min(1.0, static_cast<double>(current_.size()) / linears)) /

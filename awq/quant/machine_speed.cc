@@ -1,6 +1,6 @@
-#include <chrono>
 #include <functional>
 
+#include "awq/base/clock.h"
 #include "awq/quant/plan.h"
 #include "awq/quant/rounding.h"
 #include "awq/quant/search_range.h"
@@ -11,7 +11,6 @@ namespace {
 // Work per second of `body`, which does `work` each time: the best of calls over a while, after one
 // to warm up. The best, since whatever else the machine does at the moment may stop.
 double Measure(double work, const std::function<void()>& body) {
-  using Clock = std::chrono::steady_clock;
   constexpr double kWhile = 0.15;
   body();
   double best = 1e30;
@@ -19,7 +18,7 @@ double Measure(double work, const std::function<void()>& body) {
   while (total < kWhile) {
     const auto start = Clock::now();
     body();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double seconds = SecondsSince(start);
     best = std::min(best, seconds);
     total += seconds;
   }

@@ -7,12 +7,11 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "awq/base/clock.h"
 #include "awq/base/error.h"
 
 namespace awq {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kMatchLimit = 50'000'000;  // steps of one match from one start
 constexpr uint32_t kHeapLimitKib = 256 * 1024;

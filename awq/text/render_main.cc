@@ -11,10 +11,9 @@
 #include "awq/base/error.h"
 #include "awq/base/file.h"
 #include "awq/text/chat_template.h"
+#include "awq/text/pipe.h"
 
 namespace {
-
-bool Read(void* out, size_t size) { return std::fread(out, 1, size, stdin) == size; }
 
 char Answer(const std::string& request, std::string& answer) {
   const awq::Json json = awq::Json::Parse(request, "request");
@@ -36,16 +35,12 @@ char Answer(const std::string& request, std::string& answer) {
 
 int Serve() {
   uint32_t size = 0;
-  while (Read(&size, sizeof size)) {
+  while (awq::ReadPart(&size, sizeof size)) {
     std::string request(size, '\0');
-    if (!Read(request.data(), size)) return 1;
+    if (!awq::ReadPart(request.data(), size)) return 1;
     std::string answer;
     const char status = Answer(request, answer);
-    const auto bytes = static_cast<uint32_t>(answer.size());
-    std::fwrite(&status, 1, 1, stdout);
-    std::fwrite(&bytes, sizeof bytes, 1, stdout);
-    std::fwrite(answer.data(), 1, answer.size(), stdout);
-    std::fflush(stdout);
+    awq::WriteAnswer(status, answer);
   }
   return 0;
 }

@@ -6,7 +6,6 @@
 // tokens; d decode i32 ids, k the same without special tokens; s, t the same id by id.
 #include <malloc.h>
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +14,7 @@
 #include "awq/base/clock.h"
 #include "awq/base/error.h"
 #include "awq/base/file.h"
+#include "awq/text/pipe.h"
 #include "awq/text/tokenizer.h"
 #include "awq/text/utf8.h"
 
@@ -47,17 +47,16 @@ std::string Answer(const awq::Tokenizer& tokenizer, char operation, const std::s
   return Stream(tokenizer, ids, skip);
 }
 
-bool Read(void* out, size_t size) { return std::fread(out, 1, size, stdin) == size; }
-
 int Serve(int count, char** folders) {
   std::vector<std::unique_ptr<const awq::Tokenizer>> tokenizers;
   for (int i = 0; i < count; ++i) tokenizers.push_back(awq::Tokenizer::Load(folders[i]));
   uint32_t index = 0;
   uint32_t size = 0;
   char operation = 0;
-  while (Read(&index, sizeof index) && Read(&operation, 1) && Read(&size, sizeof size)) {
+  while (awq::ReadPart(&index, sizeof index) && awq::ReadPart(&operation, 1) &&
+         awq::ReadPart(&size, sizeof size)) {
     std::string data(size, '\0');
-    if (!Read(data.data(), size)) return 1;
+    if (!awq::ReadPart(data.data(), size)) return 1;
     std::string answer;
     char error = 0;
     try {
@@ -66,11 +65,7 @@ int Serve(int count, char** folders) {
       error = 1;
       answer = e.what();
     }
-    const auto bytes = static_cast<uint32_t>(answer.size());
-    std::fwrite(&error, 1, 1, stdout);
-    std::fwrite(&bytes, sizeof bytes, 1, stdout);
-    std::fwrite(answer.data(), 1, answer.size(), stdout);
-    std::fflush(stdout);
+    awq::WriteAnswer(error, answer);
   }
   return 0;
 }

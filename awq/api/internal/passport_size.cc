@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "awq/api/internal/scoring.h"
 #include "awq/model/spec.h"
 
 namespace awq {
@@ -42,7 +43,7 @@ PassportCost CostOfPassport(const WeightSource& source, const MachineSpeed& spee
                       kLogitPasses * static_cast<double>(model.vocab) / speed.weights;
   // Embedding and head are copies; of the three layers the source's, in 16 bits, takes the most.
   constexpr double kLayerBytes = 2;
-  constexpr int64_t kLogits = (kStreams + 1) * (int64_t{32} << 20);
+  constexpr int64_t kLogits = (kStreams + 1) * kLogitBytes;
   out.memory = source.Embedding().view().NumBytes() + source.Head().view().NumBytes() +
                static_cast<int64_t>(kLayerBytes * sizes.largest) +
                kStreams * tokens * model.hidden * 4 + kLogits;
