@@ -55,6 +55,7 @@ void DescendRows(const Hessian& hessian, int64_t begin, int64_t end, const Tenso
 }  // namespace
 
 void DescendCodes(Backend& backend, ThreadPool& pool, const Hessian& hessian, Rounding& rounding) {
+  if (!rounding.metric.empty()) return DescendCoupled(backend, pool, hessian, rounding);
   const int64_t n = rounding.n();
   const int64_t k = rounding.k();
   const Tensor error = RoundingError(pool, rounding);

@@ -2,12 +2,14 @@
 #include <cmath>
 #include <vector>
 
+#include "awq/quant/moments.h"
 #include "awq/quant/rounding.h"
 
 namespace awq {
 namespace {
 
-constexpr int64_t kRows = 128;     // rows whose systems are built together
+constexpr int64_t kRows = 128;       // rows whose systems are built together
+constexpr int64_t kCoupledRows = 16;  // that move at once where a metric ties rows together
 constexpr double kDamping = 0.01;  // towards the present scales
 
 // A s = b of one row: A_gh = c_gᵀ H_gh c_h, b_g = c_gᵀ (H w*)_g, c_g the steps of group g.
@@ -91,12 +93,56 @@ double Dot(const float* a, const float* b, int64_t n) {
   return sum;
 }
 
+// What rows [begin, end) aim at when all move at once: their targets, or with a metric
+// Ŵ + (M·E)_i / Σ_j |M_ij|, j of these rows: least squares towards that never raise the loss, since
+// diag(Σ_j |M_ij|) is above their part of M.
+Tensor Aims(Backend& backend, const Rounding& rounding, const TensorView& error, int64_t begin,
+            int64_t end) {
+  Tensor out = ConvertTo(rounding.target.view().Rows(begin, end), DType::kF32);
+  if (rounding.metric.empty()) return out;
+  const int64_t k = rounding.k();
+  const int64_t width = rounding.metric.shape()[1];
+  const int64_t first = begin / width * width;
+  const int64_t last = std::min(first + width, rounding.n());
+  const TensorView metric = rounding.metric.view().Rows(begin, end).Columns(0, last - first);
+  const Tensor pull = MakeTensor(DType::kF32, out.shape());
+  backend.MatMul(metric, error.Rows(first, last), false, pull.view());
+  for (int64_t r = begin; r < end; ++r) {
+    const float* weights = metric.As<const float>() + (r - begin) * metric.strides[0];
+    float sum = 0;
+    for (int64_t c = begin - first; c < end - first; ++c) sum += std::abs(weights[c]);
+    const float* own = error.As<const float>() + r * k;
+    for (int64_t c = 0; c < k; ++c) {
+      const int64_t at = (r - begin) * k + c;
+      out.As<float>()[at] += pull.As<const float>()[at] / sum - own[c];
+    }
+  }
+  return out;
+}
+
+// The errors of rows [begin, end) under their present scales.
+void RefreshErrors(const Rounding& rounding, int64_t begin, int64_t end, const TensorView& error) {
+  const int64_t k = rounding.k();
+  const int64_t group = rounding.rule.scheme.GroupSize(k);
+  const int64_t groups = rounding.rule.scheme.Groups(k);
+  for (int64_t r = begin; r < end; ++r) {
+    const float* scales = rounding.scales.As<const float>() + r * groups;
+    for (int64_t c = 0; c < k; ++c) {
+      error.As<float>()[r * k + c] = rounding.target.As<const float>()[r * k + c] -
+                                     rounding.steps.As<const float>()[r * k + c] * scales[c / group];
+    }
+  }
+}
+
 }  // namespace
 
 void RefitScales(Backend& backend, ThreadPool& pool, const Hessian& hessian, Rounding& rounding) {
   const int64_t k = rounding.k();
   const int64_t group = rounding.rule.scheme.GroupSize(k);
   const int64_t groups = rounding.rule.scheme.Groups(k);
+  const bool coupled = !rounding.metric.empty();
+  const Tensor error = coupled ? RoundingError(pool, rounding) : Tensor();
+  const int64_t together = coupled ? kCoupledRows : kRows;
   const Tensor products = MakeTensor(DType::kF32, {std::min(kRows, rounding.n()), k});
   for (int64_t begin = 0; begin < rounding.n(); begin += kRows) {
     const int64_t end = std::min(begin + kRows, rounding.n());
@@ -121,20 +167,25 @@ void RefitScales(Backend& backend, ThreadPool& pool, const Hessian& hessian, Rou
         }
       });
     }
-    const TensorView product(products.view().data, DType::kF32, {end - begin, k});
-    backend.MatMul(rounding.target.view().Rows(begin, end), hessian.gram.view(), false, product);
-    pool.For(end - begin, 8, [&](int64_t from, int64_t to) {
-      for (int64_t r = from; r < to; ++r) {
-        System& system = systems[static_cast<size_t>(r)];
-        for (int64_t g = 0; g < groups; ++g) {
-          const int64_t at = r * k + g * group;
-          system.B(g) = Dot(steps.As<const float>() + at, product.As<const float>() + at,
-                            std::min(group, k - g * group));
+    for (int64_t at = begin; at < end; at += together) {
+      const int64_t stop = std::min(at + together, end);
+      const Tensor aims = Aims(backend, rounding, error.view(), at, stop);
+      const TensorView product(products.view().data, DType::kF32, {stop - at, k});
+      backend.MatMul(aims.view(), hessian.gram.view(), false, product);
+      pool.For(stop - at, 8, [&](int64_t from, int64_t to) {
+        for (int64_t r = from; r < to; ++r) {
+          System& system = systems[static_cast<size_t>(at - begin + r)];
+          for (int64_t g = 0; g < groups; ++g) {
+            system.B(g) = Dot(rounding.steps.As<const float>() + (at + r) * k + g * group,
+                              product.As<const float>() + r * k + g * group,
+                              std::min(group, k - g * group));
+          }
+          RefitRow(system, rounding.rule.scale_type,
+                   rounding.scales.As<float>() + (at + r) * groups);
         }
-        RefitRow(system, rounding.rule.scale_type,
-                 rounding.scales.As<float>() + (begin + r) * groups);
-      }
-    });
+      });
+      if (coupled) RefreshErrors(rounding, at, stop, error.view());
+    }
   }
 }
 

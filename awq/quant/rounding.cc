@@ -101,7 +101,21 @@ Tensor RoundingError(ThreadPool& pool, const Rounding& rounding) {
 
 double RoundingLoss(Backend& backend, const Hessian& hessian, const Rounding& rounding) {
   ThreadPool here(1);
-  return GramLoss(backend, RoundingError(here, rounding).view(), hessian.gram.view());
+  const Tensor error = RoundingError(here, rounding);
+  if (rounding.metric.empty()) return GramLoss(backend, error.view(), hessian.gram.view());
+  double loss = 0;
+  for (const DiagonalBlock& block : DiagonalBlocks(rounding.metric.view())) {
+    const TensorView e = error.view().Rows(block.begin, block.end);
+    const Tensor left = MakeTensor(DType::kF32, e.shape);
+    const Tensor right = MakeTensor(DType::kF32, e.shape);
+    backend.MatMul(ViewOf(rounding.metric.view(), block), e, false, left.view());
+    backend.MatMul(e, hessian.gram.view(), false, right.view());
+    for (int64_t i = 0; i < e.NumElements(); ++i) {
+      loss += static_cast<double>(left.As<const float>()[i]) *
+              static_cast<double>(right.As<const float>()[i]);
+    }
+  }
+  return loss;
 }
 
 void StoreColumns(const Rounding& rounding, int64_t first, QuantizedWeight& out) {

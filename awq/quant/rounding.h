@@ -1,6 +1,6 @@
 // Rounding: a linear on its way to codes. The grids are fixed beforehand (scale and zero of each
-// group); the steps below then lower tr((W* - Ŵ) H (W* - Ŵ)ᵀ), H the damped Gram matrix of its
-// inputs, which is the squared error of its outputs.
+// group); the steps below then lower tr(M (W* - Ŵ) H (W* - Ŵ)ᵀ), H the damped Gram matrix of its
+// inputs and M what errors of its outputs cost: I makes it the squared error of the outputs.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,7 @@ struct Rounding {
   Tensor steps;   // F32 [N, K]: code - zero, whole numbers
   Tensor scales;  // F32 [N, G], values of the type in which they will be stored
   Tensor zeros;   // F32 [N, G]
+  Tensor metric;  // F32 [N, B]: M, blocks on its diagonal (see output_metric.h); empty: I
 
   int64_t n() const { return target.shape()[0]; }
   int64_t k() const { return target.shape()[1]; }
@@ -44,16 +45,20 @@ void CorrectTarget(Backend& backend, const Hessian& hessian, const TensorView& d
 // (arXiv:2210.17323), in the equivalent form of LDLQ (arXiv:2307.13304).
 void RoundWithFeedback(Backend& backend, ThreadPool& pool, const Hessian& hessian,
                        Rounding& rounding);
+// The same with feedback along the rows too, as the metric demands.
+void RoundBothWays(Backend& backend, ThreadPool& pool, const Hessian& hessian, Rounding& rounding);
 
 // One pass of cyclic coordinate descent: each code moves to its best value given all the others
 // (arXiv:2309.16119 with blocks of columns). Never raises the error.
 void DescendCodes(Backend& backend, ThreadPool& pool, const Hessian& hessian, Rounding& rounding);
+// The same where there is a metric, which ties rows together.
+void DescendCoupled(Backend& backend, ThreadPool& pool, const Hessian& hessian, Rounding& rounding);
 
-// The scales of each row that are best for its codes together, by least squares, rounded to their
-// stored type. Rows whose error would rise are left alone.
+// The scales of each row that are best for its codes together and all other rows' errors, by least
+// squares, rounded to their stored type. Rows whose error would rise are left alone.
 void RefitScales(Backend& backend, ThreadPool& pool, const Hessian& hessian, Rounding& rounding);
 
-// tr((W* - Ŵ) H (W* - Ŵ)ᵀ).
+// tr(M (W* - Ŵ) H (W* - Ŵ)ᵀ).
 double RoundingLoss(Backend& backend, const Hessian& hessian, const Rounding& rounding);
 
 // error[N, K] = W* - Ŵ.

@@ -12,6 +12,7 @@
 #include "awq/base/json.h"
 #include "awq/base/testing.h"
 #include "awq/quant/moments.h"
+#include "awq/quant/output_metric.h"
 #include "awq/quant/search_range.h"
 
 namespace awq {
@@ -166,6 +167,133 @@ TEST_P(RoundingProperties, NoStepRaisesTheError) {
 INSTANTIATE_TEST_SUITE_P(Flaws, RoundingProperties,
                          ::testing::Values(Inputs::kPlain, Inputs::kFewTokens, Inputs::kDeadColumns,
                                            Inputs::kMassiveChannel, Inputs::kZero, Inputs::kTiny));
+
+// Σ g gᵀ of gradients that lie mostly in few directions, as blocks of `width` columns.
+Tensor Metric(Backend& backend, int64_t n, int64_t width) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  const Tensor g = MakeTensor(DType::kF32, {400, n});
+  const Tensor directions = MakeTensor(DType::kF32, {6, n});
+  for (float& v : directions.Span<float>()) v = normal(random);
+  for (int64_t t = 0; t < 400; ++t) {
+    float* row = g.As<float>() + t * n;
+    for (int64_t d = 0; d < 6; ++d) {
+      const float a = normal(random);
+      for (int64_t i = 0; i < n; ++i) row[i] += a * directions.As<float>()[d * n + i];
+    }
+    for (int64_t i = 0; i < n; ++i) row[i] += 0.5f * normal(random);
+  }
+  const Tensor sums = MakeMoments(backend, n, width);
+  AddMoments(backend, g.view(), g.view(), sums.view());
+  return MakeOutputMetric(sums.view(), 0.1);
+}
+
+// Rows that answer for one another: every step lowers the loss that the metric weighs, and the end
+// is below what steps that ignore the metric reach.
+TEST(CoupledRounding, NoStepRaisesTheLoss) {
+  const auto backend = MakeBackend("cpu", 2);
+  ThreadPool pool(2);
+  constexpr int64_t kRows = 150;
+  constexpr int64_t kColumns = 320;
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  const Tensor x = MakeTensor(DType::kF32, {500, kColumns});
+  for (int64_t i = 0; i < x.view().NumElements(); ++i) {
+    x.As<float>()[i] = normal(random) + (i % kColumns > 0 ? 0.5f * x.As<float>()[i - 1] : 0);
+  }
+  const Tensor gram = MakeTensor(DType::kF32, {kColumns, kColumns});
+  backend->Gram(x.view(), gram.view());
+  const Hessian hessian = MakeHessian(*backend, gram.view(), 0.01);
+  for (const int64_t width : {int64_t{150}, int64_t{64}}) {
+    double reached[2];
+    for (const bool coupled : {false, true}) {
+      Rounding rounding;
+      rounding.rule.scheme = {.group = 64};
+      rounding.target = MakeTensor(DType::kF32, {kRows, kColumns});
+      std::mt19937 weights(11);
+      for (float& v : rounding.target.Span<float>()) v = 0.02f * normal(weights);
+      RangeGrids grids = SearchRanges(*backend, pool, rounding.rule, rounding.target.view(),
+                                      hessian.gram.view(), true);
+      rounding.scales = std::move(grids.scales);
+      rounding.zeros = std::move(grids.zeros);
+      rounding.steps = MakeTensor(DType::kF32, {kRows, kColumns});
+      const auto measured = [&] {
+        if (coupled) return RoundingLoss(*backend, hessian, rounding);
+        rounding.metric = Metric(*backend, kRows, width);
+        const double loss = RoundingLoss(*backend, hessian, rounding);
+        rounding.metric = {};
+        return loss;
+      };
+      if (coupled) rounding.metric = Metric(*backend, kRows, width);
+      RoundBothWays(*backend, pool, hessian, rounding);
+      double last = measured();
+      for (int i = 0; i < 3; ++i) {
+        DescendCodes(*backend, pool, hessian, rounding);
+        if (coupled) {
+          EXPECT_LE(measured(), last * (1 + 1e-5)) << "descent";
+        }
+        last = measured();
+        RefitScales(*backend, pool, hessian, rounding);
+        if (coupled) {
+          EXPECT_LE(measured(), last * (1 + 1e-5)) << "refit";
+        }
+        last = measured();
+      }
+      reached[coupled ? 1 : 0] = last;
+    }
+    EXPECT_LT(reached[1], 0.9 * reached[0]) << width;
+  }
+}
+
+// With M = I, given as blocks, the steps are those without a metric.
+TEST(CoupledRounding, IdentityChangesNothing) {
+  const auto backend = MakeBackend("ref", 1);
+  ThreadPool pool(1);
+  constexpr int64_t kRows = 80;
+  constexpr int64_t kColumns = 192;
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  const Tensor x = MakeTensor(DType::kF32, {300, kColumns});
+  for (float& v : x.Span<float>()) v = normal(random);
+  const Tensor gram = MakeTensor(DType::kF32, {kColumns, kColumns});
+  backend->Gram(x.view(), gram.view());
+  const Hessian hessian = MakeHessian(*backend, gram.view(), 0.01);
+  Rounding both[2];
+  for (Rounding& rounding : both) {
+    rounding.rule.scheme = {.group = 64};
+    rounding.target = MakeTensor(DType::kF32, {kRows, kColumns});
+    std::mt19937 weights(11);
+    for (float& v : rounding.target.Span<float>()) v = 0.02f * normal(weights);
+    RangeGrids grids = SearchRanges(*backend, pool, rounding.rule, rounding.target.view(),
+                                    hessian.gram.view(), true);
+    rounding.scales = std::move(grids.scales);
+    rounding.zeros = std::move(grids.zeros);
+    rounding.steps = MakeTensor(DType::kF32, {kRows, kColumns});
+    if (&rounding == &both[1]) rounding.metric = WeightOnlyMoments(kRows, 1, 48).gram;
+    RoundBothWays(*backend, pool, hessian, rounding);
+    DescendCodes(*backend, pool, hessian, rounding);
+    RefitScales(*backend, pool, hessian, rounding);
+    DescendCodes(*backend, pool, hessian, rounding);
+  }
+  // But for sums in another order, which decide ties.
+  EXPECT_LT(Distance(both[1].scales, both[0].scales), 1e-4);
+  EXPECT_LT(Distance(both[1].steps, both[0].steps), 1e-3);
+  EXPECT_NEAR(RoundingLoss(*backend, hessian, both[1]) / RoundingLoss(*backend, hessian, both[0]),
+              1, 1e-3);
+}
+
+TEST(OutputMetric, ScaledAndDampedOrNone) {
+  const Tensor sums = MakeTensor(DType::kF32, {3, 2});  // blocks of two rows and of one
+  const float values[] = {4, 2, 2, 8, 6, 0};
+  std::copy(values, values + 6, sums.As<float>());
+  const Tensor metric = MakeOutputMetric(sums.view(), 0.5);
+  const float expected[] = {4.0f / 6 + 0.5f, 2.0f / 6, 2.0f / 6, 8.0f / 6 + 0.5f, 1.5f, 0};
+  for (int i = 0; i < 6; ++i) EXPECT_FLOAT_EQ(metric.As<float>()[i], expected[i]) << i;
+  for (float& v : sums.Span<float>()) v = 0;
+  EXPECT_TRUE(MakeOutputMetric(sums.view(), 0.5).empty());
+  sums.As<float>()[0] = std::nanf("");
+  EXPECT_TRUE(MakeOutputMetric(sums.view(), 0.5).empty());
+}
 
 TEST(Hessian, ColumnsByRisingDiagonal) {
   const auto backend = MakeBackend("cpu", 1);
