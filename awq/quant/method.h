@@ -51,6 +51,9 @@ struct LayerJob {
   // exact.
   DType vector_type = DType::kF32;
   std::function<void()> poll;  // throws kCancelled when the user stops
+  // What errors of a linear's outputs cost (see output_metric.h), as sums; null, or empty: unknown.
+  std::function<Tensor(LinearId)> metric = nullptr;
+  int64_t metric_tokens = 0;  // that the sums are of
 
   // How a linear is rounded, the same for all of its site.
   GridRule RuleOf(LinearId id) const {
@@ -93,6 +96,8 @@ class QuantMethod {
   // Whether Run() works on job.pair, behind the layers it has already quantized, instead of on
   // job.moments.
   virtual bool FollowsPrefix() const { return false; }
+  // How many of `blocks` of calibration are to be run backwards for job.metric.
+  virtual int64_t WeighedBlocks(const MethodOptions&, int64_t /*blocks*/) const { return 0; }
   // Above 0: moments hold a second Gram matrix of every n-th of `tokens` tokens, n the answer.
   virtual int64_t SampleStride(int64_t /*tokens*/) const { return 0; }
   virtual MethodCost Cost(const MethodOptions& options) const = 0;

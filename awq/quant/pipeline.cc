@@ -3,11 +3,13 @@
 #include <future>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "awq/checkpoint/fused_rows.h"
 #include "awq/nn/batch_builder.h"
 #include "awq/nn/embedding.h"
+#include "awq/quant/fisher/fisher_pass.h"
 
 namespace awq {
 namespace {
@@ -89,6 +91,7 @@ class Pipeline {
       }
     }
     const int64_t first = Restore();
+    if (first < model.num_layers()) WeighOutputs();
     for (int64_t i = first; i < model.num_layers(); ++i) {
       job_.layer_begins(i);
       QuantizeLayer(i);
@@ -99,6 +102,7 @@ class Pipeline {
       if (*store) (*store)->Remove();
       store->reset();
     }
+    std::filesystem::remove_all(MetricFolder());
     if (first <= model.num_layers()) {
       CopyRest();
       Commit(model.num_layers());
@@ -107,6 +111,21 @@ class Pipeline {
   }
 
  private:
+  std::filesystem::path MetricFolder() const { return job_.work / "metrics"; }
+
+  // A pass back through the model, if the method asks for one and it has not been made yet.
+  void WeighOutputs() {
+    const auto blocks = static_cast<int64_t>(job_.blocks.size());
+    const auto weighed = static_cast<size_t>(job_.method.WeighedBlocks(job_.options, blocks));
+    if (weighed == 0) return;
+    const FisherJob job{job_.source,    job_.backend, job_.pool,
+                        std::span(job_.blocks).first(weighed), MetricFolder(), job_.poll,
+                        job_.weighing};
+    for (const TokenBlock& b : job.blocks) weighed_tokens_ += static_cast<int64_t>(b.size());
+    FisherPass(job).Run();
+    metrics_.emplace(job_.source.spec(), MetricFolder());
+  }
+
   // Everything that belongs to no layer, as it is: the last unit.
   void CopyRest() {
     const Checkpoint& checkpoint = job_.source.checkpoint();
@@ -207,6 +226,10 @@ class Pipeline {
                   nullptr,
                   job_.source.checkpoint().model_type(),
                   job_.poll};
+    if (metrics_) {
+      work.metric = [&](LinearId id) { return metrics_->Read(layer, id); };
+      work.metric_tokens = weighed_tokens_;
+    }
     std::unique_ptr<LayerRunner> runner;
     std::map<LinearId, QuantizedLinear> done;
     if (prefix_) {
@@ -327,6 +350,8 @@ class Pipeline {
   RawJson outcomes_ = RawJson::array();      // of the present one
   std::unique_ptr<ActivationStore> store_;   // the full-precision model's residual stream
   std::unique_ptr<ActivationStore> prefix_;  // the quantized one's, for methods that follow it
+  std::optional<MetricFiles> metrics_;       // of methods that ask for them
+  int64_t weighed_tokens_ = 0;
   std::set<std::string> written_;            // names of the source that are done
 };
 

@@ -50,6 +50,7 @@ struct PipelineJob {
   std::function<void(int64_t layer)> layer_begins;
   std::function<void(const LinearOutcome&)> linear_done;
   std::function<void()> poll;  // throws kCancelled
+  std::function<void(double done)> weighing = nullptr;  // of the pass back through the model, 0…1
 };
 
 // Units that the journal holds are not done again: their linears are told of at once, and the

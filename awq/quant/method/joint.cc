@@ -7,6 +7,7 @@
 #include <span>
 
 #include "awq/quant/method/methods.h"
+#include "awq/quant/output_metric.h"
 #include "awq/quant/search_range.h"
 #include "awq/quant/search_scale.h"
 
@@ -19,7 +20,13 @@ struct Recipe {
   int descents = 2;         // passes of coordinate descent after rounding
   int refits = 3;           // rounds of scale refit and one more pass
   double damping = 0.01;    // of the Gram matrix
+  int64_t weighed = 0;      // one of so many blocks is run backwards for the metric; 0: none
 };
+
+// Of a metric, in parts of its mean diagonal: the fewer gradients, the more.
+double MetricDamping(int64_t tokens, int64_t columns) {
+  return 0.3 + 8.0 * static_cast<double>(columns) / static_cast<double>(tokens);
+}
 
 // Where a linear is quantized: behind the one norm of a parallel block gate and up read what q
 // does.
@@ -35,7 +42,8 @@ Recipe GptqRecipe(int /*effort*/) {
 Recipe JointRecipe(int effort) {
   constexpr int kDescents[] = {1, 1, 2, 3};
   constexpr int kRefits[] = {0, 1, 3, 6};
-  return {.descents = kDescents[effort], .refits = kRefits[effort]};
+  constexpr int64_t kWeighed[] = {0, 4, 2, 1};
+  return {.descents = kDescents[effort], .refits = kRefits[effort], .weighed = kWeighed[effort]};
 }
 
 class SequentialMethod : public QuantMethod {
@@ -43,6 +51,10 @@ class SequentialMethod : public QuantMethod {
   explicit SequentialMethod(Recipe (*recipe)(int effort)) : recipe_of_(recipe) {}
   bool NeedsCalibration() const override { return true; }
   bool FollowsPrefix() const override { return true; }
+  int64_t WeighedBlocks(const MethodOptions& options, int64_t blocks) const override {
+    const int64_t one_of = recipe_of_(options.effort).weighed;
+    return one_of == 0 ? 0 : (blocks + one_of - 1) / one_of;
+  }
   // Products: four losses, rounding a half, a descent one, a refit one and a half; the correction
   // one for the drift, one for solving.
   MethodCost Cost(const MethodOptions& options) const override {
@@ -161,7 +173,9 @@ class SequentialMethod : public QuantMethod {
                            const std::vector<LinearId>& ids, const SiteMoments& moments,
                            LayerParams& layer, std::map<LinearId, QuantizedLinear>& out) {
     const GridRule rule = job.RuleOf(ids.front());
+    std::map<LinearId, Tensor> metrics;
     for (LinearId id : ids) {
+      metrics[id] = MetricOf(job, id);
       const Shape& shape = DenseWeight(layer, id).shape;
       out[id].weight = MakeQuantizedWeight(rule.scheme, shape[0], shape[1], rule.scale_type);
     }
@@ -170,7 +184,8 @@ class SequentialMethod : public QuantMethod {
           MakeHessian(job.backend, ViewOf(moments.gram.view(), block), recipe.damping);
       for (LinearId id : ids) {
         job.poll();
-        RoundColumns(job, recipe, DenseWeight(layer, id), block, hessian, moments, out[id]);
+        RoundColumns(job, recipe, DenseWeight(layer, id), block, hessian, moments, metrics[id],
+                     out[id]);
       }
     }
     for (LinearId id : ids) {
@@ -183,10 +198,18 @@ class SequentialMethod : public QuantMethod {
     }
   }
 
+  static Tensor MetricOf(const LayerJob& job, LinearId id) {
+    const Tensor sums = job.metric ? job.metric(id) : Tensor();
+    if (sums.empty()) return {};
+    return MakeOutputMetric(sums.view(), MetricDamping(job.metric_tokens, sums.shape()[1]));
+  }
+
   static void RoundColumns(const LayerJob& job, const Recipe& recipe, const TensorView& w,
                            const DiagonalBlock& block, const Hessian& hessian,
-                           const SiteMoments& moments, QuantizedLinear& out) {
+                           const SiteMoments& moments, const Tensor& metric,
+                           QuantizedLinear& out) {
     Rounding rounding;
+    if (!metric.empty()) rounding.metric = ConvertTo(metric.view(), DType::kF32);
     rounding.rule = job.options.rule;
     rounding.rule.scheme = out.weight.scheme;
     rounding.target = ConvertTo(w.Columns(block.begin, block.end), DType::kF32);
@@ -210,7 +233,7 @@ class SequentialMethod : public QuantMethod {
     rounding.scales = std::move(grids.scales);
     rounding.zeros = std::move(grids.zeros);
     rounding.steps = MakeTensor(DType::kF32, rounding.target.shape());
-    RoundWithFeedback(job.backend, job.pool, hessian, rounding);
+    RoundBothWays(job.backend, job.pool, hessian, rounding);
     for (int i = 0; i < recipe.descents; ++i) {
       DescendCodes(job.backend, job.pool, hessian, rounding);
     }
