@@ -220,7 +220,8 @@ class QuantizeRun {
       RunPipeline({source, *backend, pool, *method, format, method_options, blocks, writer,
                    folder->path(), journal.get(), plan.kept_memory, plan.moment_columns,
                    [&](int64_t layer) { LayerBegins(layer); },
-                   [&](const LinearOutcome& o) { LinearDone(o); }, [&] { Poll(); }});
+                   [&](const LinearOutcome& o) { LinearDone(o); }, [&] { Poll(); },
+                   callbacks_.weighing});
       for (const std::string& warning : starved_.Warnings()) Warn(warning);
       writer.Finish();
       WriteConfig(checkpoint->config(), config, folder->output());

@@ -121,6 +121,7 @@ struct QuantizeReport {
 
 struct QuantizeCallbacks {
   std::function<void(const QuantizeEvent&)> progress;  // from the calling thread
+  std::function<void(double done)> weighing;           // before the first layer, of "joint", 0…1
   std::function<void(double done)> measuring;          // the passport's share, 0…1
   std::function<void(double done)> searching;          // the same of what a budget measures
   std::function<void(const std::vector<TradeOffPoint>&)> curve;  // before quantization begins

@@ -279,7 +279,9 @@ int RunQuantize(QuantizeFlags flags) {
   JsonlLog log(flags.log_jsonl);
   const auto progress = MakeQuantizeProgress(StderrTerminal());
   QuantizeCallbacks callbacks;
+  StatusLine status(StderrTerminal());
   callbacks.progress = [&](const QuantizeEvent& e) {
+    status.Clear();
     progress->OnEvent(e);
     log.Write(ToJson(e));
   };
@@ -287,7 +289,9 @@ int RunQuantize(QuantizeFlags flags) {
     progress->OnWarning(warning);
     log.Write({{"event", "warning"}, {"message", warning}});
   };
-  StatusLine status(StderrTerminal());
+  callbacks.weighing = [&](double done) {
+    status.Show(Cat("weighing errors by gradients ", Bar(done, 24)));
+  };
   callbacks.searching = [&](double done) {
     status.Show(Cat("measuring sensitivity ", Bar(done, 24)));
   };
