@@ -8,17 +8,18 @@
 namespace awq {
 namespace {
 
-// Work per second of `body`, which does `work` each time: the best of calls over a while, after one
-// to warm up. The best, since whatever else the machine does at the moment may stop.
-double Measure(double work, const std::function<void()>& body) {
+// Work per second of `body`, which does `work` each time and keeps all threads busy: the best of
+// calls over a while, after one to warm up. By processor time and the best, since whatever else the
+// machine does at the moment may stop.
+double Measure(ThreadPool& pool, double work, const std::function<void()>& body) {
   constexpr double kWhile = 0.15;
   body();
   double best = 1e30;
   double total = 0;
   while (total < kWhile) {
-    const auto start = Clock::now();
+    const double start = ProcessorSeconds();
     body();
-    const double seconds = SecondsSince(start);
+    const double seconds = (ProcessorSeconds() - start) / pool.size();
     best = std::min(best, seconds);
     total += seconds;
   }
@@ -57,7 +58,7 @@ double MeasureDescent(Backend& backend, ThreadPool& pool, double product) {
   constexpr int64_t kRows = 512;
   constexpr int64_t kColumns = 512;
   RoundedLinear linear(backend, pool, kRows, kColumns);
-  const double rate = Measure(kRows * kColumns, [&] {
+  const double rate = Measure(pool, kRows * kColumns, [&] {
     const auto steps = linear.rounding.steps.view().Span<float>();
     std::fill(steps.begin(), steps.end(), 0.0f);
     DescendCodes(backend, pool, linear.hessian, linear.rounding);
@@ -78,14 +79,14 @@ MachineSpeed MeasureSpeed(Backend& backend, ThreadPool& pool) {
   const auto packed = backend.PrepareDense(w.view(), DType::kBF16);
   const auto quantized = backend.PrepareQuantized(QuantizeToNearest(rule, pool, x.view()));
   MachineSpeed out;
-  out.linear = Measure(flops, [&] { backend.Linear(*packed, x.view(), {}, y.view()); });
-  out.quantized = Measure(flops, [&] { backend.Linear(*quantized, x.view(), {}, y.view()); });
-  out.gram = Measure(flops, [&] { backend.CrossGram(x.view(), x.view(), y.view()); });
-  out.product = Measure(flops, [&] { backend.MatMul(x.view(), x.view(), false, y.view()); });
+  out.linear = Measure(pool, flops, [&] { backend.Linear(*packed, x.view(), {}, y.view()); });
+  out.quantized = Measure(pool, flops, [&] { backend.Linear(*quantized, x.view(), {}, y.view()); });
+  out.gram = Measure(pool, flops, [&] { backend.CrossGram(x.view(), x.view(), y.view()); });
+  out.product = Measure(pool, flops, [&] { backend.MatMul(x.view(), x.view(), false, y.view()); });
   out.weights =
-      Measure(kSize * kSize, [&] { QuantizationError(rule, pool, x.view(), {}, y.view()); });
+      Measure(pool, kSize * kSize, [&] { QuantizationError(rule, pool, x.view(), {}, y.view()); });
   constexpr int64_t kRows = 256;
-  out.ranges = Measure(kRows * kSize, [&] {
+  out.ranges = Measure(pool, kRows * kSize, [&] {
     SearchRanges(backend, pool, rule, x.view().Rows(0, kRows), y.view(), true);
   });
   out.descents = MeasureDescent(backend, pool, out.product);
