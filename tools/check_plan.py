@@ -5,7 +5,7 @@
   tools/check_plan.py … --synthetic build/cpu/bin/awq_synthetic --shape llama-3.2-1b     makes MODEL first
 
 Memory is RssAnon + RssShmem of /proc/PID/status, sampled every 10 ms: what the system caches of files is
-not counted. Disk is the blocks of OUTPUT.partial, sampled every 200 ms. Time is the clock's; with --cpu
+not counted. Disk is the blocks of OUTPUT.partial, sampled every 50 ms. Time is the clock's; with --cpu
 THREADS, for a machine that has other work too, the run's CPU seconds divided by its threads, beside the
 least of five plans. Exit status 1 when
 memory passes the limit by more than 10 %, or memory, disk or time miss the plan by more than 20 %.
@@ -95,7 +95,7 @@ def main():
         looked = 0
         while process.poll() is None:
             memory = max(memory, anonymous(process.pid))
-            if time.monotonic() - looked > 0.2:
+            if time.monotonic() - looked > 0.05:
                 looked = time.monotonic()
                 room = max(room, disk(partial))
             time.sleep(0.01)

@@ -10,6 +10,7 @@
 
 #include "awq/backend/make_backend.h"
 #include "awq/nn/tiny_models.h"
+#include "awq/quant/layer_weights.h"
 #include "awq/quant/scale_edges.h"
 
 namespace awq {
@@ -178,7 +179,9 @@ TEST_P(AdvanceTest, IsTheWholeLayer) {
   const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) /
                                        Cat("advance-", ::getpid(), "-", GetParam());
   std::filesystem::create_directories(folder);
-  const LayerParams params = LayerWeights(source, 0).Stored();
+  const LayerWeights weights(source, 0);
+  LayerParams params = weights.Stored();
+  weights.LoadAll(params);
   const auto poll = [] {};
   const auto fill = [&](ActivationStore& store, unsigned seed) {
     std::mt19937 random(seed);
