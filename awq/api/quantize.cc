@@ -146,17 +146,20 @@ class QuantizeRun {
     const std::vector<TokenBlock> blocks = LoadBlocks(*subject.method, subject.source);
     const auto backend = MakeHostBackend(options_);
     ThreadPool pool(backend->Info().threads);
+    const PlanRequest request = Request(subject, blocks);  // with the memory held before measuring
     const MachineSpeed speed = MeasureSpeed(*backend, pool);
-    const QuantPlan plan = MakePlan(Request(subject, blocks), &speed);
+    const QuantPlan plan = MakePlan(request, &speed);
     WarnOfBlocks(plan);
     CountSource(*subject.checkpoint);
     QuantizePlan out;
     for (const PlanUnit& u : plan.units) {
       out.units.push_back({u.name, u.seconds, u.memory, u.largest});
     }
-    out.seconds = plan.seconds + static_cast<double>(report_.source_bytes) / MeasureHashing();
+    // The source is hashed, the output too, after its shards have been copied once.
+    const int64_t hashed = report_.source_bytes + 2 * plan.output_bytes;
+    out.seconds = plan.seconds + static_cast<double>(hashed) / MeasureHashing();
     out.memory = plan.memory;
-    if (options_.passport) AddPassport(subject, blocks, speed, out);
+    if (options_.passport) AddPassport(subject, blocks, speed, request.process_bytes, out);
     out.memory_limit = options_.memory_limit;
     out.disk = plan.disk;
     out.free_disk = FreeDisk(options_.output);
@@ -248,10 +251,10 @@ class QuantizeRun {
  private:
   // A run's last unit. It must fit the limit, or else is left out.
   void AddPassport(const Subject& subject, const std::vector<TokenBlock>& blocks,
-                   const MachineSpeed& speed, QuantizePlan& plan) {
+                   const MachineSpeed& speed, int64_t process, QuantizePlan& plan) {
     const int64_t tokens = TokensOfPassport(subject, blocks);
     const PassportCost cost = CostOfPassport(subject.source, speed, tokens);
-    const int64_t memory = ProcessBytes() + cost.memory;
+    const int64_t memory = process + cost.memory;
     if (!PassportFits(memory)) return;
     const double seconds = cost.seconds + static_cast<double>(tokens) * cost.token_seconds;
     plan.units.push_back({"quality passport", seconds, memory, "three models and their logits"});

@@ -18,6 +18,10 @@ void ActivationStore::Read(const Piece& piece, const TensorView& rows) const {
   files_[current_].Read(piece.first_row * hidden_ * 4, rows.data, piece.rows() * hidden_ * 4);
 }
 
+void ActivationStore::ReadNext(const Piece& piece, const TensorView& rows) const {
+  files_[writing_].Read(piece.first_row * hidden_ * 4, rows.data, piece.rows() * hidden_ * 4);
+}
+
 void ActivationStore::Write(const Piece& piece, const TensorView& rows) {
   if (!settled_ && settle_) settle_();
   settled_ = true;

@@ -28,6 +28,8 @@ class ActivationStore {
 
   // rows [piece.rows(), D], dense, on the host.
   void Read(const Piece& piece, const TensorView& rows) const;
+  // The piece's next state, once written.
+  void ReadNext(const Piece& piece, const TensorView& rows) const;
   // Called before the file that was current at the last Commit but one is overwritten.
   void BeforeOverwrite(std::function<void()> settle) { settle_ = std::move(settle); }
   // The piece's next state. Reading goes on in the present one until Flip().

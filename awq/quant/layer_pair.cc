@@ -227,20 +227,18 @@ void LayerPair::Rescale(std::span<const float> s) {
 void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerParams& current,
                         const std::function<void()>& poll) {
   const LayerSpec& spec = model_.layers[static_cast<size_t>(layer_)];
+  const bool attention = site.role == Role::kO;
   const bool parallel = IsParallel(spec.residual);
-  if (parallel && site.role == Role::kO) return kept_.Clear();
-  const bool routed = site.role == Role::kDown && std::holds_alternative<MoeSpec>(spec.ffn);
-  const bool whole = parallel || routed;  // no single linear is the last
-  if (whole) kept_.Clear();
+  const bool routed = !attention && std::holds_alternative<MoeSpec>(spec.ffn);
+  if (routed) kept_.Clear();  // no single linear is the last
   Workspace scratch(backend_);
   const auto pieces = full_.Pieces(PieceTokens(model_, layer_));
   // `kept` pieces of what the site reads need not be computed.
   const auto advance = [&](ActivationStore& store, const LayerParams& params, size_t kept) {
     std::optional<Linear> out;
-    if (!whole) out = MakeLinear(backend_, params.linears.at(site));
+    if (!routed) out = MakeLinear(backend_, params.linears.at(site));
     const DecoderLayer layer =
-        parallel                ? MakeDecoderLayer(backend_, model_, layer_, params)
-        : routed                ? FeedForward(params)
+        routed                  ? FeedForward(params)
         : kept == pieces.size() ? MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, {}))
                                 : InputParts(site, params);
     ExecContext ctx{backend_, scratch, DType::kF32, nullptr};
@@ -252,12 +250,9 @@ void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerP
       const TensorView residual = scratch.Take(DType::kF32, {pieces[i].rows(), model_.hidden});
       const TensorView y = scratch.Take(DType::kF32, residual.shape);
       store.Read(pieces[i], residual);
-      if (parallel) {
-        layer.Forward(ctx, batch, pages_->layers()[0], residual);
-      } else if (routed) {
+      if (routed) {
         layer.FfnInput(ctx, residual, y);
         layer.Feed(ctx, y, y);
-        layer.AddFfn(ctx, residual, y);
       } else {
         const TensorView x = scratch.Take(DType::kF32, {pieces[i].rows(), SiteSize(site)});
         if (i < kept) {
@@ -267,15 +262,17 @@ void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerP
           SiteInput(site, ctx, layer, batch, residual, x);
         }
         out->Forward(ctx, x, y);
-        if (site.role == Role::kO) {
-          layer.AddAttention(ctx, residual, y);
-        } else {
-          layer.AddFfn(ctx, residual, y);
-        }
+      }
+      if (attention) {
+        layer.AddAttention(ctx, residual, y);
+      } else {
+        if (parallel) store.ReadNext(pieces[i], residual);  // with the attention's output
+        layer.AddFfn(ctx, residual, y);
       }
       store.Write(pieces[i], residual);
     }
-    store.Flip();
+    // Both parts of a parallel block read the stream before it.
+    if (!(attention && parallel)) store.Flip();
   };
   if (!EndsPlainly(site)) advance(full_, original, 0);
   advance(quantized_, current, kept_.pieces());

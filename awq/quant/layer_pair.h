@@ -34,7 +34,7 @@ class LayerPair {
   void Rescale(std::span<const float> s);
   // Adds the output of the attention (site o) or of the feed-forward part (site down, also of
   // experts), observed last, to the quantized stream, and to the other if that has not been
-  // advanced. In a parallel block both are added after down.
+  // advanced. In a parallel block it reads the stream before either.
   void Advance(LinearId site, const LayerParams& original, const LayerParams& current,
                const std::function<void()>& poll);
 

@@ -9,6 +9,8 @@
 #include <random>
 
 #include "awq/backend/make_backend.h"
+#include "awq/nn/tiny_models.h"
+#include "awq/quant/layer_weights.h"
 #include "awq/quant/scale_edges.h"
 
 namespace awq {
@@ -165,6 +167,71 @@ TEST_P(LayerPairTest, MomentsOfBothStreams) {
 INSTANTIATE_TEST_SUITE_P(Sites, LayerPairTest,
                          ::testing::Values(Role::kQ, Role::kO, Role::kGate, Role::kDown),
                          [](const auto& info) { return std::string(RoleName(info.param)); });
+
+// A block of every kind advances both streams as the layer run at once does.
+class AdvanceTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(AdvanceTest, IsTheWholeLayer) {
+  const WeightSource source = testing::OpenTiny(GetParam());
+  const ModelSpec& model = source.spec();
+  const auto backend = MakeBackend("cpu", 2);
+  const std::vector<TokenBlock> blocks{TokenBlock(9, 1), TokenBlock(5, 2), TokenBlock(12, 3)};
+  const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) /
+                                       Cat("advance-", ::getpid(), "-", GetParam());
+  std::filesystem::create_directories(folder);
+  const LayerWeights weights(source, 0);
+  LayerParams params = weights.Stored();
+  weights.LoadAll(params);
+  const auto poll = [] {};
+  const auto fill = [&](ActivationStore& store, unsigned seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    const auto piece = store.Pieces(1 << 20).front();
+    const Tensor rows = MakeTensor(DType::kF32, {piece.rows(), model.hidden});
+    for (float& v : rows.Span<float>()) v = normal(random);
+    store.Write(piece, rows.view());
+    store.Flip();
+    store.Commit();
+  };
+  const auto rows_of = [](const ActivationStore& store) {
+    Tensor out = MakeTensor(DType::kF32, {store.num_tokens(), store.hidden()});
+    store.Read(store.Pieces(1 << 20).front(), out.view());
+    return out;
+  };
+  for (const int64_t room : {0, 1 << 20}) {
+    ActivationStore full(blocks, model.hidden, folder / "full");
+    ActivationStore quantized(blocks, model.hidden, folder / "quantized");
+    fill(full, 1);
+    fill(quantized, 2);
+    KeptRows kept(*backend, room, room / 2, folder / "kept");
+    LayerPair pair(*backend, model, 0, full, quantized, kept, 0);
+    pair.Observe(Role::kO, params, params, poll);
+    pair.Advance(Role::kO, params, params, poll);
+    if (std::holds_alternative<MlpSpec>(model.layers[0].ffn)) {
+      pair.Observe(Role::kDown, params, params, poll);
+    }
+    pair.Advance(Role::kDown, params, params, poll);
+    for (const auto& [store, seed] : {std::pair{&full, 1u}, {&quantized, 2u}}) {
+      ActivationStore whole(blocks, model.hidden, folder / "whole");
+      fill(whole, seed);
+      LayerRunner(*backend, model, 0, whole).Advance(params, nullptr, poll);
+      const Tensor found = rows_of(*store);
+      const Tensor expected = rows_of(whole);
+      for (int64_t i = 0; i < expected.shape().NumElements(); ++i) {
+        const float value = expected.As<float>()[i];
+        ASSERT_NEAR(found.As<float>()[i], value, 1e-5 * (1 + std::abs(value))) << room << " " << i;
+      }
+    }
+  }
+  std::filesystem::remove_all(folder);
+}
+
+INSTANTIATE_TEST_SUITE_P(Blocks, AdvanceTest,
+                         ::testing::Values("llama_bias", "gpt_neox", "gptj", "falcon_7b",
+                                           "falcon_40b", "cohere", "phi", "stablelm_parallel",
+                                           "gemma2", "granite", "opt_post_norm", "mixtral",
+                                           "deepseek_v2"),
+                         [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace awq

@@ -75,6 +75,7 @@ struct MethodCost {
   double descents = 0;   // passes column after column
   int64_t matrices = 0;  // [K, K] in memory at a time, beside the moments
   int64_t copies = 0;    // [N, K] in f32 in memory at a time, beside the site's weights
+  int64_t scratch = int64_t{16} << 20;  // bytes of the search of ranges
 };
 
 struct QuantizedLinear {

@@ -61,8 +61,9 @@ class LayerPlan {
       out.largest = what;
     };
     if (!request_.method.NeedsCalibration()) {
-      for (const SiteShape& s : sites_) {
-        consider(CopyBytes(s) + weights_ * 5 / 8, Cat(LinearName(s.site), ": weights"));
+      for (const SiteShape& s : sites_) {  // one linear after the other
+        consider((1 + cost_.copies) * s.largest_n * s.k * kFloat + weights_ * 5 / 8,
+                 Cat(LinearName(s.site), ": weights"));
       }
       return out;
     }
@@ -94,8 +95,11 @@ class LayerPlan {
 
   double Seconds(const MachineSpeed& speed) const {
     const auto weights = static_cast<double>(weights_);
-    return ForwardSeconds(speed) + ProductFlops() / speed.product + SearchPasses() / speed.weights +
-           (1 + cost_.passes) * weights / speed.weights +
+    // Codes are packed and written; errors of plain rounding and of the result take them apart.
+    const double decoded = request_.method.NeedsCalibration() ? 2.5 : 1.5;
+    return ForwardSeconds(speed) + ProductFlops() / speed.product + SolveFlops() / speed.solve +
+           (SearchPasses() + (1 + cost_.passes) * weights) / speed.weights +
+           decoded * weights / speed.decoded +
            cost_.ranges * weights * RangeSeconds(speed) + cost_.descents * weights / speed.descents;
   }
 
@@ -104,9 +108,12 @@ class LayerPlan {
   double ForwardSeconds(const MachineSpeed& speed) const {
     if (!request_.method.NeedsCalibration()) return 0;
     const bool follows = request_.method.FollowsPrefix();
+    constexpr double kPasses = 2;  // over what goes in and out, as long as rounding it
+    const double streams = follows ? 2 : 1;
     double out = 0;
     for (const SiteShape& s : sites_) {
       const double tokens = TokensOf(s);
+      out += kPasses * streams * tokens * static_cast<double>(s.k + s.n) / speed.weights;
       const auto k = static_cast<double>(s.k);
       const double flops = 2 * static_cast<double>(s.weights()) * tokens;
       out += flops / speed.linear + (follows ? flops / speed.quantized : 0);
@@ -114,7 +121,7 @@ class LayerPlan {
       if (follows) gram += 2 * tokens * (InputOf(s.site) ? flops / 2 / tokens : k * Columns(s));
       out += gram / speed.gram;
     }
-    return out + (follows ? 2 : 1) * AttentionFlops() / speed.linear;
+    return out + streams * AttentionFlops() / speed.linear;
   }
   // An expert reads its share of them.
   double TokensOf(const SiteShape& s) const {
@@ -137,7 +144,16 @@ class LayerPlan {
     for (const SiteShape& s : sites_) {
       out += cost_.products * 2 * static_cast<double>(s.weights()) * Columns(s);
       out += cost_.searches * 2 * SearchedWeights(s) * Columns(s);
-      if (cost_.matrices > 0) out += static_cast<double>(s.k) * Columns(s) * Columns(s) / 3;
+    }
+    return out;
+  }
+  // Behind the prefix: the factor of the moments, and the correction of each linear's target.
+  double SolveFlops() const {
+    if (!request_.method.FollowsPrefix()) return 0;
+    double out = 0;
+    for (const SiteShape& s : sites_) {
+      out += static_cast<double>(s.k) * Columns(s) * Columns(s) / 3;
+      out += 2 * static_cast<double>(s.weights()) * Columns(s);
     }
     return out;
   }
@@ -182,10 +198,13 @@ class LayerPlan {
   int64_t CopyBytes(const SiteShape& s) const {
     constexpr int64_t kProducts = int64_t{32} << 20;  // of a loss, at a time
     const int64_t linear = s.largest_n * s.k * kFloat;
-    return s.weights() * kFloat + cost_.copies * linear + std::min(kProducts, linear);
+    const int64_t scratch = cost_.ranges > 0 ? cost_.scratch : 0;
+    return s.weights() * kFloat + cost_.copies * linear +
+           std::max(scratch, std::min(kProducts, linear));
   }
   // The process, and what the backend keeps between calls.
   int64_t Fixed() const {
+    if (!request_.method.NeedsCalibration()) return request_.process_bytes;
     constexpr int64_t kPacked = 1024 + 256;  // rows of an operand, with room for growth
     return request_.process_bytes + widest_ * kPacked * kFloat;
   }
@@ -309,7 +328,7 @@ QuantPlan MakePlan(const PlanRequest& request, const MachineSpeed* speed) {
             "--memory-limit ", megabytes(plan.memory), "MB will do");
   if (request.method.FollowsPrefix()) {
     const int64_t kept =
-        std::min(kKeptBytes, 2 * request.tokens * WidestInput(request.source.spec()) * kFloat);
+        std::min(kKeptBytes, request.tokens * WidestInput(request.source.spec()) * kFloat);
     plan.kept_memory = limit == 0 ? kept : std::min(kept, limit - plan.memory);
     plan.kept_bytes = kept - plan.kept_memory;
     plan.memory += plan.kept_memory;

@@ -10,15 +10,17 @@
 
 namespace awq {
 
-// How fast this machine is at what quantization does, measured in about a second.
+// How fast this machine is at what quantization does, measured in a second or two.
 struct MachineSpeed {
   double linear = 0;     // FLOP/s of forward passes
   double quantized = 0;  // of those through quantized weights
   double gram = 0;       // of x·xᵀ; a symmetric one costs half of its products
   double product = 0;    // of f32 products
+  double solve = 0;      // of triangular solves and Cholesky factors
   double weights = 0;    // weights rounded in a second
+  double decoded = 0;    // weights made of codes in a second, by one thread
   double ranges = 0;     // weights whose groups of 128 get the best range in a second
-  double descents = 0;   // weights a pass of coordinate descent moves in a second, products apart
+  double descents = 0;   // weights a pass of coordinate descent takes in a second, products apart
 };
 MachineSpeed MeasureSpeed(Backend& backend, ThreadPool& pool);
 // Of two server cores: what depends on it is the same on every machine.

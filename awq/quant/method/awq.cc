@@ -13,15 +13,17 @@ namespace {
 class AwqMethod : public QuantMethod {
  public:
   bool NeedsCalibration() const override { return true; }
-  // Some 24 scales, four losses, and the clip search: a quarter of the candidates of a range.
+  // Some 24 scales, four losses, and the clip search: a quarter of the candidates of a range, each
+  // dearer.
   MethodCost Cost(const MethodOptions& options) const override {
     return {.products = 4,
             .searches = 24,
             .search_rows = ScaleSearchOptionsOf(options).rows,
             .passes = 20,
-            .ranges = options.clip ? 0.25 : 0.0,
+            .ranges = options.clip ? 0.4 : 0.0,
             .matrices = 1,
-            .copies = 2};
+            .copies = 2,
+            .scratch = int64_t{32} << 20};
   }
 
   std::map<LinearId, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
