@@ -163,7 +163,7 @@ class QuantizeRun {
     out.memory_limit = options_.memory_limit;
     out.disk = plan.disk;
     out.free_disk = FreeDisk(options_.output);
-    out.activation_bytes = plan.stream_bytes + plan.kept_bytes;
+    out.activation_bytes = plan.stream_bytes + plan.kept_bytes + plan.metric_bytes;
     out.output_bytes = plan.output_bytes;
     out.moment_columns = plan.moment_columns;
     out.calib_tokens = report_.calib_tokens;
@@ -297,6 +297,7 @@ class QuantizeRun {
             .method = *subject.method,
             .options = subject.method_options,
             .tokens = report_.calib_tokens,
+            .blocks = static_cast<int64_t>(blocks.size()),
             .longest_block = longest,
             .shard_bytes = options_.shard_bytes,
             .process_bytes = ProcessBytes(),

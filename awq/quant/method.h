@@ -73,6 +73,7 @@ struct MethodCost {
   double passes = 0;     // elementwise passes over each linear's weights
   double ranges = 0;     // searches of the range of each group, both ends
   double descents = 0;   // passes column after column
+  double couplings = 0;  // products of each linear's [N, K] with its metric [N, B]; 0: without one
   int64_t matrices = 0;  // [K, K] in memory at a time, beside the moments
   int64_t copies = 0;    // [N, K] in f32 in memory at a time, beside the site's weights
   int64_t scratch = int64_t{16} << 20;  // bytes of the search of ranges

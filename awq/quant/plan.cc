@@ -5,6 +5,8 @@
 #include <set>
 #include <variant>
 
+#include "awq/quant/fisher/fisher_pass.h"
+#include "awq/quant/output_metric.h"
 #include "awq/quant/pipeline.h"
 
 namespace awq {
@@ -41,6 +43,7 @@ class LayerPlan {
   LayerPlan(const PlanRequest& request, int64_t layer, int64_t moment_columns)
       : request_(request),
         model_(request.source.spec()),
+        layer_(layer),
         ffn_(model_.layers[static_cast<size_t>(layer)].ffn),
         sites_(SitesOf(model_, layer)),
         moment_columns_(moment_columns),
@@ -78,7 +81,7 @@ class LayerPlan {
         const int64_t drift = input ? s.weights() * kFloat : 0;  // twice, for a moment
         consider(Moments(s) + drift + packs + ObserveWorkspace(s, input),
                  Cat(LinearName(s.site), ": activations and moments"));
-        consider(Moments(s) + Matrices(s) + CopyBytes(s) + weights_ * 5 / 8,
+        consider(Moments(s) + Matrices(s) + Metrics(s) + CopyBytes(s) + weights_ * 5 / 8,
                  Cat(LinearName(s.site), ": moments and weights"));
       }
     } else {
@@ -91,6 +94,30 @@ class LayerPlan {
       }
     }
     return out;
+  }
+
+  // Of the pass forward and back for the metrics, over so many tokens.
+  int64_t GradientMemory() const {
+    int64_t outputs = 0;
+    for (const SiteShape& s : sites_) {
+      if (s.site.expert < 0) outputs += s.n;
+    }
+    const int64_t workspace = piece_ * (10 * model_.hidden + 3 * outputs) * kFloat;
+    return Fixed() + weights_ * kFloat + MetricFiles::Bytes(model_, layer_) + workspace;
+  }
+  double GradientSeconds(const MachineSpeed& speed, double tokens) const {
+    double out = 0;
+    for (const SiteShape& s : sites_) {
+      if (s.site.expert >= 0) continue;
+      const double flops = 2 * static_cast<double>(s.weights()) * tokens;
+      out += flops / speed.linear + 2 * flops / speed.product;
+      for (const int64_t n : s.rows) {
+        out += static_cast<double>(n * std::min(n, kMetricColumns)) * tokens / speed.gram;
+      }
+      constexpr double kPasses = 6;  // over what goes in and out
+      out += kPasses * tokens * static_cast<double>(s.k + s.n) / speed.weights;
+    }
+    return out + 4 * AttentionFlops() * tokens / static_cast<double>(request_.tokens) / speed.linear;
   }
 
   double Seconds(const MachineSpeed& speed) const {
@@ -195,6 +222,12 @@ class LayerPlan {
   int64_t Matrices(const SiteShape& s) const {
     return cost_.matrices * Block(s) * Block(s) * kFloat;
   }
+  int64_t Metrics(const SiteShape& s) const {
+    if (cost_.couplings == 0) return 0;
+    int64_t out = 2 * s.largest_n * std::min(s.largest_n, kMetricColumns);
+    for (const int64_t n : s.rows) out += n * std::min(n, kMetricColumns);
+    return out * kFloat;
+  }
   int64_t CopyBytes(const SiteShape& s) const {
     constexpr int64_t kProducts = int64_t{32} << 20;  // of a loss, at a time
     const int64_t linear = s.largest_n * s.k * kFloat;
@@ -230,6 +263,7 @@ class LayerPlan {
 
   const PlanRequest& request_;
   const ModelSpec& model_;
+  int64_t layer_;
   const std::variant<MlpSpec, MoeSpec>& ffn_;
   std::vector<SiteShape> sites_;
   int64_t moment_columns_;
@@ -248,6 +282,34 @@ std::vector<PlanUnit> Layers(const PlanRequest& request, const MachineSpeed* spe
     unit.name = Cat("layer ", i + 1);
     if (speed != nullptr) unit.seconds = plan.Seconds(*speed);
     out.push_back(std::move(unit));
+  }
+  return out;
+}
+
+int64_t WeighedTokens(const PlanRequest& request) {
+  if (request.blocks == 0) return 0;
+  return request.tokens * request.method.WeighedBlocks(request.options, request.blocks) /
+         request.blocks;
+}
+
+// The pass before the first layer; its memory is 0 where there is none.
+PlanUnit Gradients(const PlanRequest& request, const MachineSpeed* speed) {
+  PlanUnit out{.name = "gradients", .seconds = 0, .memory = 0, .largest = "weights and activations"};
+  const auto tokens = static_cast<double>(WeighedTokens(request));
+  if (tokens == 0) return out;
+  const ModelSpec& model = request.source.spec();
+  for (int64_t i = 0; i < model.num_layers(); ++i) {
+    const LayerPlan plan(request, i, 0);
+    out.memory = std::max(out.memory, plan.GradientMemory());
+    if (speed != nullptr) out.seconds += plan.GradientSeconds(*speed, tokens);
+  }
+  constexpr int64_t kHead = int64_t{160} << 20;  // logits, a slice of the head
+  out.memory = std::max(out.memory, request.process_bytes + kHead);
+  const double head = 4 * static_cast<double>(model.vocab * model.hidden) * tokens;
+  if (speed != nullptr) {
+    constexpr double kPasses = 4;  // over the logits
+    out.seconds += head / speed->product +
+                   kPasses * tokens * static_cast<double>(model.vocab) / speed->weights;
   }
   return out;
 }
@@ -300,8 +362,17 @@ void PlanDisk(const PlanRequest& request, QuantPlan& plan) {
     const int64_t streams = request.method.FollowsPrefix() ? 2 : 1;
     plan.stream_bytes = 2 * streams * request.tokens * model.hidden * kFloat;
   }
+  int64_t run = 0;  // of the pass back, before anything is written
+  if (const int64_t tokens = WeighedTokens(request); tokens > 0) {
+    for (int64_t i = 0; i < model.num_layers(); ++i) {
+      plan.metric_bytes += MetricFiles::Bytes(model, i);
+    }
+    run = plan.metric_bytes + std::min(tokens, FisherTokensAtOnce(model) + request.longest_block) *
+                                  kFloat * model.hidden * (model.num_layers() + 3);
+  }
   const int64_t finishing = plan.output_bytes + std::min(request.shard_bytes, plan.output_bytes);
-  plan.disk = std::max(plan.stream_bytes + plan.kept_bytes + layers_bytes, finishing);
+  plan.disk = std::max({plan.stream_bytes + plan.kept_bytes + plan.metric_bytes + layers_bytes,
+                        plan.stream_bytes + run, finishing});
 }
 
 }  // namespace
@@ -315,11 +386,12 @@ QuantPlan MakePlan(const PlanRequest& request, const MachineSpeed* speed) {
   QuantPlan plan;
   plan.units = Layers(request, speed, 0);
   const int64_t limit = request.memory_limit;
-  plan.memory = plan.whole_memory = Largest(plan.units);
+  const PlanUnit gradients = Gradients(request, speed);
+  plan.memory = plan.whole_memory = std::max(Largest(plan.units), gradients.memory);
   for (const int64_t columns : BlockChoices(request)) {
     if (limit == 0 || plan.memory <= limit) break;
     plan.units = Layers(request, speed, columns);
-    plan.memory = Largest(plan.units);
+    plan.memory = std::max(Largest(plan.units), gradients.memory);
     plan.moment_columns = columns;
   }
   const auto megabytes = [](int64_t bytes) { return (bytes + 999999) / 1000000; };
@@ -333,6 +405,7 @@ QuantPlan MakePlan(const PlanRequest& request, const MachineSpeed* speed) {
     plan.kept_bytes = kept - plan.kept_memory;
     plan.memory += plan.kept_memory;
   }
+  if (gradients.memory > 0) plan.units.insert(plan.units.begin(), gradients);
   PlanDisk(request, plan);
   PlanUnit rest;
   rest.name = "what is not quantized";

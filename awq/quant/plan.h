@@ -31,6 +31,7 @@ struct PlanRequest {
   const QuantMethod& method;
   const MethodOptions& options;
   int64_t tokens = 0;         // of calibration
+  int64_t blocks = 0;         // that they are in
   int64_t longest_block = 0;  // tokens
   int64_t shard_bytes = 0;
   int64_t process_bytes = 0;  // memory that the process has already
@@ -51,6 +52,7 @@ struct QuantPlan {
   int64_t whole_memory = 0;    // what whole moments take
   int64_t stream_bytes = 0;    // files: activations between layers
   int64_t kept_bytes = 0;      // files: activations within a layer
+  int64_t metric_bytes = 0;    // files: of the pass back, its streams not counted
   int64_t output_bytes = 0;    // tensors written
   int64_t disk = 0;            // the most that is in OUTPUT.partial at a time
   int64_t kept_memory = 0;     // for RunPipeline

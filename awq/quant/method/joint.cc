@@ -68,8 +68,9 @@ class SequentialMethod : public QuantMethod {
                       : options.rule.scheme.symmetric ? 1.0 / 3
                                                       : 1.0,
             .descents = 1 + descents,
+            .couplings = recipe.weighed == 0 ? 0 : 0.5 + descents + recipe.refits,
             .matrices = 2,
-            .copies = 3};
+            .copies = recipe.weighed == 0 ? 3 : 5};
   }
 
   std::map<LinearId, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
