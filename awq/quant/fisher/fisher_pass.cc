@@ -35,15 +35,15 @@ void ForPieces(const FisherJob& job, const ActivationStore& store, int64_t layer
 
 }  // namespace
 
-int64_t FisherTokensAtOnce(const ModelSpec& model) {
+int64_t FisherTokensAtOnce(const ModelSpec& model, int64_t stream_bytes) {
   const int64_t token = 4 * model.hidden * (model.num_layers() + 2);
-  return std::max<int64_t>(kFisherStreamBytes / token, 1);
+  return std::max<int64_t>(stream_bytes / token, 1);
 }
 
 void FisherPass::Run() {
   if (files_.Complete()) return;
   std::filesystem::create_directories(job_.folder);
-  const int64_t most = FisherTokensAtOnce(job_.source.spec());
+  const int64_t most = FisherTokensAtOnce(job_.source.spec(), job_.stream_bytes);
   size_t begin = 0;
   int64_t tokens = 0;
   while (begin < job_.blocks.size()) {

@@ -26,9 +26,10 @@ struct FisherJob {
   Backend& backend;  // of the host
   ThreadPool& pool;
   std::span<const TokenBlock> blocks;
-  std::filesystem::path folder;                // for the metrics, and the streams meanwhile
-  std::function<void()> poll;                  // throws kCancelled
-  std::function<void(double done)> weighing;   // 0…1
+  std::filesystem::path folder;               // for the metrics, and the streams meanwhile
+  std::function<void()> poll;                 // throws kCancelled
+  std::function<void(double done)> weighing;  // 0…1; may be null
+  int64_t stream_bytes = kFisherStreamBytes;
 };
 
 class FisherPass {
@@ -53,7 +54,7 @@ class FisherPass {
   double work_done_ = 0;
 };
 
-// Tokens of a run of blocks.
-int64_t FisherTokensAtOnce(const ModelSpec& model);
+// Tokens of a run of blocks whose streams take so many bytes; one block at least.
+int64_t FisherTokensAtOnce(const ModelSpec& model, int64_t stream_bytes = kFisherStreamBytes);
 
 }  // namespace awq
