@@ -69,13 +69,15 @@ class Gradients {
     grad_ = MakeTensor(DType::kF32, shape);
   }
 
-  double Head(std::span<const int32_t> labels) {
-    return HeadGradient(*backend_, source_)
+  double Head(std::span<const int32_t> labels, const HeadSlices& slices = {}) {
+    return HeadGradient(*backend_, source_, slices)
         .Backward(Context(), streams_.back().view(), labels, grad_.view());
   }
-  double Head(uint64_t seed, int64_t first_row) {
-    return HeadGradient(*backend_, source_)
-        .Backward(Context(), streams_.back().view(), seed, first_row, grad_.view());
+  // Labels of rows [begin, end) are drawn.
+  double Head(uint64_t seed, int64_t begin, int64_t end, const HeadSlices& slices = {}) {
+    return HeadGradient(*backend_, source_, slices)
+        .Backward(Context(), streams_.back().view().Rows(begin, end), seed, begin,
+                  grad_.view().Rows(begin, end));
   }
   // Through layer i; the linears' gradients are kept.
   void Layer(int64_t i) {
@@ -175,8 +177,78 @@ TEST_P(GradientGolden, StreamsAndLinears) {
   }
 }
 
+TEST_P(GradientGolden, LossOfLabels) {
+  const auto prompt = testing::LoadGoldens(GetParam())[0];
+  const Tensor labels = golden_->Get("labels_0");
+  const size_t vocab = prompt.logits.size() / prompt.tokens.size();
+  double expected = 0;
+  for (size_t t = 0; t < prompt.tokens.size(); ++t) {
+    const float* row = prompt.logits.data() + t * vocab;
+    double total = 0;
+    for (size_t v = 0; v < vocab; ++v) total += std::exp(static_cast<double>(row[v]));
+    expected += std::log(total) - static_cast<double>(row[labels.As<const int32_t>()[t]]);
+  }
+  Gradients model(GetParam(), {prompt.tokens});
+  EXPECT_NEAR(model.Head(labels.Span<const int32_t>()), expected, 1e-4 * expected);
+}
+
 INSTANTIATE_TEST_SUITE_P(Tiny, GradientGolden, ::testing::ValuesIn(GoldenNames()),
                          [](const auto& info) { return info.param; });
+
+constexpr HeadSlices kSmall{.logits = 1, .weight = 64 * 4 * 19};  // 16 rows; 19 rows of the head
+constexpr int64_t kRows = 70;
+
+TEST(HeadGradient, RowsAndSlicesDoNotMatter) {
+  for (const char* name : {"llama_gqa_tied", "gemma2", "phi"}) {
+    Gradients whole(name, {TokenBlock(kRows, 5)});
+    Gradients parts(name, {TokenBlock(kRows, 5)});
+    const double loss = whole.Head(7, 0, kRows);
+    EXPECT_NEAR(parts.Head(7, 0, 33, kSmall) + parts.Head(7, 33, kRows, kSmall), loss, 1e-4 * loss);
+    EXPECT_LT(testing::RelativeDifference(parts.grad().Span<const float>(),
+                                          whole.grad().Span<const float>()),
+              1e-5);
+  }
+}
+
+// Under the model's own distribution the gradient's mean is 0, and labels of different seeds are
+// independent.
+TEST(HeadGradient, LabelsAreDrawnFromTheModel) {
+  std::vector<TokenBlock> blocks(1, TokenBlock(kRows));
+  for (size_t i = 0; i < blocks[0].size(); ++i) blocks[0][i] = static_cast<int32_t>(3 + i);
+  Gradients model("llama_gqa_tied", blocks);
+  std::vector<double> sum(static_cast<size_t>(model.grad().view().NumElements()));
+  double squares = 0;
+  constexpr int kDraws = 400;
+  for (int seed = 0; seed < kDraws; ++seed) {
+    model.Head(static_cast<uint64_t>(seed), 0, kRows);
+    const auto grad = model.grad().Span<const float>();
+    for (size_t i = 0; i < sum.size(); ++i) {
+      sum[i] += static_cast<double>(grad[i]);
+      squares += static_cast<double>(grad[i]) * static_cast<double>(grad[i]);
+    }
+  }
+  double square_of_sum = 0;
+  for (const double v : sum) square_of_sum += v * v;
+  EXPECT_GT(squares, 0);
+  EXPECT_NEAR(square_of_sum / squares, 1, 0.6);  // a mean would count kDraws times
+}
+
+TEST(UniformOf, IsUniform) {
+  constexpr int64_t kCount = 100000;
+  double sum = 0, squares = 0, product = 0;
+  for (int64_t i = 0; i < kCount; ++i) {
+    const double u = UniformOf(3, i) - 0.5;
+    ASSERT_LT(std::abs(u), 0.5 + 1e-15);
+    sum += u;
+    squares += u * u;
+    product += u * (UniformOf(3, i + 1) - 0.5);
+  }
+  EXPECT_NEAR(sum / kCount, 0, 4e-3);
+  EXPECT_NEAR(squares / kCount, 1.0 / 12, 1e-3);
+  EXPECT_NEAR(product / kCount, 0, 1e-3);
+  EXPECT_EQ(UniformOf(3, 4), UniformOf(3, 4));
+  EXPECT_NE(UniformOf(3, 4), UniformOf(4, 4));
+}
 
 }  // namespace
 }  // namespace awq
