@@ -1,16 +1,17 @@
-// FastExp: e^x in a form that compilers turn into vector code.
+// FastExp: e^x, and what a softmax needs of a row, in forms that compilers turn into vector code.
 #pragma once
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <numeric>
 
 namespace awq {
 
-// Within 2 ulp on [-87, 0]; below, about e⁻⁸⁷. x = n · ln 2 + r with the polynomial of Cephes' expf.
+// Within 2 ulp for x in [-87, 0]. x = n · ln 2 + r with the polynomial of Cephes'
+// expf.
 inline float FastExp(float x) {
   constexpr float kRound = 12582912.0f;  // 1.5 · 2²³: adding it rounds to an integer
-  x = x < -87.0f ? -87.0f : x;
   const float shifted = x * 1.44269504f + kRound;
   const float n = shifted - kRound;
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -25,16 +26,36 @@ inline float FastExp(float x) {
   return y * std::bit_cast<float>((exponent + 127) << 23);
 }
 
-// x[i] becomes e^(x[i] - top); returns the sum.
-inline double ExpOfRow(float* x, int64_t count, float top) {
-  double total = 0;
-  constexpr int64_t kRun = 256;  // summed in f64 while it is in the cache
-  for (int64_t first = 0; first < count; first += kRun) {
-    const int64_t last = std::min(count, first + kRun);
-    for (int64_t i = first; i < last; ++i) x[i] = FastExp(x[i] - top);
-    for (int64_t i = first; i < last; ++i) total += static_cast<double>(x[i]);
+// Lanes that are summed or compared apart, since compilers must not reorder floats by themselves.
+inline constexpr int64_t kExpLanes = 8;
+
+inline float MaxOfRow(const float* x, int64_t count) {
+  float lanes[kExpLanes];
+  std::fill_n(lanes, kExpLanes, x[0]);
+  int64_t i = 0;
+  for (; i + kExpLanes <= count; i += kExpLanes) {
+    for (int64_t l = 0; l < kExpLanes; ++l) lanes[l] = lanes[l] < x[i + l] ? x[i + l] : lanes[l];
   }
-  return total;
+  for (; i < count; ++i) lanes[0] = std::max(lanes[0], x[i]);
+  return *std::max_element(lanes, lanes + kExpLanes);
+}
+
+// x[i] becomes e^(x[i] - top), at least e⁻⁸⁷; returns the sum.
+inline double ExpOfRow(float* x, int64_t count, float top) {
+  constexpr int64_t kRun = 32 * kExpLanes;  // stays in the cache from one loop to the next
+  double lanes[kExpLanes] = {};
+  for (int64_t first = 0; first < count; first += kRun) {
+    float* run = x + first;
+    const int64_t length = std::min(kRun, count - first);
+    for (int64_t i = 0; i < length; ++i) run[i] = run[i] - top < -87.0f ? -87.0f : run[i] - top;
+    for (int64_t i = 0; i < length; ++i) run[i] = FastExp(run[i]);
+    int64_t i = 0;
+    for (; i + kExpLanes <= length; i += kExpLanes) {
+      for (int64_t l = 0; l < kExpLanes; ++l) lanes[l] += static_cast<double>(run[i + l]);
+    }
+    for (; i < length; ++i) lanes[0] += static_cast<double>(run[i]);
+  }
+  return std::accumulate(lanes, lanes + kExpLanes, 0.0);
 }
 
 }  // namespace awq

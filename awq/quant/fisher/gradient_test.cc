@@ -1,17 +1,11 @@
-// Gradients of tiny models against PyTorch (tools/make_gradient_goldens.py), and labels.
+// Gradients of tiny models against PyTorch (tools/make_gradient_goldens.py).
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
-#include "awq/backend/make_backend.h"
 #include "awq/checkpoint/fused_rows.h"
-#include "awq/nn/tiny_models.h"
-#include "awq/quant/block_pieces.h"
-#include "awq/quant/fisher/head_gradient.h"
-#include "awq/quant/fisher/layer_gradient.h"
-#include "awq/quant/layer_weights.h"
+#include "awq/quant/fisher/testing/tiny_gradients.h"
 
 namespace awq {
 namespace {
@@ -23,7 +17,7 @@ fs::path GoldenFolder() { return fs::path(AWQ_TESTDATA) / "gradients"; }
 std::vector<std::string> GoldenNames() {
   std::vector<std::string> names;
   for (const auto& e : fs::directory_iterator(GoldenFolder())) {
-    names.push_back(e.path().stem().string());
+    if (e.path().extension() == ".safetensors") names.push_back(e.path().stem().string());
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -44,72 +38,6 @@ Tensor Transposed(const Tensor& t) {
   }
   return out;
 }
-
-// A model, the streams between its layers for some blocks, and the gradients through it.
-class Gradients {
- public:
-  Gradients(const std::string& name, std::vector<TokenBlock> blocks)
-      : source_(testing::OpenTiny(name)),
-        backend_(MakeBackend("cpu", 2)),
-        pool_(2),
-        scratch_(*backend_),
-        blocks_(std::move(blocks)),
-        batch_(BuildFreshBatch(builder_, *backend_, blocks_)) {
-    const ModelSpec& model = source_.spec();
-    const Shape shape{batch_.num_tokens(), model.hidden};
-    ExecContext ctx{*backend_, scratch_, DType::kF32, nullptr};
-    KvPages pages(*backend_, model, 0, model.num_layers(), 16, DType::kF32);
-    streams_.push_back(MakeTensor(DType::kF32, shape));
-    Embedding(*backend_, source_).Forward(ctx, batch_, streams_[0].view());
-    for (int64_t i = 0; i < model.num_layers(); ++i) {
-      streams_.push_back(ConvertTo(streams_.back().view(), DType::kF32));
-      MakeDecoderLayer(*backend_, model, i, source_.Layer(i))
-          .Forward(ctx, batch_, pages.layers()[static_cast<size_t>(i)], streams_.back().view());
-    }
-    grad_ = MakeTensor(DType::kF32, shape);
-  }
-
-  double Head(std::span<const int32_t> labels) {
-    return HeadGradient(*backend_, source_)
-        .Backward(Context(), streams_.back().view(), labels, grad_.view());
-  }
-  double Head(uint64_t seed, int64_t first_row) {
-    return HeadGradient(*backend_, source_)
-        .Backward(Context(), streams_.back().view(), seed, first_row, grad_.view());
-  }
-  // Through layer i; the linears' gradients are kept.
-  void Layer(int64_t i) {
-    LayerWeights weights(source_, i);
-    LayerParams params = weights.Stored();
-    weights.LoadAll(params);
-    linears_.clear();
-    GradientContext ctx = Context();
-    ctx.sink = [&](LinearId id, const TensorView& gradient) {
-      ASSERT_TRUE(linears_.emplace(id, ConvertTo(gradient, DType::kF32)).second);
-    };
-    LayerGradient(*backend_, source_.spec(), i, params)
-        .Backward(ctx, batch_, streams_[static_cast<size_t>(i)].view(), grad_.view(),
-                  grad_.view());
-  }
-
-  const WeightSource& source() const { return source_; }
-  const Tensor& grad() const { return grad_; }
-  const std::map<LinearId, Tensor>& linears() const { return linears_; }
-
- private:
-  GradientContext Context() { return {*backend_, pool_, scratch_, nullptr}; }
-
-  WeightSource source_;
-  std::unique_ptr<Backend> backend_;
-  ThreadPool pool_;
-  Workspace scratch_;
-  std::vector<TokenBlock> blocks_;
-  BatchBuilder builder_;
-  Batch batch_;
-  std::vector<Tensor> streams_;
-  Tensor grad_;
-  std::map<LinearId, Tensor> linears_;
-};
 
 class GradientGolden : public ::testing::TestWithParam<std::string> {
  protected:
@@ -149,7 +77,7 @@ TEST_P(GradientGolden, StreamsAndLinears) {
                   of_prompt.As<int32_t>() + of_prompt.shape()[0]);
   }
   const auto second = static_cast<int64_t>(blocks[0].size());
-  Gradients model(GetParam(), blocks);
+  testing::TinyGradients model(GetParam(), blocks);
   model.Head(labels);
   const bool whole = golden_->Has("final_1");
   if (whole) ExpectRows("final_1", model.grad(), second);
@@ -174,6 +102,21 @@ TEST_P(GradientGolden, StreamsAndLinears) {
     }
     ExpectClose(LinearName(shape.id), Part(found, second, second + rows), expected);
   }
+}
+
+TEST_P(GradientGolden, LossOfLabels) {
+  const auto prompt = testing::LoadGoldens(GetParam())[0];
+  const Tensor labels = golden_->Get("labels_0");
+  const size_t vocab = prompt.logits.size() / prompt.tokens.size();
+  double expected = 0;
+  for (size_t t = 0; t < prompt.tokens.size(); ++t) {
+    const float* row = prompt.logits.data() + t * vocab;
+    double total = 0;
+    for (size_t v = 0; v < vocab; ++v) total += std::exp(static_cast<double>(row[v]));
+    expected += std::log(total) - static_cast<double>(row[labels.As<const int32_t>()[t]]);
+  }
+  testing::TinyGradients model(GetParam(), {prompt.tokens});
+  EXPECT_NEAR(model.Head(labels.Span<const int32_t>()), expected, 1e-4 * expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, GradientGolden, ::testing::ValuesIn(GoldenNames()),

@@ -9,8 +9,6 @@
 namespace awq {
 namespace {
 
-constexpr int64_t kLogitBytes = int64_t{64} << 20;
-constexpr int64_t kSliceBytes = int64_t{16} << 20;
 constexpr int64_t kLeastRows = 16;
 
 LayerParams OtherParams(const WeightSource& source) {
@@ -67,8 +65,9 @@ double UniformOf(uint64_t seed, int64_t number) {
   return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 
-HeadGradient::HeadGradient(Backend& backend, const WeightSource& source)
-    : spec_(source.spec().head),
+HeadGradient::HeadGradient(Backend& backend, const WeightSource& source, const HeadSlices& slices)
+    : slices_(slices),
+      spec_(source.spec().head),
       params_(OtherParams(source)),
       norm_(backend, source.spec().final_norm, Role::kFinalNorm, source.spec().hidden, params_),
       head_(source.Head()),
@@ -102,7 +101,7 @@ double HeadGradient::Backward(const GradientContext& ctx, const TensorView& x,
 
 double HeadGradient::Run(const GradientContext& ctx, const TensorView& x, const Choice& choose,
                          const TensorView& grad) const {
-  const int64_t chunk = std::max(kLeastRows, kLogitBytes / (4 * head_.shape()[0]));
+  const int64_t chunk = std::max(kLeastRows, slices_.logits / (4 * head_.shape()[0]));
   double loss = 0;
   for (int64_t begin = 0; begin < x.dim(0); begin += chunk) {
     const Workspace::Scope scope(ctx.scratch);
@@ -167,8 +166,9 @@ double HeadGradient::RowBackward(int64_t row, const Choice& choose, std::span<fl
     for (float& z : logits) z = cap * std::tanh(z / cap);
   }
   std::copy(logits.begin(), logits.end(), p.begin());
-  const float top = *std::max_element(p.begin(), p.end());
-  const double total = ExpOfRow(p.data(), static_cast<int64_t>(p.size()), top);
+  const auto count = static_cast<int64_t>(p.size());
+  const float top = MaxOfRow(p.data(), count);
+  const double total = ExpOfRow(p.data(), count, top);
   const auto inverse = static_cast<float>(1.0 / total);
   for (float& v : p) v *= inverse;
   const auto label = static_cast<size_t>(choose(row, p));
@@ -187,7 +187,7 @@ void HeadGradient::ForSlices(const GradientContext& ctx,
                              const std::function<void(int64_t, const TensorView&)>& body) const {
   const TensorView& head = head_.view();
   if (head.dtype == DType::kF32) return body(0, head);
-  const int64_t size = std::clamp<int64_t>(kSliceBytes / (4 * head.dim(1)), 1, head.dim(0));
+  const int64_t size = std::clamp<int64_t>(slices_.weight / (4 * head.dim(1)), 1, head.dim(0));
   std::vector<int32_t> ids(static_cast<size_t>(size));
   std::iota(ids.begin(), ids.end(), 0);
   for (int64_t begin = 0; begin < head.dim(0); begin += size) {

@@ -13,11 +13,17 @@
 
 namespace awq {
 
-// Final norm, head, scale and cap of the logits. Rows are computed in chunks whose logits take 64
-// MiB (16 rows at least), the head in slices of 16 MiB, so that it stays as it is stored.
+// What is computed at a time, in bytes of F32: rows whose logits take that much (16 rows at least),
+// and so much of a head that is stored in 16 bits.
+struct HeadSlices {
+  int64_t logits = int64_t{64} << 20;
+  int64_t weight = int64_t{16} << 20;
+};
+
+// Final norm, head, scale and cap of the logits. The head stays as it is stored.
 class HeadGradient {
  public:
-  HeadGradient(Backend& backend, const WeightSource& source);
+  HeadGradient(Backend& backend, const WeightSource& source, const HeadSlices& slices = {});
 
   // grad [T, D] of Σ_t -log p(y_t | x_t) with respect to x [T, D]; they may be the same memory. y_t
   // is drawn from p(· | x_t) by the seed and the number first_row + t alone, so that the mean of
@@ -47,6 +53,7 @@ class HeadGradient {
   void ForSlices(const GradientContext& ctx,
                  const std::function<void(int64_t, const TensorView&)>& body) const;
 
+  HeadSlices slices_;
   HeadSpec spec_;
   LayerParams params_;  // final norm, projection
   NormGradient norm_;

@@ -1,5 +1,8 @@
 #include "awq/quant/fisher/layer_gradient.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "awq/nn/batch_builder.h"
 #include "awq/quant/layer_weights.h"
 
@@ -7,19 +10,9 @@ namespace awq {
 namespace {
 
 bool IsAttention(Role role) {
-  switch (role) {
-    case Role::kQ:
-    case Role::kK:
-    case Role::kV:
-    case Role::kO:
-    case Role::kQA:
-    case Role::kQB:
-    case Role::kKvA:
-    case Role::kKvB:
-      return true;
-    default:
-      return false;
-  }
+  constexpr Role kRoles[] = {Role::kQ,  Role::kK,  Role::kV,   Role::kO,
+                             Role::kQA, Role::kQB, Role::kKvA, Role::kKvB};
+  return std::ranges::find(kRoles, role) != std::end(kRoles);
 }
 
 int64_t PagesOf(const Batch& batch) {
@@ -115,12 +108,8 @@ TensorView LayerGradient::Sum(const GradientContext& ctx, const TensorView& x,
                               const std::optional<NormGradient>& post,
                               const TensorView& output) const {
   const TensorView sum = ctx.Take(x.shape);
-  if (post) {
-    post->Forward(ctx, output, sum);
-    ctx.backend.Scale({.factor = static_cast<float>(spec_.residual_scale)}, sum, sum);
-  } else {
-    ctx.backend.Scale({.factor = static_cast<float>(spec_.residual_scale)}, output, sum);
-  }
+  if (post) post->Forward(ctx, output, sum);
+  ctx.backend.Scale({.factor = static_cast<float>(spec_.residual_scale)}, post ? sum : output, sum);
   ctx.backend.Add(sum, x);
   return sum;
 }

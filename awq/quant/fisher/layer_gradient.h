@@ -12,10 +12,10 @@
 namespace awq {
 
 // Latent attention and routed experts count as constants: the gradient passes them by in the
-// residual stream, and of their linears the sink sees o alone. Of experts it sees nothing, but under
-// the role kExpertDown, without an expert, the gradient of what they give together: an expert's
-// down has that of its tokens times their routing weights; kSharedDown sees the same where no gate
-// multiplies the shared expert.
+// residual stream, and of their linears the sink sees o alone. Of experts it sees nothing, but
+// under the role kExpertDown, without an expert, the gradient of what they give together: an
+// expert's down has that of its tokens times their routing weights; kSharedDown sees the same where
+// no gate multiplies the shared expert.
 class LayerGradient {
  public:
   // Shares the memory of params' F32 tensors. Throws kInternal for quantized weights.

@@ -17,9 +17,7 @@ const Tensor& DenseOf(const LayerParams& params, LinearId id) {
 }  // namespace
 
 LinearGradient::LinearGradient(const LayerParams& params, LinearId id)
-    : id_(id),
-      weight_(AsF32(DenseOf(params, id))),
-      bias_(AsF32(params.linears.at(id).bias)) {}
+    : id_(id), weight_(AsF32(DenseOf(params, id))), bias_(AsF32(params.linears.at(id).bias)) {}
 
 void LinearGradient::Forward(const GradientContext& ctx, const TensorView& x,
                              const TensorView& y) const {

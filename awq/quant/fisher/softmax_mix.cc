@@ -61,7 +61,7 @@ void SoftmaxMix::Softmax(const GradientContext& ctx, const Tile& tile, const Ten
       for (int64_t j = begin; j < end; ++j) {
         to[j] = score[j] + slope * static_cast<float>(j + 1 - end);
       }
-      const float top = *std::max_element(to + begin, to + end);
+      const float top = MaxOfRow(to + begin, end - begin);
       const auto inverse = static_cast<float>(1.0 / ExpOfRow(to + begin, end - begin, top));
       for (int64_t j = begin; j < end; ++j) to[j] *= inverse;
     }
