@@ -42,7 +42,7 @@ Recipe GptqRecipe(int /*effort*/) {
 Recipe JointRecipe(int effort) {
   constexpr int kDescents[] = {1, 1, 2, 3};
   constexpr int kRefits[] = {0, 1, 3, 6};
-  constexpr int64_t kWeighed[] = {0, 4, 2, 1};
+  constexpr int64_t kWeighed[] = {0, 8, 4, 1};
   return {.descents = kDescents[effort], .refits = kRefits[effort], .weighed = kWeighed[effort]};
 }
 
