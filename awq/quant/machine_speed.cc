@@ -104,15 +104,15 @@ MachineSpeed MeasureSpeed(Backend& backend, ThreadPool& pool) {
 }
 
 MachineSpeed NominalSpeed() {
-  return {.linear = 1.5e11,
-          .quantized = 1.2e11,
-          .gram = 1.5e11,
-          .product = 1.5e11,
+  return {.linear = 2.2e11,
+          .quantized = 4.2e11,
+          .gram = 2.1e11,
+          .product = 2e11,
           .solve = 4e10,
-          .weights = 1e9,
-          .decoded = 1e8,
-          .ranges = 1e7,
-          .descents = 1e8};
+          .weights = 9.5e8,
+          .decoded = 7.5e7,
+          .ranges = 9e6,
+          .descents = 6e7};
 }
 
 }  // namespace awq
