@@ -88,7 +88,14 @@ MachineSpeed MeasureSpeed(Backend& backend, ThreadPool& pool) {
   out.linear = Measure(pool, flops, [&] { backend.Linear(*packed, x.view(), {}, y.view()); });
   out.quantized = Measure(pool, flops, [&] { backend.Linear(*quantized, x.view(), {}, y.view()); });
   out.gram = Measure(pool, flops, [&] { backend.CrossGram(x.view(), x.view(), y.view()); });
-  out.product = Measure(pool, flops, [&] { backend.MatMul(x.view(), x.view(), false, y.view()); });
+  // Of sampled rows with moments that no cache holds, as the searches have them.
+  constexpr int64_t kWide = 2048;
+  const Tensor moments = Values(DType::kF32, {kWide, kWide});
+  const TensorView sample = moments.view().Rows(0, kWide / 4);
+  const Tensor products = MakeTensor(DType::kF32, sample.shape);
+  out.product = Measure(pool, 2.0 * kWide / 4 * kWide * kWide, [&] {
+    backend.MatMul(sample, moments.view(), false, products.view());
+  });
   out.weights =
       Measure(pool, kSize * kSize, [&] { QuantizationError(rule, pool, x.view(), {}, y.view()); });
   const QuantizedWeight codes = QuantizeToNearest(rule, pool, x.view());
