@@ -93,9 +93,8 @@ MachineSpeed MeasureSpeed(Backend& backend, ThreadPool& pool) {
   const Tensor moments = Values(DType::kF32, {kWide, kWide});
   const TensorView sample = moments.view().Rows(0, kWide / 4);
   const Tensor products = MakeTensor(DType::kF32, sample.shape);
-  out.product = Measure(pool, 2.0 * kWide / 4 * kWide * kWide, [&] {
-    backend.MatMul(sample, moments.view(), false, products.view());
-  });
+  out.product = Measure(pool, 2.0 * kWide / 4 * kWide * kWide,
+                        [&] { backend.MatMul(sample, moments.view(), false, products.view()); });
   out.weights =
       Measure(pool, kSize * kSize, [&] { QuantizationError(rule, pool, x.view(), {}, y.view()); });
   const QuantizedWeight codes = QuantizeToNearest(rule, pool, x.view());
@@ -103,9 +102,8 @@ MachineSpeed MeasureSpeed(Backend& backend, ThreadPool& pool) {
   out.decoded = Measure(one, kSize * kSize, [&] { Dequantize(codes); });
   constexpr int64_t kColumns = 256;
   const Tensor part = Values(DType::kF32, {kSize, kColumns});
-  out.ranges = Measure(pool, kSize * kColumns, [&] {
-    SearchRanges(backend, pool, rule, part.view(), y.view(), true);
-  });
+  out.ranges = Measure(pool, kSize * kColumns,
+                       [&] { SearchRanges(backend, pool, rule, part.view(), y.view(), true); });
   MeasureColumns(backend, pool, out);
   return out;
 }

@@ -99,8 +99,8 @@ class LayerPlan {
     const double decoded = request_.method.NeedsCalibration() ? 2.5 : 1.5;
     return ForwardSeconds(speed) + ProductFlops() / speed.product + SolveFlops() / speed.solve +
            (SearchPasses() + (1 + cost_.passes) * weights) / speed.weights +
-           decoded * weights / speed.decoded +
-           cost_.ranges * weights * RangeSeconds(speed) + cost_.descents * weights / speed.descents;
+           decoded * weights / speed.decoded + cost_.ranges * weights * RangeSeconds(speed) +
+           cost_.descents * weights / speed.descents;
   }
 
  private:
