@@ -134,6 +134,8 @@ def main():
                 bad += 1
             for folder in (output, partial):
                 shutil.rmtree(folder, ignore_errors=True)
+            if (cycle + 1) % 10 == 0:
+                print(f"{cycle + 1} cycles, {bad} problems", flush=True)
         print("faults: " + ", ".join(f"{k} {n}" for k, n in sorted(kinds.items())))
         print("cut off in: " + ", ".join(f"{k} {n}" for k, n in sorted(phases.items())))
         print(f"{options.cycles} cycles, {bad} problems")

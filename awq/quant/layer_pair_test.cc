@@ -176,8 +176,8 @@ TEST_P(AdvanceTest, IsTheWholeLayer) {
   const ModelSpec& model = source.spec();
   const auto backend = MakeBackend("cpu", 2);
   const std::vector<TokenBlock> blocks{TokenBlock(9, 1), TokenBlock(5, 2), TokenBlock(12, 3)};
-  const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) /
-                                       Cat("advance-", ::getpid(), "-", GetParam());
+  const std::filesystem::path folder =
+      std::filesystem::path(::testing::TempDir()) / Cat("advance-", ::getpid(), "-", GetParam());
   std::filesystem::create_directories(folder);
   const LayerWeights weights(source, 0);
   LayerParams params = weights.Stored();

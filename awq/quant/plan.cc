@@ -73,6 +73,11 @@ class LayerPlan {
     int64_t all_moments = 0;
     for (const SiteShape& s : sites_) all_moments += Moments(s);
     if (request_.method.FollowsPrefix()) {
+      int64_t experts = 0;  // the original ones of a layer advance its stream together
+      for (const SiteShape& s : sites_) experts += s.site.expert >= 0 ? s.weights() : 0;
+      if (experts > 0) {
+        consider(experts * kStored + weights_ * 5 / 8 + ForwardWorkspace(), "all experts");
+      }
       for (const SiteShape& s : sites_) {
         const SiteShape* input = InputOf(s.site);
         int64_t packs = s.weights() * kFloat;
@@ -126,8 +131,8 @@ class LayerPlan {
     const double decoded = request_.method.NeedsCalibration() ? 2.5 : 1.5;
     return ForwardSeconds(speed) + ProductFlops() / speed.product + SolveFlops() / speed.solve +
            (SearchPasses() + (1 + cost_.passes) * weights) / speed.weights +
-           decoded * weights / speed.decoded +
-           cost_.ranges * weights * RangeSeconds(speed) + cost_.descents * weights / speed.descents;
+           decoded * weights / speed.decoded + cost_.ranges * weights * RangeSeconds(speed) +
+           cost_.descents * weights / speed.descents;
   }
 
  private:
