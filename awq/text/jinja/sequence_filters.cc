@@ -201,18 +201,24 @@ Value Items(Interpreter&, const Value& v, Arguments&) {
 
 Value Batch(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("batch", a, {"linecount", "fill_with"});
-  p.At(0);
-  const int64_t size = p.Int(0, 0);
-  if (size > 1000000) Raise("limit: batch of more than 1000000 items");
+  const Value& size = p.At(0);  // anything: a batch ends where its length is equal to it
+  const Value* fill = p.Find(1) != nullptr && !p.Find(1)->IsNone() ? p.Find(1) : nullptr;
+  const auto length = [](const std::vector<Value>& part) {
+    return Value(static_cast<int64_t>(part.size()));
+  };
+  if (Less(Value(int64_t{1000000}), size.As<int64_t>() != nullptr ? size : Value(int64_t{0})))
+    Raise("limit: batch of more than 1000000 items");
   return Generate([&](std::vector<Value>& out) {
     std::vector<Value> part;
     for (Value& item : Elements(v)) {
-      if (static_cast<int64_t>(part.size()) == size) out.push_back(ListOf(std::exchange(part, {})));
+      if (Equal(length(part), size)) out.push_back(ListOf(std::exchange(part, {})));
       part.push_back(std::move(item));
     }
     if (part.empty()) return;
-    const bool fill = p.Find(1) != nullptr && !p.Find(1)->IsNone();
-    while (fill && static_cast<int64_t>(part.size()) < size) part.push_back(*p.Find(1));
+    if (fill != nullptr && Less(length(part), size)) {
+      for (auto n = p.Int(0, 0) - static_cast<int64_t>(part.size()); n > 0; --n)
+        part.push_back(*fill);
+    }
     out.push_back(ListOf(std::move(part)));
   });
 }
