@@ -200,6 +200,10 @@ bool Contains(const Value& container, const Value& item) {
       }
       return false;
     }
+    if (l->kind == List::kKeys) CheckKey(item);
+    const List* pair = item.AsList();
+    if (l->kind == List::kItems && pair != nullptr && pair->IsTuple() && pair->items.size() == 2)
+      CheckKey(pair->items[0]);
     return std::any_of(l->items.begin(), l->items.end(),
                        [&](const Value& v) { return Equal(v, item); });
   }
