@@ -1124,7 +1124,7 @@ TEMPLATES["glm45"] = r"""[gMASK]<sop>
 {%- if (loop.previtem or {}).role != "tool" or m.content is not string %}
     {{- '<|observation|>' }}
 {%- endif %}
-{%- for result in [m.content] if m.content is string else m.content %}
+{%- for result in ([m.content] if m.content is string else m.content) %}
     {{- '\n<tool_response>\n' ~ (result.output if result.output is defined else result) ~ '\n</tool_response>' }}
 {%- endfor %}
 {%- endif -%}
