@@ -5,8 +5,9 @@
     .venv-oracle/bin/python tools/check_families.py --awq build/cpu/bin/awq [--only NAME ...] [--methods rtn awq joint]
 
 A module that holds q, k, v (or gate, up) of the source must hold them in the same order of rows in the output:
-Transformers would otherwise compute something else. Each model is measured on three texts, and the middle one of the
-three deviations counts: a token whose experts are nearly tied may go either way in f32, which shows in one text.
+Transformers would otherwise compute something else. Each model is measured on three texts, and the least deviation counts:
+a wrong order or a lost tensor shows in every text, a tie of experts in some. (DeepSeek's experts outside the chosen groups
+score 0 in Transformers; where those inside score less, torch takes one of the others, and not always the first.)
 """
 
 import argparse
@@ -99,8 +100,8 @@ def main():
         for method in args.methods:
             with tempfile.TemporaryDirectory() as scratch:
                 results = check(args.awq, source, method, pathlib.Path(scratch))
-            middle, off, ours, theirs = results[TEXTS // 2]
-            ok = middle <= TOLERANCE
+            least, off, ours, theirs = results[0]
+            ok = least <= TOLERANCE
             bad += not ok
             print(
                 f"{source.name:22} {method:6} perplexity {ours:12.4f}, Transformers {theirs:12.4f} "
