@@ -38,6 +38,7 @@ SCOPES = [
     "{% for a, b in [[1, 2], [3, 4]] if b %}{{ loop.nextitem }}{{ loop.previtem }}{{ loop.length }} {% endfor %}", "{% for i in [1, 2, 3] if i != 2 %}{{ loop.length }}{{ loop.last }} {% endfor %}",
     # Views are sets where they are compared, and numbers of filters may be floats until they are used.
     "{{ {'a': 1}.keys() < {'a': 2, 'b': 3}.keys() }}{{ {'a': 1}.items() <= {'a': 2}.items() }}{{ {'a': 1}.keys() >= {}.items() }}{{ {'a': 1}.keys() > {'a': 1}.keys() }}", "{{ {'a': 1}.values() < {'a': 1}.values() }}",
+    "{{ true or (x | nosuch) }}{{ 0 and (x | nosuch) }}{{ (1 < 2) or (x is nosuch) }}", "{{ true and (x | nosuch) }}", "{{ y or (x | nosuch) }}", "{{ (false or 1) or (x | nosuch) }}",
     "{{ [] in {}.keys() }}", "{{ [] | map(x=1) | list }}{{ [] | map | list }}", "{{ [1] | map(attribute='a', x=1) | list }}", "{{ [1] | slice('a') | list }}", "{{ ([1] | slice('a')) is defined }}", "{{ ([], 1) in {}.items() }}", "{{ (1, []) in {}.items() }}{{ [] in {}.items() }}{{ 'a' in {'a': 1}.keys() }}{{ ('a', 1) in {'a': 1}.items() }}",
     "{{ 'abc' | truncate(5.5) }}{{ 'abc' | truncate(3.0, leeway=0.5) }}", "{{ 'abcdefghijkl' | truncate(3.0) }}", "{{ 'abc' | truncate(none) }}", "{{ [1, 2, 3] | batch(2.0) | list }}{{ [1, 2, 3] | batch(none) | list }}", "{{ [1, 2, 3] | batch(2.0, 'x') | list }}",
     "{{ 2.5 | round(none) }}{{ 1.25 | round(0.5, 'ceil') }}{{ '7' | int(base=none) }}{{ 'a' | replace('a', 'b', none) }}", "{{ 1.5 | round(1.0) }}", "{{ 'a' | indent(none) }}", "{{ 'a' | center(none) }}",

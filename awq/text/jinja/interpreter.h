@@ -23,6 +23,8 @@ class Interpreter {
   std::string Render(const Template& t);
   const Position& position() const { return at_; }
 
+  Value Evaluate(const Expression& e);  // of Render, or of constants alone
+
   // For built-in functions.
   Value Call(const Value& function, Arguments& arguments);
   Value ApplyFilter(std::string_view name, const Value& input, Arguments& arguments);
@@ -114,7 +116,6 @@ class Interpreter {
   Value Variable(std::string_view name) const;
 
   // expressions (evaluate.cc)
-  Value Evaluate(const Expression& e);
   Value EvaluateNode(const Expression& e);
   Value Binary(const Expression& e);
   Value Compare(const Expression& e);
