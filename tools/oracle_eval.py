@@ -47,7 +47,10 @@ def plain_config(folder):
 
 def build(folder, tensors):
     """The folder's model in f32 with these tensors as its weights; every one of them must have its place."""
-    model = AutoModelForCausalLM.from_config(plain_config(folder), dtype=torch.float32)
+    # Others than eager attention leave out the soft caps of scores; Falcon's adds ALiBi twice.
+    config = plain_config(folder)
+    attention = "sdpa" if config.model_type == "falcon" and config.alibi else "eager"
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=attention)
     missing, unexpected = model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
     tied = set(model._tied_weights_keys or ()) if model.config.tie_word_embeddings else set()
     assert not unexpected and set(missing) <= tied, f"missing {missing}, unexpected {unexpected}"

@@ -120,11 +120,11 @@ class Grammar:
         if kind == "fill":
             return self.literal(rng.choice(["*", "é", "", "ab"]))
         if kind == "width":
-            return rng.choice(["0", "1", "3", "5", "8", "11", "20", "-2", "n"])
+            return rng.choice(["0", "1", "3", "5", "8", "11", "20", "-2", "n", "f", "5.0", "true"] + ["none"] * (rng.random() < 0.3))
         if kind == "size":
-            return rng.choice(["1", "2", "3", "4", "n", "0"])
+            return rng.choice(["1", "2", "3", "4", "n", "0", "2.0", "2.5", "none", "true"])
         if kind == "digits":
-            return rng.choice(["0", "1", "2", "3", "-1", "-2", "n"])
+            return rng.choice(["0", "1", "2", "3", "-1", "-2", "n", "1.0", "0.5", "none", "true"])
         if kind == "method":
             return rng.choice(["'common'", "'ceil'", "'floor'", "'x'"])
         if kind == "attr":
@@ -314,7 +314,59 @@ class Grammar:
         return rng.choice([lambda: tag(rng.choice(["break", "continue", "do 1", "include 'x'", "extends 'x'", "import 'x' as y", "block b", "autoescape true", "nosuch", "endif", "else", "set", "for", "debug", "trans"])),
                            lambda: "{{ " + rng.choice(["", "1 +", "a b", "(", "'x", "a.", "a|", "?", "a[", "{'a'}", "f(a=1, 2)", "1 is", "a if", "-", "not", "*a", "a..b", "1.2.3", "0x", "a$", "}}"]) + " }}"])()
 
+    # ---- templates whose statements set and read a few variables in each other's blocks
+
+    def scoped_value(self):
+        rng = self.rng
+        name = rng.choice(["s", "t", "n", "a", "b"])
+        return rng.choice([f"{name}", f"{name} ~ {rng.randrange(9)}", str(rng.randrange(9)), f"'{name}' ~ ({rng.choice('ab')} | default('-'))", "m1(a)", "loop.index", "none", "xs[0]"])
+
+    def scoped_body(self, depth):
+        return "".join(self.scoped_statement(depth - 1) for _ in range(self.rng.choice([1, 1, 2, 2, 3, 4])))
+
+    def scoped_statement(self, depth):
+        rng, tag, body, value = self.rng, self.tag, self.scoped_body, self.scoped_value
+        name = rng.choice(["s", "t", "n", "a", "b", "a", "b", "caller", "varargs", "kwargs"] if rng.random() < 0.1 else ["s", "t", "n", "a", "b", "a", "b"])
+        roll = rng.randrange(24) if depth > 0 else rng.randrange(9)
+        if roll < 5:
+            return f"[{{{{ {name} }}}}]"
+        if roll < 8:
+            return tag(f"set {name} = {value()}")
+        if roll == 8:
+            return rng.choice([lambda: "{{ m1(" + value() + ") }}", lambda: "{{ m2(b=" + value() + ") }}", lambda: "{{ ns.f(" + value() + ") if ns.f }}", lambda: tag("set ns.a = " + value()) + "{{ ns.a }}",
+                               lambda: tag(f"set ns.f = {rng.choice(['m1', 'm2', 'm3', 'caller'])}"), lambda: tag(f"set a, {name} = 1, {value()}"),
+                               lambda: tag(f"if {name}") + tag(rng.choice(["break", "continue"])) + tag("endif"), lambda: "{{ loop(xs[:1]) }}" if depth > 0 else "", lambda: "{{ self }}"])()
+        if roll < 12:
+            middle = "".join(tag(f"elif {value()}") + body(depth) for _ in range(rng.choice([0, 0, 1, 2])))
+            return tag(f"if {rng.choice([name, value(), 'true', 'false'])}") + body(depth) + middle + (tag("else") + body(depth) if rng.random() < 0.4 else "") + tag("endif")
+        if roll < 16:
+            target = rng.choice(["a", "b", name, "s", "a, b"])
+            source = rng.choice(["xs", "range(2)", "[]", "d.items()", "ws", "[[1, 2], [3, 4]]", "[a, b]", "xs|select"])
+            condition = rng.choice(["", "", f" if {rng.choice([target.split(',')[0], name, 'ns.a', 'not ' + name])}"]) + rng.choice(["", "", " recursive"])
+            position = rng.choice(["", "", "", "{{ loop.length }}", "{{ loop.last }}", "{{ loop.nextitem }}", "{{ loop.previtem }}"])
+            return tag(f"for {target} in {source}{condition}") + position + body(depth) + (tag("else") + body(depth) if rng.random() < 0.3 else "") + tag("endfor")
+        if roll == 16:
+            return tag(f"with {rng.choice(['', f'{name} = {value()}', f'a = {value()}, b = a'])}") + body(depth) + tag("endwith")
+        if roll == 17:
+            return tag(f"set {name}{rng.choice(['', '', ' | upper', f' | default({rng.choice([name, repr(name)])})'])}") + body(depth) + tag("endset")
+        if roll == 18:
+            return tag(f"filter {rng.choice(['upper', f'replace({name}, {name})', 'trim'])}") + body(depth) + tag("endfilter")
+        if roll == 19:
+            return tag("generation") + body(depth) + tag("endgeneration")
+        if roll == 20:
+            return tag(f"call{rng.choice(['', '(a)', '(s, t=1)', '(b=a)'])} {rng.choice(['m1', 'm2', 'm3'])}({rng.choice(['', value(), 'b=1'])})") + body(depth) + tag("endcall")
+        parameters = rng.choice(["a", "a, b=2", "a='z', b=none", "", "a=b, b=a", f"{name}={value()}", "s=s", "caller=1", "a, kwargs=1"])
+        extra = rng.choice(["", "", "{{ varargs }}", "{{ kwargs }}", "{{ caller() if caller }}", "{{ caller(1) if caller else '-' }}"])
+        return tag(f"macro {rng.choice(['m1', 'm2', 'm3'])}({parameters})") + body(depth) + extra + tag("endmacro")
+
+    def scoped_template(self):
+        start = "".join(part for part in ["{% macro m1(a, b=2) %}<{{ a }}|{{ b }}{{ t }}{{ caller(b) if caller }}>{% endmacro %}", "{%- macro m2(b=s) -%}{{ b }}{{ a }}{{ caller() if caller }}{%- endmacro -%}",
+                                          "{% set ns = namespace(a=1, f=none) %}"] if self.rng.random() < 0.7)
+        return start + self.scoped_body(4)
+
     def template(self):
+        if self.rng.random() < 0.3:
+            return self.scoped_template()
         start = "".join(part for part in [
             "{% macro m1(a, b=2) %}<{{ a }}|{{ b }}>{% endmacro %}", "{%- macro m2(a='z') -%}{{ a }}{{ varargs }}{{ caller(a) if caller }}{%- endmacro -%}",
             "{% macro m3() %}{{ kwargs }}{{ caller is defined }}{% endmacro %}", "{% set ns = namespace(a=1, v='') %}", "{% set x = 1 %}", "{% set m = messages | last | default({}) %}",

@@ -2,7 +2,7 @@
 
 TEMPLATES = {}
 
-TEMPLATES["chatml"] = """{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
+TEMPLATES["chatml"] = """{% for turn in messages %}{{ '<|im_start|>' + turn['role'] + '\\n' + turn['content'] + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 
 TEMPLATES["chatml_default_system"] = """{%- if messages[0]['role'] == 'system' -%}
     {%- set intro = messages[0]['content'] -%}
@@ -20,351 +20,322 @@ TEMPLATES["chatml_default_system"] = """{%- if messages[0]['role'] == 'system' -
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}
 """
 
-TEMPLATES["llama2"] = """{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must take turns: user, assistant, user, …') }}{% endif %}{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'system' %}{{ '<<SYS>>\\n' + content.strip() + '\\n<</SYS>>\\n\\n' }}{% elif message['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"""
+TEMPLATES["llama2"] = r"""{% set orders = false %}{% set turns = messages %}{% if messages[0]['role'] == 'system' %}{% set orders = messages[0]['content'] %}{% set turns = messages[1:] %}{% endif %}{% for turn in turns %}{% if (loop.index0 % 2 == 1) == (turn['role'] == 'user') %}{{ raise_exception('Roles must take turns: user, assistant, user, …') }}{% endif %}{% set text = turn['content'] %}{% if orders != false and loop.index0 == 0 %}{% set text = '<<SYS>>\n' + orders + '\n<</SYS>>\n\n' + text %}{% endif %}{% if turn['role'] == 'assistant' %}{{ ' ' + text.strip() + ' ' + eos_token }}{% elif turn['role'] == 'user' %}{{ bos_token + '[INST] ' + text.strip() + ' [/INST]' }}{% elif turn['role'] == 'system' %}{{ '<<SYS>>\n' + text.strip() + '\n<</SYS>>\n\n' }}{% endif %}{% endfor %}"""
 
-TEMPLATES["llama3"] = """{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"""
+TEMPLATES["llama3"] = r"""{% macro head(who) %}{{ '<|start_header_id|>' + who + '<|end_header_id|>\n\n' }}{% endmacro %}{% set turns = messages %}{% for turn in turns %}{% set text = head(turn['role']) + turn['content'] | trim + '<|eot_id|>' %}{% if loop.first %}{% set text = bos_token + text %}{% endif %}{{ text }}{% endfor %}{{ head('assistant') if add_generation_prompt }}"""
 
-TEMPLATES["llama31_tools"] = """{{- bos_token }}
+TEMPLATES["llama31_tools"] = r"""{{- bos_token }}
+{%- macro head(who) %}{{- "<|start_header_id|>" + who + "<|end_header_id|>\n\n" }}{%- endmacro %}
+{%- macro list_of(functions) %}
+    {%- for f in functions %}
+        {{- f | tojson(indent=4) }}
+        {{- "\n\n" }}
+    {%- endfor %}
+{%- endmacro %}
 {%- if custom_tools is defined %}
     {%- set tools = custom_tools %}
+{%- elif not tools is defined %}
+    {%- set tools = none %}
 {%- endif %}
 {%- if not tools_in_user_message is defined %}
     {%- set tools_in_user_message = true %}
 {%- endif %}
 {%- if not date_string is defined %}
-    {%- set date_string = "26 Jul 2024" %}
-{%- endif %}
-{%- if not tools is defined %}
-    {%- set tools = none %}
+    {%- set date_string = "1 May 2020" %}
 {%- endif %}
 
 {#- The system text comes first. #}
+{%- set orders = "" %}
 {%- if messages[0]['role'] == 'system' %}
-    {%- set system_message = messages[0]['content']|trim %}
+    {%- set orders = messages[0]['content']|trim %}
     {%- set messages = messages[1:] %}
-{%- else %}
-    {%- set system_message = "" %}
 {%- endif %}
-{{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}
-{%- if builtin_tools is defined or tools is not none %}
-    {{- "Environment: ipython\\n" }}
+{{- head("system") }}
+{%- if tools is not none or builtin_tools is defined %}
+    {{- "Environment: ipython\n" }}
 {%- endif %}
-{{- "Today: " + date_string + "\\n\\n" }}
-{%- if tools is not none and not tools_in_user_message %}
-    {%- for t in tools %}
-        {{- t | tojson(indent=4) }}
-        {{- "\\n\\n" }}
-    {%- endfor %}
+{{- "Today: " + date_string + "\n\n" }}
+{%- if not tools_in_user_message and tools is not none %}
+    {{- list_of(tools) }}
 {%- endif %}
-{{- system_message }}
-{{- "<|eot_id|>" }}
-{%- if tools_in_user_message and not tools is none %}
-    {%- if messages | length != 0 %}
-        {%- set first_user_message = messages[0]['content']|trim %}
-        {%- set messages = messages[1:] %}
-    {%- else %}
-        {{- raise_exception("There is no first user message to put tools in!") }}
+{{- orders + "<|eot_id|>" }}
+{%- if not tools is none and tools_in_user_message %}
+    {%- if messages | length == 0 %}
+        {{- raise_exception("There is no turn to put the functions in!") }}
     {%- endif %}
-    {{- '<|start_header_id|>user<|end_header_id|>\\n\\n' -}}
-    {{- "These functions exist:\\n\\n" }}
-    {%- for t in tools %}
-        {{- t | tojson(indent=4) }}
-        {{- "\\n\\n" }}
-    {%- endfor %}
-    {{- first_user_message + "<|eot_id|>"}}
+    {%- set opening = messages[0]['content']|trim %}
+    {%- set messages = messages[1:] %}
+    {{- head("user") }}
+    {{- "These functions exist:\n\n" ~ list_of(tools) ~ opening ~ "<|eot_id|>" }}
 {%- endif %}
-{%- for message in messages %}
-    {%- if not (message.role == 'ipython' or message.role == 'tool' or 'tool_calls' in message) %}
-        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' }}
-    {%- elif 'tool_calls' in message %}
-        {%- if not message.tool_calls|length == 1 %}
-            {{- raise_exception("One tool call at a time!") }}
+{%- for turn in messages %}
+    {%- if 'tool_calls' in turn %}
+        {%- if turn.tool_calls|length != 1 %}
+            {{- raise_exception("One call at a time!") }}
         {%- endif %}
-        {%- set tool_call = message.tool_calls[0].function %}
-        {%- if builtin_tools is defined and tool_call.name in builtin_tools %}
-            {{- "<|python_tag|>" + tool_call.name + ".call(" }}
-            {%- for arg_name, arg_val in tool_call.arguments | items %}
-                {{- arg_name + '="' + arg_val + '"' }}
-                {%- if not loop.last %}
-                    {{- ", " }}
-                {%- endif %}
+        {%- set f = turn.tool_calls[0].function %}
+        {%- if builtin_tools is defined and f.name in builtin_tools %}
+            {{- "<|python_tag|>" + f.name + ".call(" }}
+            {%- for key, value in f.arguments | items %}
+                {{- key + '="' + value + '"' }}
+                {%- if not loop.last %}{{- ", " }}{%- endif %}
             {%- endfor %}
             {{- ")" }}
         {%- else %}
-            {{- '{"name": "' + tool_call.name + '", ' }}
-            {{- '"parameters": ' }}
-            {{- tool_call.arguments | tojson }}
+            {{- '{"name": "' + f.name + '", "parameters": ' }}
+            {{- f.arguments | tojson }}
             {{- "}" }}
         {%- endif %}
         {{- "<|eot_id|>" }}
-    {%- elif message.role == "tool" or message.role == "ipython" %}
-        {{- "<|start_header_id|>ipython<|end_header_id|>\\n\\n" }}
-        {%- if message.content is mapping or message.content is iterable %}
-            {{- message.content | tojson }}
+    {%- elif turn.role in ["tool", "ipython"] %}
+        {{- head("ipython") }}
+        {%- if turn.content is iterable or turn.content is mapping %}
+            {{- turn.content | tojson }}
         {%- else %}
-            {{- message.content }}
+            {{- turn.content }}
         {%- endif %}
         {{- "<|eot_id|>" }}
+    {%- else %}
+        {{- head(turn['role']) + turn['content'] | trim + '<|eot_id|>' }}
     {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}
-    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
+    {{- head('assistant') }}
 {%- endif %}
 """
 
-TEMPLATES["mistral_v1"] = """{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate') }}{% endif %}{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token}}{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"""
+TEMPLATES["mistral_v1"] = r"""{{ bos_token }}{% for turn in messages %}{% set asks = turn['role'] == 'user' %}{% if asks != (loop.index0 is even) %}{{ raise_exception('question, answer, question, …') }}{% endif %}{% if asks %}{{ '[INST] ' + turn['content'] + ' [/INST]' }}{% elif turn['role'] == 'assistant' %}{{ turn['content'] + eos_token}}{% else %}{{ raise_exception('who is ' + turn['role'] + '?') }}{% endif %}{% endfor %}"""
 
-TEMPLATES["mistral_v3"] = """{%- if messages[0]["role"] == "system" %}
-    {%- set system_message = messages[0]["content"] %}
-    {%- set loop_messages = messages[1:] %}
-{%- else %}
-    {%- set loop_messages = messages %}
+TEMPLATES["mistral_v3"] = r"""{%- set turns = messages %}
+{%- if turns and turns[0]["role"] == "system" %}
+    {%- set orders, turns = turns[0]["content"], turns[1:] %}
 {%- endif %}
-{%- if not tools is defined %}
+{%- if tools is not defined %}
     {%- set tools = none %}
 {%- endif %}
-{%- set user_messages = loop_messages | selectattr("role", "equalto", "user") | list %}
-{%- set ns = namespace(index=0) %}
-{%- for message in loop_messages %}
-    {%- if not (message.role == "tool" or message.role == "tool_results" or (message.tool_calls is defined and message.tool_calls is not none)) %}
-        {%- if (message["role"] == "user") != (ns.index % 2 == 0) %}
-            {{- raise_exception("After the optional system message, roles must alternate") }}
+{%- set asked = turns | selectattr("role", "equalto", "user") | list %}
+{%- set count = namespace(plain=0) %}
+{%- for turn in turns %}
+    {%- set calls = turn.tool_calls is defined and turn.tool_calls is not none %}
+    {%- if not calls and turn.role not in ["tool", "tool_results"] %}
+        {%- if (count.plain % 2 == 0) != (turn["role"] == "user") %}
+            {{- raise_exception("turn " ~ loop.index ~ " is out of order") }}
         {%- endif %}
-        {%- set ns.index = ns.index + 1 %}
+        {%- set count.plain = count.plain + 1 %}
     {%- endif %}
 {%- endfor %}
+{%- macro offer(f) %}
+    {{- '{"type": "function", "function": {' }}
+    {%- for field, value in f.items() if field != "return" %}
+        {{- '"' + field + '": ' }}
+        {%- if value is string %}
+            {{- '"' + value + '"' }}
+        {%- else %}
+            {{- value|tojson }}
+        {%- endif %}
+        {{- "" if loop.last else ", " }}
+    {%- endfor %}
+    {{- "}}" }}
+{%- endmacro %}
 {{- bos_token }}
-{%- for message in loop_messages %}
-    {%- if message["role"] == "user" %}
-        {%- if tools is not none and (message == user_messages[-1]) %}
+{%- for turn in turns %}
+    {%- if turn["role"] == "assistant" and turn.tool_calls is defined and turn.tool_calls is not none %}
+        {{- "[TOOL_CALLS] [" }}
+        {%- for call in turn.tool_calls %}
+            {%- set json = call.function|tojson %}
+            {%- if call.id is not defined or call.id|length != 9 %}
+                {{- raise_exception("a call without an id of nine characters") }}
+            {%- endif %}
+            {{- json[:-1] + ', "id": "' + call.id + '"}' }}
+            {%- if loop.last %}
+                {{- "]" + eos_token }}
+            {%- else %}
+                {{- ", " }}
+            {%- endif %}
+        {%- endfor %}
+    {%- elif turn["role"] == "user" %}
+        {%- if tools is not none and turn == asked[-1] %}
             {{- "[AVAILABLE_TOOLS] [" }}
-            {%- for tool in tools %}
-                {%- set tool = tool.function %}
-                {{- '{"type": "function", "function": {' }}
-                {%- for key, val in tool.items() if key != "return" %}
-                    {%- if val is string %}
-                        {{- '"' + key + '": "' + val + '"' }}
-                    {%- else %}
-                        {{- '"' + key + '": ' + val|tojson }}
-                    {%- endif %}
-                    {%- if not loop.last %}
-                        {{- ", " }}
-                    {%- endif %}
-                {%- endfor %}
-                {{- "}}" }}
-                {%- if not loop.last %}
-                    {{- ", " }}
-                {%- else %}
-                    {{- "]" }}
-                {%- endif %}
+            {%- for t in tools %}
+                {%- set t = t.function %}
+                {{- offer(t) }}
+                {{- "]" if loop.last else ", " }}
             {%- endfor %}
             {{- "[/AVAILABLE_TOOLS]" }}
         {%- endif %}
-        {%- if loop.last and system_message is defined %}
-            {{- "[INST] " + system_message + "\\n\\n" + message["content"] + "[/INST]" }}
-        {%- else %}
-            {{- "[INST] " + message["content"] + "[/INST]" }}
+        {{- "[INST] " }}
+        {%- if orders is defined and loop.last %}
+            {{- orders + "\n\n" }}
         {%- endif %}
-    {%- elif message.tool_calls is defined and message.tool_calls is not none %}
-        {{- "[TOOL_CALLS] [" }}
-        {%- for tool_call in message.tool_calls %}
-            {%- set out = tool_call.function|tojson %}
-            {{- out[:-1] }}
-            {%- if not tool_call.id is defined or tool_call.id|length != 9 %}
-                {{- raise_exception("Tool call IDs should be alphanumeric strings with length 9!") }}
-            {%- endif %}
-            {{- ', "id": "' + tool_call.id + '"}' }}
-            {%- if not loop.last %}
-                {{- ", " }}
-            {%- else %}
-                {{- "]" + eos_token }}
-            {%- endif %}
-        {%- endfor %}
-    {%- elif message["role"] == "assistant" %}
-        {{- " " + message["content"]|trim + eos_token}}
-    {%- elif message["role"] == "tool_results" or message["role"] == "tool" %}
-        {%- if message.content is defined and message.content.content is defined %}
-            {%- set content = message.content.content %}
-        {%- else %}
-            {%- set content = message.content %}
+        {{- turn["content"] + "[/INST]" }}
+    {%- elif turn["role"] in ["tool", "tool_results"] %}
+        {%- set result = turn.content %}
+        {%- if result is defined and result.content is defined %}
+            {%- set result = result.content %}
         {%- endif %}
-        {{- '[TOOL_RESULTS] {"content": ' + content|string + ", " }}
-        {{- '"call_id": "' + message.tool_call_id + '"}[/TOOL_RESULTS]' }}
+        {{- '[TOOL_RESULTS] {"content": ' + result|string + ", " }}
+        {{- '"call_id": "' + turn.tool_call_id + '"}[/TOOL_RESULTS]' }}
+    {%- elif turn["role"] == "assistant" %}
+        {{- " " + turn["content"]|trim + eos_token}}
     {%- else %}
-        {{- raise_exception("Only user and assistant roles are supported") }}
+        {{- raise_exception("no place for the role " + turn["role"]) }}
     {%- endif %}
 {%- endfor %}
 """
 
-TEMPLATES["zephyr"] = """{% for message in messages %}
-{% if message['role'] == 'user' %}
-{{ '<|user|>\\n' + message['content'] + eos_token }}
-{% elif message['role'] == 'system' %}
-{{ '<|system|>\\n' + message['content'] + eos_token }}
-{% elif message['role'] == 'assistant' %}
-{{ '<|assistant|>\\n'  + message['content'] + eos_token }}
+TEMPLATES["zephyr"] = r"""{% for turn in messages %}
+{% if turn['role'] == 'system' %}
+{{ '<|system|>\n' + turn['content'] + eos_token }}
+{% elif turn['role'] == 'assistant' %}
+{{ '<|assistant|>\n' + turn['content'] + eos_token }}
+{% elif turn['role'] == 'user' %}
+{{ '<|user|>\n' + turn['content'] + eos_token }}
 {% endif %}
-{% if loop.last and add_generation_prompt %}
+{% if add_generation_prompt and loop.last %}
 {{ '<|assistant|>' }}
 {% endif %}
 {% endfor %}"""
 
-TEMPLATES["qwen25"] = """{%- if tools %}
-    {{- '<|im_start|>system\\n' }}
-    {%- if messages[0]['role'] == 'system' %}
-        {{- messages[0]['content'] }}
-    {%- else %}
-        {{- 'You are a model.' }}
-    {%- endif %}
-    {{- "\\n\\n# Tools\\n\\nWithin <tools></tools>:\\n<tools>" }}
-    {%- for tool in tools %}
-        {{- "\\n" }}
-        {{- tool | tojson }}
+TEMPLATES["qwen25"] = r"""{%- set orders = messages[0]['content'] if messages[0]['role'] == 'system' else 'You are a model.' %}
+{%- macro turn_of(who) %}{{- '<|im_start|>' + who }}{%- endmacro %}
+{%- if tools %}
+    {{- turn_of('system') + '\n' + orders }}
+    {{- "\n\n# Tools\n\nWithin <tools></tools>:\n<tools>" }}
+    {%- for t in tools %}
+        {{- "\n" }}
+        {{- t | tojson }}
     {%- endfor %}
-    {{- "\\n</tools>\\n\\nAnswer with\\n<tool_call>\\n{\\"name\\": <name>, \\"arguments\\": <object>}\\n</tool_call><|im_end|>\\n" }}
+    {{- "\n</tools>\n\nAnswer with\n<tool_call>\n{\"name\": <name>, \"arguments\": <object>}\n</tool_call><|im_end|>\n" }}
 {%- else %}
-    {%- if messages[0]['role'] == 'system' %}
-        {{- '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}
-    {%- else %}
-        {{- '<|im_start|>system\\nYou are a model.<|im_end|>\\n' }}
-    {%- endif %}
+    {{- turn_of('system') + '\n' + orders + '<|im_end|>\n' }}
 {%- endif %}
-{%- for message in messages %}
-    {%- if (message.role == "user") or (message.role == "system" and not loop.first) or (message.role == "assistant" and not message.tool_calls) %}
-        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}
-    {%- elif message.role == "assistant" %}
-        {{- '<|im_start|>' + message.role }}
-        {%- if message.content %}
-            {{- '\\n' + message.content }}
+{%- for turn in messages %}
+    {%- set calls = turn.role == "assistant" and turn.tool_calls %}
+    {%- if calls %}
+        {{- turn_of(turn.role) }}
+        {%- if turn.content %}
+            {{- '\n' + turn.content }}
         {%- endif %}
-        {%- for tool_call in message.tool_calls %}
-            {%- if tool_call.function is defined %}
-                {%- set tool_call = tool_call.function %}
+        {%- for call in turn.tool_calls %}
+            {%- if call.function is defined %}
+                {%- set call = call.function %}
             {%- endif %}
-            {{- '\\n<tool_call>\\n{"name": "' }}
-            {{- tool_call.name }}
-            {{- '", "arguments": ' }}
-            {{- tool_call.arguments | tojson }}
-            {{- '}\\n</tool_call>' }}
+            {{- '\n<tool_call>\n{"name": "' ~ call.name ~ '", "arguments": ' }}
+            {{- call.arguments | tojson }}
+            {{- '}\n</tool_call>' }}
         {%- endfor %}
-        {{- '<|im_end|>\\n' }}
-    {%- elif message.role == "tool" %}
-        {%- if (loop.index0 == 0) or (messages[loop.index0 - 1].role != "tool") %}
-            {{- '<|im_start|>user' }}
+        {{- '<|im_end|>\n' }}
+    {%- elif turn.role == "tool" %}
+        {%- if (messages[loop.index0 - 1].role != "tool") or (loop.index0 == 0) %}
+            {{- turn_of('user') }}
         {%- endif %}
-        {{- '\\n<tool_response>\\n' }}
-        {{- message.content }}
-        {{- '\\n</tool_response>' }}
-        {%- if loop.last or (messages[loop.index0 + 1].role != "tool") %}
-            {{- '<|im_end|>\\n' }}
+        {{- '\n<tool_response>\n' ~ turn.content ~ '\n</tool_response>' }}
+        {%- if (messages[loop.index0 + 1].role != "tool") or loop.last %}
+            {{- '<|im_end|>\n' }}
         {%- endif %}
+    {%- elif turn.role != "system" or not loop.first %}
+        {{- turn_of(turn.role) + '\n' + turn.content + '<|im_end|>' + '\n' }}
     {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}
-    {{- '<|im_start|>assistant\\n' }}
+    {{- turn_of('assistant') + '\n' }}
 {%- endif %}
 """
 
-TEMPLATES["qwen3"] = """{%- set ns = namespace(multi_step=true, last_index=messages|length - 1) %}
-{%- for message in messages[::-1] %}
-    {%- set index = (messages|length - 1) - loop.index0 %}
-    {%- if ns.multi_step and message.role == "user" and message.content is string and not(message.content.startswith('<tool_response>') and message.content.endswith('</tool_response>')) %}
-        {%- set ns.multi_step = false %}
-        {%- set ns.last_index = index %}
+TEMPLATES["qwen3"] = r"""{%- set search = namespace(open=true, asked=messages|length - 1) %}
+{%- for turn in messages[::-1] %}
+    {%- set at = messages|length - loop.index %}
+    {%- set is_result = turn.content is string and turn.content.startswith('<tool_response>') and turn.content.endswith('</tool_response>') %}
+    {%- if search.open and turn.role == "user" and turn.content is string and not(is_result) %}
+        {%- set search.open = false %}
+        {%- set search.asked = at %}
     {%- endif %}
 {%- endfor %}
-{%- for message in messages %}
-    {%- if message.content is string %}
-        {%- set content = message.content %}
-    {%- else %}
-        {%- set content = '' %}
+{%- for turn in messages %}
+    {%- set text = '' %}
+    {%- if turn.content is string %}
+        {%- set text = turn.content %}
     {%- endif %}
-    {%- if message.role in ["user", "system"] %}
-        {{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>' + '\\n' }}
-    {%- elif message.role == "assistant" %}
-        {%- set reasoning_content = '' %}
-        {%- if message.reasoning_content is string %}
-            {%- set reasoning_content = message.reasoning_content %}
-        {%- else %}
-            {%- if '</think>' in content %}
-                {%- set reasoning_content = content.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') %}
-                {%- set content = content.split('</think>')[-1].lstrip('\\n') %}
-            {%- endif %}
+    {%- if turn.role == "assistant" %}
+        {%- set thoughts = '' %}
+        {%- if turn.reasoning_content is string %}
+            {%- set thoughts = turn.reasoning_content %}
+        {%- elif '</think>' in text %}
+            {%- set thoughts = text.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n') %}
+            {%- set text = text.split('</think>')[-1].lstrip('\n') %}
         {%- endif %}
-        {%- if loop.index0 > ns.last_index %}
-            {%- if loop.last or (not loop.last and reasoning_content) %}
-                {{- '<|im_start|>' + message.role + '\\n<think>\\n' + reasoning_content.strip('\\n') + '\\n</think>\\n\\n' + content.lstrip('\\n') }}
-            {%- else %}
-                {{- '<|im_start|>' + message.role + '\\n' + content }}
-            {%- endif %}
+        {{- '<|im_start|>' + turn.role + '\n' }}
+        {%- if loop.index0 <= search.asked %}
+            {{- text }}
+        {%- elif thoughts or loop.last %}
+            {{- '<think>\n' + thoughts.strip('\n') + '\n</think>\n\n' + text.lstrip('\n') }}
         {%- else %}
-            {{- '<|im_start|>' + message.role + '\\n' + content }}
+            {{- text }}
         {%- endif %}
-        {%- if message.tool_calls %}
-            {%- for tool_call in message.tool_calls %}
-                {%- if (loop.first and content) or (not loop.first) %}
-                    {{- '\\n' }}
+        {%- if turn.tool_calls %}
+            {%- for call in turn.tool_calls %}
+                {%- if not loop.first or text %}
+                    {{- '\n' }}
                 {%- endif %}
-                {%- if tool_call.function %}
-                    {%- set tool_call = tool_call.function %}
+                {%- if call.function %}
+                    {%- set call = call.function %}
                 {%- endif %}
-                {{- '<tool_call>\\n{"name": "' + tool_call.name + '", "arguments": ' }}
-                {%- if tool_call.arguments is string %}
-                    {{- tool_call.arguments }}
+                {{- '<tool_call>\n{"name": "' + call.name + '", "arguments": ' }}
+                {%- if call.arguments is not string %}
+                    {{- call.arguments | tojson }}
                 {%- else %}
-                    {{- tool_call.arguments | tojson }}
+                    {{- call.arguments }}
                 {%- endif %}
-                {{- '}\\n</tool_call>' }}
+                {{- '}\n</tool_call>' }}
             {%- endfor %}
         {%- endif %}
-        {{- '<|im_end|>\\n' }}
+        {{- '<|im_end|>\n' }}
+    {%- elif turn.role in ["system", "user"] %}
+        {{- '<|im_start|>' + turn.role + '\n' + text + '<|im_end|>' + '\n' }}
     {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}
-    {{- '<|im_start|>assistant\\n' }}
-    {%- if enable_thinking is defined and enable_thinking is false %}
-        {{- '<think>\\n\\n</think>\\n\\n' }}
+    {{- '<|im_start|>assistant\n' }}
+    {%- if enable_thinking is false and enable_thinking is defined %}
+        {{- '<think>\n\n</think>\n\n' }}
     {%- endif %}
 {%- endif %}"""
 
-TEMPLATES["gemma"] = """{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Roles must alternate') }}{% endif %}{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\\n'}}{% endif %}"""
+TEMPLATES["gemma"] = r"""{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('no orders, please') }}{% endif %}{% for turn in messages %}{% if (loop.index0 % 2 == 1) == (turn['role'] == 'user') %}{{ raise_exception('one after the other') }}{% endif %}{% set who = turn['role'] %}{% if (who == 'assistant') %}{% set who = 'model' %}{% endif %}{{ '<start_of_turn>' + who + '\n' + turn['content'] | trim + '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}"""
 
-TEMPLATES["gemma3"] = """{{ bos_token }}
-{%- if messages[0]['role'] == 'system' -%}
-    {%- if messages[0]['content'] is string -%}
-        {%- set first_user_prefix = messages[0]['content'] + '
-
-' -%}
-    {%- else -%}
-        {%- set first_user_prefix = messages[0]['content'][0]['text'] + '
-
-' -%}
+TEMPLATES["gemma3"] = r"""{{ bos_token }}
+{%- set turns = messages -%}
+{%- set opening = "" -%}
+{%- if turns[0]['role'] == 'system' -%}
+    {%- set orders = turns[0]['content'] -%}
+    {%- if orders is not string -%}
+        {%- set orders = orders[0]['text'] -%}
     {%- endif -%}
-    {%- set loop_messages = messages[1:] -%}
-{%- else -%}
-    {%- set first_user_prefix = "" -%}
-    {%- set loop_messages = messages -%}
+    {%- set opening = orders + '
+
+' -%}
+    {%- set turns = turns[1:] -%}
 {%- endif -%}
-{%- for message in loop_messages -%}
-    {%- if (message['role'] == 'assistant') -%}
-        {%- set role = "model" -%}
-    {%- else -%}
-        {%- set role = message['role'] -%}
+{%- for turn in turns -%}
+    {%- set who = turn['role'] -%}
+    {%- if (who == 'assistant') -%}
+        {%- set who = "model" -%}
     {%- endif -%}
-    {{ '<start_of_turn>' + role + '
-' + (first_user_prefix if loop.first else "") }}
-    {%- if message['content'] is string -%}
-        {{ message['content'] | trim }}
-    {%- elif message['content'] is iterable -%}
-        {%- for item in message['content'] -%}
-            {%- if item['type'] == 'image' -%}
+    {{ '<start_of_turn>' + who + '
+' + (opening if loop.first else "") }}
+    {%- set text = turn['content'] -%}
+    {%- if text is string -%}
+        {{ text | trim }}
+    {%- elif text is iterable -%}
+        {%- for part in text -%}
+            {%- if part['type'] == 'text' -%}
+                {{ part['text'] | trim }}
+            {%- elif part['type'] == 'image' -%}
                 {{ '<start_of_image>' }}
-            {%- elif item['type'] == 'text' -%}
-                {{ item['text'] | trim }}
             {%- endif -%}
         {%- endfor -%}
     {%- else -%}
-        {{ raise_exception("Invalid content type") }}
+        {{ raise_exception("neither text nor parts") }}
     {%- endif -%}
     {{ '<end_of_turn>
 ' }}
@@ -375,11 +346,11 @@ TEMPLATES["gemma3"] = """{{ bos_token }}
 {%- endif -%}
 """
 
-TEMPLATES["phi3"] = """{% for message in messages %}{% if message['role'] == 'system' and message['content'] %}{{'<|system|>\\n' + message['content'] + '<|end|>\\n'}}{% elif message['role'] == 'user' %}{{'<|user|>\\n' + message['content'] + '<|end|>\\n'}}{% elif message['role'] == 'assistant' %}{{'<|assistant|>\\n' + message['content'] + '<|end|>\\n'}}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% else %}{{ eos_token }}{% endif %}"""
+TEMPLATES["phi3"] = r"""{% for turn in messages %}{% if turn['role'] == 'user' %}{{'<|user|>\n' + turn['content'] + '<|end|>\n'}}{% elif turn['role'] == 'assistant' %}{{'<|assistant|>\n' + turn['content'] + '<|end|>\n'}}{% elif turn['content'] and turn['role'] == 'system' %}{{'<|system|>\n' + turn['content'] + '<|end|>\n'}}{% endif %}{% endfor %}{% if not add_generation_prompt %}{{ eos_token }}{% else %}{{ '<|assistant|>\n' }}{% endif %}"""
 
-TEMPLATES["deepseek"] = """{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{% set ns = namespace(is_first=false, is_tool=false, is_output_first=true, system_prompt='') %}{%- for message in messages %}{%- if message['role'] == 'system' %}{% set ns.system_prompt = message['content'] %}{%- endif %}{%- endfor %}{{bos_token}}{{ns.system_prompt}}{%- for message in messages %}{%- if message['role'] == 'user' %}{%- set ns.is_tool = false -%}{{'<|User|>' + message['content']}}{%- endif %}{%- if message['role'] == 'assistant' and message['content'] is none %}{%- set ns.is_tool = false -%}{%- for tool in message['tool_calls']%}{%- if not ns.is_first %}{{'<|Assistant|><|calls|>' + tool['type'] + '<|sep|>' + tool['function']['name'] + '\\n' + '```json' + '\\n' + tool['function']['arguments']|tojson + '\\n' + '```'}}{%- set ns.is_first = true -%}{%- else %}{{'\\n' + tool['type']}}{%- endif %}{%- endfor %}{%- endif %}{%- if message['role'] == 'assistant' and message['content'] is not none %}{%- if ns.is_tool %}{{'<|outputs_end|>' + message['content'] + eos_token}}{%- set ns.is_tool = false -%}{%- else %}{% set content = message['content'] %}{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}{{'<|Assistant|>' + content + eos_token}}{%- endif %}{%- endif %}{%- if message['role'] == 'tool' %}{%- set ns.is_tool = true -%}{%- if ns.is_output_first %}{{'<|outputs|>' + message['content']}}{%- set ns.is_output_first = false %}{%- else %}{{'\\n<|output|>' + message['content']}}{%- endif %}{%- endif %}{%- endfor -%}{% if ns.is_tool %}{{'<|outputs_end|>'}}{% endif %}{% if add_generation_prompt and not ns.is_tool %}{{'<|Assistant|>'}}{% endif %}"""
+TEMPLATES["deepseek"] = r"""{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{% set state = namespace(called=false, has_results=false, fresh=true, orders='') %}{%- for turn in messages %}{%- if turn['role'] == 'system' %}{% set state.orders = turn['content'] %}{%- endif %}{%- endfor %}{{bos_token}}{{state.orders}}{%- for turn in messages %}{%- if turn['role'] == 'tool' %}{%- set state.has_results = true -%}{%- if not state.fresh %}{{'\n<|output|>' + turn['content']}}{%- else %}{{'<|outputs|>' + turn['content']}}{%- set state.fresh = false %}{%- endif %}{%- elif turn['role'] == 'user' %}{%- set state.has_results = false -%}{{'<|User|>' + turn['content']}}{%- elif turn['role'] == 'assistant' and turn['content'] is none %}{%- set state.has_results = false -%}{%- for call in turn['tool_calls']%}{%- if state.called %}{{'\n' + call['type']}}{%- else %}{{'<|Assistant|><|calls|>' + call['type'] + '<|sep|>' + call['function']['name'] + '\n' + '```json' + '\n' + call['function']['arguments']|tojson + '\n' + '```'}}{%- set state.called = true -%}{%- endif %}{%- endfor %}{%- elif turn['role'] == 'assistant' %}{%- if not state.has_results %}{% set text = turn['content'] %}{% if '</think>' in text %}{% set text = text.split('</think>')[-1] %}{% endif %}{{'<|Assistant|>' + text + eos_token}}{%- else %}{{'<|outputs_end|>' + turn['content'] + eos_token}}{%- set state.has_results = false -%}{%- endif %}{%- endif %}{%- endfor -%}{% if state.has_results %}{{'<|outputs_end|>'}}{% elif add_generation_prompt %}{{'<|Assistant|>'}}{% endif %}"""
 
-TEMPLATES["command_r"] = """{{ bos_token }}{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% elif false == true %}{% set loop_messages = messages %}{% set system_message = 'You are large.' %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% if system_message != false %}{{ '<|START|><|SYSTEM|>' + system_message + '<|END|>' }}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate') }}{% endif %}{% set content = message['content'] %}{% if message['role'] == 'user' %}{{ '<|START|><|USER|>' + content.strip() + '<|END|>' }}{% elif message['role'] == 'assistant' %}{{ '<|START|><|BOT|>'  + content.strip() + '<|END|>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|START|><|BOT|>' }}{% endif %}"""
+TEMPLATES["command_r"] = r"""{{ bos_token }}{% set turns, orders = messages, false %}{% if turns[0]['role'] == 'system' %}{% set orders = turns[0]['content'] %}{% set turns = turns[1:] %}{% elif false == true %}{% set orders = 'You are large.' %}{% endif %}{% if orders != false %}{{ '<|START|><|SYSTEM|>' + orders + '<|END|>' }}{% endif %}{% for turn in turns %}{% if (loop.index0 % 2 != 0) == (turn['role'] == 'user') %}{{ raise_exception('one speaks after the other') }}{% endif %}{% set text = turn['content'] %}{% if turn['role'] == 'assistant' %}{{ '<|START|><|BOT|>'  + text.strip() + '<|END|>' }}{% elif turn['role'] == 'user' %}{{ '<|START|><|USER|>' + text.strip() + '<|END|>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|START|><|BOT|>' }}{% endif %}"""
 
 TEMPLATES["vicuna"] = """{% if messages and messages[0].role == 'system' %}{{ messages[0].content }} {% endif %}{% for m in messages %}{% if m.role == 'user' %}USER: {{ m.content | trim }} {% elif m.role == 'assistant' %}ASSISTANT: {{ m.content | default('', true) | trim }}{{ eos_token }}{% endif %}{% endfor %}{{ 'ASSISTANT:' if add_generation_prompt }}"""
 
@@ -401,99 +372,84 @@ TEMPLATES["alpaca"] = """{% macro block(title, text='') -%}
 {% endif %}
 """
 
-TEMPLATES["hermes_tools"] = """{%- macro json_to_python_type(json_spec) %}
-{%- set basic_type_map = {
-    "string": "str",
-    "number": "float",
+TEMPLATES["hermes_tools"] = r"""{%- macro type_name(spec) %}
+{%- set simple = {
+    "boolean": "bool",
     "integer": "int",
-    "boolean": "bool"
+    "number": "float",
+    "string": "str"
 } %}
-{%- if basic_type_map[json_spec.type] is defined %}
-    {{- basic_type_map[json_spec.type] }}
-{%- elif json_spec.type == "array" %}
-    {{- "list[" +  json_to_python_type(json_spec|items) + "]"}}
-{%- elif json_spec.type == "object" %}
-    {%- if json_spec.additionalProperties is defined %}
-        {{- "dict[str, " + json_to_python_type(json_spec.additionalProperties) + ']'}}
-    {%- else %}
-        {{- "dict" }}
-    {%- endif %}
-{%- elif json_spec.type is iterable %}
-    {{- "Union[" }}
-    {%- for t in json_spec.type %}
-      {{- json_to_python_type({"type": t}) }}
-      {%- if not loop.last %}
-        {{- "," }}
-    {%- endif %}
+{%- set kind = spec.type %}
+{%- if simple[kind] is defined %}
+    {{- simple[kind] }}
+{%- elif kind == "object" %}
+    {{- "dict[str, " + type_name(spec.additionalProperties) + ']' if spec.additionalProperties is defined else "dict" }}
+{%- elif kind == "array" %}
+    {{- "list[" +  type_name(spec|items) + "]"}}
+{%- elif kind is iterable %}
+    {%- for k in kind %}
+      {{- "Union[" if loop.first else "," }}
+      {{- type_name({"type": k}) }}
     {%- endfor %}
     {{- "]" }}
 {%- else %}
     {{- "Any" }}
 {%- endif %}
 {%- endmacro %}
-{{- bos_token }}
-{{- '<|im_start|>system\\n' }}
-{%- for tool in tools or [] %}
-    {%- if tool.function is defined %}
-        {%- set tool = tool.function %}
+{{- bos_token + '<|im_start|>system\n' }}
+{%- for f in tools or [] %}
+    {%- if f.function is defined %}
+        {%- set f = f.function %}
     {%- endif %}
-    {{- '{"type": "function", "function": ' }}
-    {{- '{"name": "' + tool.name + '", ' }}
-    {{- '"description": "' + tool.name + '(' }}
-    {%- for param_name, param_fields in tool.parameters.properties|items %}
-        {{- param_name + ": " + json_to_python_type(param_fields) }}
-        {%- if not loop.last %}
-            {{- ", " }}
-        {%- endif %}
+    {%- set fields = f.parameters.properties %}
+    {{- '{"type": "function", "function": {"name": "' + f.name + '", "description": "' + f.name + '(' }}
+    {%- for field, spec in fields|items %}
+        {{- ", " if not loop.first }}
+        {{- field + ": " + type_name(spec) }}
     {%- endfor %}
     {{- ")" }}
-    {%- for param_name, param_fields in tool.parameters.properties|items %}
+    {%- for field, spec in fields|items %}
         {%- if loop.first %}
-            {{- "    Args:\\n" }}
+            {{- "  Takes:\n" }}
         {%- endif %}
-        {{- "        " + param_name + "(" + json_to_python_type(param_fields) + "): " + param_fields.description|default('')|trim }}
+        {{- "    " + field + "(" + type_name(spec) + "): " + spec.description|default('')|trim }}
     {%- endfor %}
     {{- '", "parameters": ' }}
-    {%- if tool.parameters.properties | length == 0 %}
-        {{- "{}" }}
+    {%- if fields | length > 0 %}
+        {{- f.parameters|tojson }}
     {%- else %}
-        {{- tool.parameters|tojson }}
+        {{- "{}" }}
     {%- endif %}
-    {{- "}" }}
-    {%- if not loop.last %}
-        {{- "\\n" }}
-    {%- endif %}
+    {{- "}}" }}
+    {{- "" if loop.last else "\n" }}
 {%- endfor %}
-{{- '<|im_end|>\\n' }}
-{%- for message in messages %}
-    {%- if message.role == "user" or message.role == "system" %}
-        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}
-    {%- elif message.role == "tool" %}
+{{- '<|im_end|>\n' }}
+{%- for turn in messages %}
+    {%- if turn.role == "tool" %}
         {%- if loop.previtem and loop.previtem.role != "tool" %}
-            {{- '<|im_start|>tool\\n' }}
+            {{- '<|im_start|>tool\n' }}
         {%- endif %}
-        {{- '<tool_response>\\n' }}
-        {{- message.content }}
-        {%- if not loop.last %}
-            {{- '\\n</tool_response>\\n' }}
+        {{- '<tool_response>\n' ~ turn.content ~ '\n</tool_response>' }}
+        {%- if loop.last %}
+            {{- '<|im_end|>' }}
         {%- else %}
-            {{- '\\n</tool_response>' }}
+            {{- '\n' }}
+            {%- if loop.nextitem.role != "tool" %}
+                {{- '<|im_end|>' }}
+            {%- endif %}
         {%- endif %}
-        {%- if not loop.last and loop.nextitem.role != "tool" %}
-            {{- '<|im_end|>' }}
-        {%- elif loop.last %}
-            {{- '<|im_end|>' }}
-        {%- endif %}
+    {%- elif turn.role in ("system", "user") %}
+        {{- '<|im_start|>' + turn.role + '\n' + turn.content + '<|im_end|>' + '\n' }}
     {%- endif %}
 {%- endfor %}
 """
 
-TEMPLATES["granite"] = """{%- set system_message = messages[0]['content'] if messages and messages[0]['role'] == 'system' else 'Knowledge Cutoff: ' ~ 'April' %}
+TEMPLATES["granite"] = """{%- set orders = messages[0]['content'] if messages and messages[0]['role'] == 'system' else 'Knowledge Cutoff: ' ~ 'April' %}
 {%- if documents %}{{ documents | map(attribute='text') | join('\\n') }}{%- endif %}
-<|role|>system<|/role|>{{ system_message }}<|eot|>
-{% for message in messages %}
-  {%- if not loop.first or message.role != 'system' %}
-<|role|>{{ message['role'] }}{% if message['role'] == 'assistant' %}{{ ' ' }}{% generation %}{{ message['content'] or '' }}{% endgeneration %}{% else %}<|/role|>{{ message['content'] }}{% endif %}<|eot|>
+<|role|>system<|/role|>{{ orders }}<|eot|>
+{% for turn in messages %}
+  {%- if not loop.first or turn.role != 'system' %}
+<|role|>{{ turn['role'] }}{% if turn['role'] == 'assistant' %}{{ ' ' }}{% generation %}{{ turn['content'] or '' }}{% endgeneration %}{% else %}<|/role|>{{ turn['content'] }}{% endif %}<|eot|>
 {% endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}<|role|>assistant<|/role|>{% endif %}"""
@@ -502,23 +458,23 @@ TEMPLATES["glm4"] = """[gMASK]<sop>{% for item in messages %}{% if item['tools']
 Tools: {{ item['tools'] | tojson(indent=2, ensure_ascii=True) }}{% endif %}{% if item['content'] %}<|{{ item['role'] }}|>{{ item['metadata'] }}
 {{ item['content'] }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"""
 
-TEMPLATES["smollm"] = """{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system
+TEMPLATES["smollm"] = """{% for turn in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system
 You are small<|im_end|>
-' }}{% endif %}{{'<|im_start|>' + message['role'] + '
-' + message['content'] + '<|im_end|>' + '
+' }}{% endif %}{{'<|im_start|>' + turn['role'] + '
+' + turn['content'] + '<|im_end|>' + '
 '}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant
 ' }}{% endif %}"""
 
-TEMPLATES["olmo"] = """{{ eos_token }}{% for message in messages %}
-{% if message['role'] == 'system' %}
+TEMPLATES["olmo"] = """{{ eos_token }}{% for turn in messages %}
+{% if turn['role'] == 'system' %}
 {{ '<|system|>
-' + message['content'] }}
-{% elif message['role'] == 'user' %}
+' + turn['content'] }}
+{% elif turn['role'] == 'user' %}
 {{ '<|user|>
-' + message['content'] }}
-{% elif message['role'] == 'assistant' and not loop.last %}
+' + turn['content'] }}
+{% elif turn['role'] == 'assistant' and not loop.last %}
 {{ '<|assistant|>
-' + message['content'] + eos_token }}
+' + turn['content'] + eos_token }}
 {% endif %}
 {% if loop.last and add_generation_prompt %}
 {{ '<|assistant|>
@@ -527,80 +483,58 @@ TEMPLATES["olmo"] = """{{ eos_token }}{% for message in messages %}
 {% endfor %}"""
 
 TEMPLATES["llama32_tools"] = r"""{{- bos_token }}
-{%- if custom_tools is defined %}
-    {%- set tools = custom_tools %}
+{%- set functions = custom_tools if custom_tools is defined else tools %}
+{%- if not functions is defined %}
+    {%- set functions = none %}
 {%- endif %}
-{%- if not tools_in_user_message is defined %}
-    {%- set tools_in_user_message = true %}
-{%- endif %}
+{%- set early = tools_in_user_message is defined and not tools_in_user_message %}
 {%- if not date_string is defined %}
+    {%- set date_string = "1 May 2020" %}
     {%- if strftime_now is defined %}
-        {%- set date_string = strftime_now("%d %b %Y") %}
-    {%- else %}
-        {%- set date_string = "1 Jan 2024" %}
+        {%- set date_string = strftime_now("%d %b %Y") | length | string %}
     {%- endif %}
 {%- endif %}
-{%- if not tools is defined %}
-    {%- set tools = none %}
-{%- endif %}
+{%- set orders = "" %}
 {%- if messages[0]['role'] == 'system' %}
-    {%- set system_message = messages[0]['content']|trim %}
-    {%- set messages = messages[1:] %}
-{%- else %}
-    {%- set system_message = "" %}
+    {%- set orders, messages = messages[0]['content']|trim, messages[1:] %}
 {%- endif %}
-{{- "<|start_header_id|>system<|end_header_id|>\n\n" }}
-{%- if tools is not none %}
-    {{- "Environment: ipython\n" }}
-{%- endif %}
-{{- "Cutoff: 2023\n" }}
-{{- "Date: " + date_string + "\n\n" }}
-{%- if tools is not none and not tools_in_user_message %}
-    {{- "Answer with JSON like {\"name\": a name, \"parameters\": an object}.\n\n" }}
-    {%- for t in tools %}
-        {{- t | tojson(indent=4) }}
-        {{- "\n\n" }}
+{{- "<|start_header_id|>system<|end_header_id|>\n\n" ~ ("Environment: ipython\n" if functions is not none) }}
+{{- "Cutoff: 2023\n" ~ "Date: " + date_string + "\n\n" }}
+{%- set shown %}
+    {%- for f in functions or [] %}
+        {{- f | tojson(indent=4) + "\n\n" }}
     {%- endfor %}
+{%- endset %}
+{%- if early and functions is not none %}
+    {{- "Answer with JSON like {\"name\": a name, \"parameters\": an object}.\n\n" ~ shown }}
 {%- endif %}
-{{- system_message }}
-{{- "<|eot_id|>" }}
-{%- if tools_in_user_message and not tools is none %}
-    {%- if messages | length != 0 %}
-        {%- set first_user_message = messages[0]['content']|trim %}
-        {%- set messages = messages[1:] %}
-    {%- else %}
+{{- orders ~ "<|eot_id|>" }}
+{%- if functions is not none and not early %}
+    {%- if not messages | length %}
         {{- raise_exception("no user message to carry the tools") }}
     {%- endif %}
     {{- '<|start_header_id|>user<|end_header_id|>\n\n' -}}
-    {%- for t in tools %}
-        {{- t | tojson(indent=4) }}
-        {{- "\n\n" }}
-    {%- endfor %}
-    {{- first_user_message + "<|eot_id|>"}}
+    {{- shown ~ messages[0]['content']|trim + "<|eot_id|>"}}
+    {%- set messages = messages[1:] %}
 {%- endif %}
-{%- for message in messages %}
-    {%- if not (message.role == 'ipython' or message.role == 'tool' or 'tool_calls' in message) %}
-        {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' }}
-    {%- elif 'tool_calls' in message %}
-        {%- if not message.tool_calls|length == 1 %}
-            {{- raise_exception("only single calls") }}
-        {%- endif %}
-        {%- set tool_call = message.tool_calls[0].function %}
-        {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' -}}
-        {{- '{"name": "' + tool_call.name + '", ' }}
-        {{- '"parameters": ' }}
-        {{- tool_call.arguments | tojson }}
-        {{- "}" }}
-        {{- "<|eot_id|>" }}
-    {%- elif message.role == "tool" or message.role == "ipython" %}
+{%- for turn in messages %}
+    {%- set is_result = turn.role == "tool" or turn.role == "ipython" %}
+    {%- if 'tool_calls' in turn %}
+        {%- for call in turn.tool_calls %}
+            {%- if loop.length > 1 %}
+                {{- raise_exception("only single calls") }}
+            {%- endif %}
+            {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' -}}
+            {{- '{"name": "' + call.function.name + '", "parameters": ' }}
+            {{- call.function.arguments | tojson ~ "}" }}
+        {%- endfor %}
+    {%- elif is_result %}
         {{- "<|start_header_id|>ipython<|end_header_id|>\n\n" }}
-        {%- if message.content is mapping or message.content is iterable %}
-            {{- message.content | tojson }}
-        {%- else %}
-            {{- message.content }}
-        {%- endif %}
-        {{- "<|eot_id|>" }}
+        {{- turn.content | tojson if turn.content is mapping or turn.content is iterable else turn.content }}
+    {%- else %}
+        {{- '<|start_header_id|>' + turn['role'] + '<|end_header_id|>\n\n'+ turn['content'] | trim }}
     {%- endif %}
+    {{- "<|eot_id|>" }}
 {%- endfor %}
 {%- if add_generation_prompt %}
     {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}
@@ -608,236 +542,191 @@ TEMPLATES["llama32_tools"] = r"""{{- bos_token }}
 """
 
 TEMPLATES["llama4"] = r"""{{- bos_token }}
-{%- if messages and messages[0]['role'] == 'system' %}
-    {%- if messages[0]['content'] is string %}
-        {%- set system_message = messages[0]['content']|trim %}
+{%- macro head(who) %}{{- '<|header_start|>' + who + '<|header_end|>\n\n' }}{%- endmacro %}
+{%- macro show(content) %}
+    {%- if content is string %}
+        {{- content }}
     {%- else %}
-        {%- set system_message = messages[0]['content'][0]['text']|trim %}
+        {%- for part in content %}
+            {%- if part['type'] == 'text' %}
+                {{- part['text'] | trim }}
+            {%- elif part['type'] == 'image' %}
+                {{- '<|image|>' }}
+            {%- endif %}
+        {%- endfor %}
     {%- endif %}
+{%- endmacro %}
+{%- set orders = none %}
+{%- if messages and messages[0]['role'] == 'system' %}
+    {%- set orders = messages[0]['content'] %}
+    {%- set orders = (orders if orders is string else orders[0]['text'])|trim %}
     {%- set messages = messages[1:] %}
-    {%- set user_supplied = true %}
-{%- else %}
-    {%- set system_message = "" %}
-    {%- set user_supplied = false %}
 {%- endif %}
-{%- if user_supplied or tools %}
-    {{- "<|header_start|>system<|header_end|>\n\n" }}
-    {{- system_message }}
-    {%- for t in tools or [] %}
-        {{- "\n" ~ (t | tojson(indent=4)) }}
+{%- if tools or orders is not none %}
+    {{- head("system") ~ (orders or "") }}
+    {%- for f in tools or [] %}
+        {{- "\n" ~ (f | tojson(indent=4)) }}
     {%- endfor %}
     {{- "<|eot|>" }}
 {%- endif %}
-{%- for message in messages %}
-    {%- if not (message.role == 'ipython' or message.role == 'tool' or 'tool_calls' in message) %}
-    {{- '<|header_start|>' + message['role'] + '<|header_end|>\n\n' }}
-        {%- if message['content'] is string %}
-            {{- message['content'] }}
-        {%- else %}
-            {%- for content in message['content'] %}
-                {%- if content['type'] == 'image' %}
-                    {{- '<|image|>' }}
-                {%- elif content['type'] == 'text' %}
-                    {{- content['text'] | trim }}
-                {%- endif %}
-            {%- endfor %}
+{%- for turn in messages %}
+    {%- if turn.role == "ipython" or turn.role == "tool" %}
+        {{- head("ipython") ~ (turn.content if turn.content is string else turn.content | tojson) ~ "<|eot|>" }}
+    {%- elif 'tool_calls' not in turn %}
+        {{- head(turn['role']) ~ show(turn['content']) ~ "<|eot|>" }}
+    {%- elif turn.tool_calls|length > 0 %}
+        {{- head('assistant') ~ '<|python_start|>' }}
+        {%- if turn['content'] is string %}
+            {{- turn['content'] }}
         {%- endif %}
-    {{- "<|eot|>" }}
-    {%- elif 'tool_calls' in message and message.tool_calls|length > 0 %}
-       {{- '<|header_start|>assistant<|header_end|>\n\n' -}}
-       {{- '<|python_start|>' }}
-        {%- if message['content'] is string %}
-            {{- message['content'] }}
-        {%- endif %}
-       {{- '<|python_end|>' }}
-        {%- for tool_call in message.tool_calls %}
-           {{- '{"name": "' + tool_call.function.name + '", "parameters": ' }}
-           {{- tool_call.function.arguments | tojson }}
-           {{- "}" }}
+        {{- '<|python_end|>' }}
+        {%- for call in turn.tool_calls | map(attribute='function') %}
+            {{- '{"name": "' + call.name + '", "parameters": ' }}
+            {{- call.arguments | tojson ~ "}" }}
         {%- endfor %}
-       {{- "<|eot|>" }}
-    {%- elif message.role == "tool" or message.role == "ipython" %}
-        {{- "<|header_start|>ipython<|header_end|>\n\n" }}
-        {{- message.content if message.content is string else message.content | tojson }}
         {{- "<|eot|>" }}
     {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}
-    {{- '<|header_start|>assistant<|header_end|>\n\n' }}
+    {{- head('assistant') }}
 {%- endif %}
 """
 
-TEMPLATES["mixtral"] = r"""{%- if messages[0]["role"] == "system" %}
-    {%- set system_message = messages[0]["content"] %}
-    {%- set loop_messages = messages[1:] %}
-{%- else %}
-    {%- set loop_messages = messages %}
+TEMPLATES["mixtral"] = r"""{%- set has_orders = messages and messages[0]["role"] == "system" %}
+{%- if has_orders %}
+    {%- set orders = messages[0]["content"] %}
 {%- endif %}
 
 {{- bos_token }}
-{%- for message in loop_messages %}
-    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
-        {{- raise_exception('user and assistant take turns') }}
+{%- for turn in messages[1 if has_orders else 0:] %}
+    {%- set asks = turn["role"] == "user" %}
+    {%- if asks == (loop.index0 % 2 == 1) %}
+        {{- raise_exception('not in turns') }}
     {%- endif %}
-    {%- if message["role"] == "user" %}
-        {%- if loop.first and system_message is defined %}
-            {{- " [INST] " + system_message + "\n\n" + message["content"] + " [/INST]" }}
-        {%- else %}
-            {{- " [INST] " + message["content"] + " [/INST]" }}
+    {%- if asks %}
+        {{- " [INST] " }}
+        {%- if orders is defined and loop.first %}
+            {{- orders + "\n\n" }}
         {%- endif %}
-    {%- elif message["role"] == "assistant" %}
-        {{- " " + message["content"] + eos_token}}
+        {{- turn["content"] + " [/INST]" }}
+    {%- elif turn["role"] == "assistant" %}
+        {{- " " + turn["content"] + eos_token}}
     {%- else %}
-        {{- raise_exception("only user and assistant, after a system message") }}
+        {{- raise_exception("a turn of nobody's") }}
     {%- endif %}
 {%- endfor %}
 """
 
-TEMPLATES["mistral_tekken"] = r"""{%- if messages[0]["role"] == "system" %}
-    {%- set system_message = messages[0]["content"] %}
-    {%- set loop_messages = messages[1:] %}
+TEMPLATES["mistral_tekken"] = r"""{#- Orders stand before the rest. #}
+{%- if messages and messages[0]["role"] == "system" %}
+    {%- set orders = messages[0]["content"] %}
+    {%- set turns = messages[1:] %}
 {%- else %}
-    {%- set loop_messages = messages %}
+    {%- set turns = messages %}
 {%- endif %}
-{%- if not tools is defined %}
-    {%- set tools = none %}
-{%- endif %}
-{%- set user_messages = loop_messages | selectattr("role", "equalto", "user") | list %}
+{%- set offered = tools if tools is defined else none %}
+{%- set last_asked = (turns | selectattr("role", "equalto", "user") | list)[-1] %}
 
-{#- Turns must alternate, calls and results aside. #}
-{%- set ns = namespace() %}
-{%- set ns.index = 0 %}
-{%- for message in loop_messages %}
-    {%- if not (message.role == "tool" or message.role == "tool_results" or (message.tool_calls is defined and message.tool_calls is not none)) %}
-        {%- if (message["role"] == "user") != (ns.index % 2 == 0) %}
-            {{- raise_exception("turns must alternate") }}
-        {%- endif %}
-        {%- set ns.index = ns.index + 1 %}
+{#- Without calls and their results, questions and answers take turns. #}
+{%- set plain = namespace() %}
+{%- set plain.seen = 0 %}
+{%- for turn in turns if turn.role != "tool" and turn.role != "tool_results" and not (turn.tool_calls is defined and turn.tool_calls is not none) %}
+    {%- if (turn["role"] == "user") == (plain.seen % 2 == 1) %}
+        {{- raise_exception("two of a kind") }}
     {%- endif %}
+    {%- set plain.seen = plain.seen + 1 %}
 {%- endfor %}
 
 {{- bos_token }}
-{%- for message in loop_messages %}
-    {%- if message["role"] == "user" %}
-        {%- if tools is not none and (message == user_messages[-1]) %}
-            {{- "[AVAILABLE_TOOLS][" }}
-            {%- for tool in tools %}
-                {%- set tool = tool.function %}
+{%- for turn in turns %}
+    {%- set who = "caller" if turn.tool_calls is defined and turn.tool_calls is not none else turn["role"] %}
+    {%- if who == "user" %}
+        {%- if offered is not none and turn == last_asked %}
+            {%- for item in offered %}
+                {%- set item = item.function %}
+                {{- "[AVAILABLE_TOOLS][" if loop.first else ", " }}
                 {{- '{"type": "function", "function": {' }}
-                {%- for key, val in tool.items() if key != "return" %}
-                    {%- if val is string %}
-                        {{- '"' + key + '": "' + val + '"' }}
-                    {%- else %}
-                        {{- '"' + key + '": ' + val|tojson }}
-                    {%- endif %}
-                    {%- if not loop.last %}
-                        {{- ", " }}
-                    {%- endif %}
+                {%- for field, value in item.items() if field != "return" %}
+                    {{- '"' + field + '": ' }}
+                    {{- '"' + value + '"' if value is string else value|tojson }}
+                    {%- if not loop.last %}{{- ", " }}{%- endif %}
                 {%- endfor %}
                 {{- "}}" }}
-                {%- if not loop.last %}
-                    {{- ", " }}
-                {%- else %}
-                    {{- "]" }}
-                {%- endif %}
+                {%- if loop.last %}{{- "][/AVAILABLE_TOOLS]" }}{%- endif %}
             {%- endfor %}
-            {{- "[/AVAILABLE_TOOLS]" }}
         {%- endif %}
-        {%- if loop.last and system_message is defined %}
-            {{- "[INST]" + system_message + "\n\n" + message["content"] + "[/INST]" }}
-        {%- else %}
-            {{- "[INST]" + message["content"] + "[/INST]" }}
-        {%- endif %}
-    {%- elif (message.tool_calls is defined and message.tool_calls is not none) %}
-        {{- "[TOOL_CALLS][" }}
-        {%- for tool_call in message.tool_calls %}
-            {%- set out = tool_call.function|tojson %}
-            {{- out[:-1] }}
-            {%- if not tool_call.id is defined or tool_call.id|length != 9 %}
-                {{- raise_exception("a call's id has 9 characters") }}
+        {{- "[INST]" + (orders + "\n\n" if loop.last and orders is defined else "") + turn["content"] + "[/INST]" }}
+    {%- elif who == "caller" %}
+        {%- for call in turn.tool_calls %}
+            {{- "[TOOL_CALLS][" if loop.first else ", " }}
+            {%- if (call.id | default("")) | length != 9 %}
+                {{- raise_exception("an id of another length") }}
             {%- endif %}
-            {{- ', "id": "' + tool_call.id + '"}' }}
-            {%- if not loop.last %}
-                {{- ", " }}
-            {%- else %}
-                {{- "]" + eos_token }}
-            {%- endif %}
+            {%- set json = call.function|tojson %}
+            {{- json[:-1] }}
+            {{- ', "id": "' + call.id + '"}' }}
+            {%- if loop.last %}{{- "]" + eos_token }}{%- endif %}
         {%- endfor %}
-    {%- elif message["role"] == "assistant" %}
-        {{- message["content"] + eos_token}}
-    {%- elif message["role"] == "tool_results" or message["role"] == "tool" %}
-        {%- if message.content is defined and message.content.content is defined %}
-            {%- set content = message.content.content %}
-        {%- else %}
-            {%- set content = message.content %}
+    {%- elif who == "assistant" %}
+        {{- turn["content"] + eos_token}}
+    {%- elif who in ("tool", "tool_results") %}
+        {%- if turn.tool_call_id is not defined or turn.tool_call_id|length != 9 %}
+            {{- raise_exception("whose result is this?") }}
         {%- endif %}
-        {{- '[TOOL_RESULTS]{"content": ' + content|string + ", " }}
-        {%- if not message.tool_call_id is defined or message.tool_call_id|length != 9 %}
-            {{- raise_exception("a result names its call") }}
-        {%- endif %}
-        {{- '"call_id": "' + message.tool_call_id + '"}[/TOOL_RESULTS]' }}
+        {%- set inner = turn.content.content if turn.content is defined and turn.content.content is defined else turn.content %}
+        {{- '[TOOL_RESULTS]{"content": ' + inner|string + ', "call_id": "' + turn.tool_call_id + '"}[/TOOL_RESULTS]' }}
     {%- else %}
-        {{- raise_exception("an unknown role") }}
+        {{- raise_exception("neither side") }}
     {%- endif %}
 {%- endfor %}
 """
 
-TEMPLATES["mistral_small"] = r"""{%- set default_system_message = "You are small.\nToday is " + (today or "Monday") + "." %}
+TEMPLATES["mistral_small"] = r"""{%- set fallback = "You are small.\nIt is " + (today or "Monday") + "." %}
+{%- macro parts(list) %}
+    {%- for p in list %}
+        {%- if p['type'] in ['image_url', 'image'] %}
+            {{- '[IMG]' }}
+        {%- elif p['type'] == 'text' %}
+            {{- p['text'] }}
+        {%- else %}
+            {{- raise_exception('a part of the type ' ~ p['type']) }}
+        {%- endif %}
+    {%- endfor %}
+{%- endmacro %}
+{%- macro plain(content) %}{{- content if content is string else content[0]['text'] }}{%- endmacro %}
 {{- bos_token }}
-{%- if messages[0]['role'] == 'system' %}
-    {%- if messages[0]['content'] is string %}
-        {%- set system_message = messages[0]['content'] %}
-    {%- else %}
-        {%- set system_message = messages[0]['content'][0]['text'] %}
-    {%- endif %}
-    {%- set loop_messages = messages[1:] %}
-{%- else %}
-    {%- set system_message = default_system_message %}
-    {%- set loop_messages = messages %}
+{%- set turns = messages %}
+{%- if turns and turns[0]['role'] == 'system' %}
+    {%- set orders = plain(turns[0]['content']) %}
+    {%- set turns = turns[1:] %}
 {%- endif %}
-{{- '[SYSTEM_PROMPT]' + system_message + '[/SYSTEM_PROMPT]' }}
-{%- for message in loop_messages %}
-    {%- if message['role'] == 'user' %}
-        {%- if message['content'] is string %}
-            {{- '[INST]' + message['content'] + '[/INST]' }}
-        {%- else %}
-            {{- '[INST]' }}
-            {%- for block in message['content'] %}
-                {%- if block['type'] == 'text' %}
-                    {{- block['text'] }}
-                {%- elif block['type'] in ['image', 'image_url'] %}
-                    {{- '[IMG]' }}
-                {%- else %}
-                    {{- raise_exception('Only text and images in a user message.') }}
-                {%- endif %}
-            {%- endfor %}
-            {{- '[/INST]' }}
-        {%- endif %}
-    {%- elif message['role'] == 'system' %}
-        {{- '[SYSTEM_PROMPT]' + message['content'] + '[/SYSTEM_PROMPT]' }}
-    {%- elif message['role'] == 'assistant' %}
-        {%- if message['content'] is string %}
-            {{- message['content'] + eos_token }}
-        {%- else %}
-            {{- message['content'][0]['text'] + eos_token }}
-        {%- endif %}
+{{- '[SYSTEM_PROMPT]' + (orders or fallback) + '[/SYSTEM_PROMPT]' }}
+{%- for turn in turns %}
+    {%- if turn['role'] == 'assistant' %}
+        {{- plain(turn['content']) + eos_token }}
+    {%- elif turn['role'] == 'user' %}
+        {{- '[INST]' }}
+        {{- turn['content'] if turn['content'] is string else parts(turn['content']) }}
+        {{- '[/INST]' }}
+    {%- elif turn['role'] == 'system' %}
+        {{- '[SYSTEM_PROMPT]' + turn['content'] + '[/SYSTEM_PROMPT]' }}
     {%- else %}
-        {{- raise_exception('Only user, system and assistant roles!') }}
+        {{- raise_exception('this side has no voice: ' ~ turn['role']) }}
     {%- endif %}
 {%- endfor %}"""
 
-TEMPLATES["qwen2"] = r"""{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system
+TEMPLATES["qwen2"] = r"""{% for turn in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system
 You are a model.<|im_end|>
-' }}{% endif %}{{'<|im_start|>' + message['role'] + '
-' + message['content'] + '<|im_end|>' + '
+' }}{% endif %}{{'<|im_start|>' + turn['role'] + '
+' + turn['content'] + '<|im_end|>' + '
 '}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant
 ' }}{% endif %}"""
 
-TEMPLATES["qwen25_vl"] = r"""{% set image_count = namespace(value=0) %}{% set video_count = namespace(value=0) %}{% for message in messages %}{% if loop.first and message['role'] != 'system' %}<|im_start|>system
+TEMPLATES["qwen25_vl"] = r"""{% set images = namespace(value=0) %}{% set videos = namespace(value=0) %}{% for turn in messages %}{% if loop.first and turn['role'] != 'system' %}<|im_start|>system
 You see.<|im_end|>
-{% endif %}<|im_start|>{{ message['role'] }}
-{% if message['content'] is string %}{{ message['content'] }}<|im_end|>
-{% else %}{% for content in message['content'] %}{% if content['type'] == 'image' or 'image' in content or 'image_url' in content %}{% set image_count.value = image_count.value + 1 %}{% if add_vision_id %}Picture {{ image_count.value }}: {% endif %}<|vision_start|><|image_pad|><|vision_end|>{% elif content['type'] == 'video' or 'video' in content %}{% set video_count.value = video_count.value + 1 %}{% if add_vision_id %}Video {{ video_count.value }}: {% endif %}<|vision_start|><|video_pad|><|vision_end|>{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>
+{% endif %}<|im_start|>{{ turn['role'] }}
+{% if turn['content'] is string %}{{ turn['content'] }}<|im_end|>
+{% else %}{% for content in turn['content'] %}{% if content['type'] == 'image' or 'image' in content or 'image_url' in content %}{% set images.value = images.value + 1 %}{% if add_vision_id %}Picture {{ images.value }}: {% endif %}<|vision_start|><|image_pad|><|vision_end|>{% elif content['type'] == 'video' or 'video' in content %}{% set videos.value = videos.value + 1 %}{% if add_vision_id %}Video {{ videos.value }}: {% endif %}<|vision_start|><|video_pad|><|vision_end|>{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>
 {% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 
@@ -860,44 +749,44 @@ TEMPLATES["qwen3_tools"] = r"""{%- macro result(text) %}
         {{- '<|im_start|>system\n' + messages[0].content + '<|im_end|>\n' }}
     {%- endif %}
 {%- endif %}
-{%- set ns = namespace(multi_step_tool=true, last_query_index=messages|length - 1) %}
-{%- for message in messages[::-1] %}
+{%- set ns = namespace(open=true, asked=messages|length - 1) %}
+{%- for turn in messages[::-1] %}
     {%- set index = (messages|length - 1) - loop.index0 %}
-    {%- if ns.multi_step_tool and message.role == "user" and message.content is string and not(message.content.startswith('<tool_response>') and message.content.endswith('</tool_response>')) %}
-        {%- set ns.multi_step_tool = false %}
-        {%- set ns.last_query_index = index %}
+    {%- if ns.open and turn.role == "user" and turn.content is string and not(turn.content.startswith('<tool_response>') and turn.content.endswith('</tool_response>')) %}
+        {%- set ns.open = false %}
+        {%- set ns.asked = index %}
     {%- endif %}
 {%- endfor %}
-{%- for message in messages %}
-    {%- set content = message.content if message.content is string else '' %}
-    {%- if (message.role == "user") or (message.role == "system" and not loop.first) %}
-        {{- '<|im_start|>' + message.role + '\n' + content + '<|im_end|>' + '\n' }}
-    {%- elif message.role == "assistant" %}
+{%- for turn in messages %}
+    {%- set content = turn.content if turn.content is string else '' %}
+    {%- if (turn.role == "user") or (turn.role == "system" and not loop.first) %}
+        {{- '<|im_start|>' + turn.role + '\n' + content + '<|im_end|>' + '\n' }}
+    {%- elif turn.role == "assistant" %}
         {%- set reasoning_content = '' %}
-        {%- if message.reasoning_content is defined and message.reasoning_content is not none %}
-            {%- set reasoning_content = message.reasoning_content %}
+        {%- if turn.reasoning_content is defined and turn.reasoning_content is not none %}
+            {%- set reasoning_content = turn.reasoning_content %}
         {%- elif '</think>' in content %}
             {%- set reasoning_content = content.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n') %}
             {%- set content = content.split('</think>')[-1].lstrip('\n') %}
         {%- endif %}
-        {%- if loop.index0 > ns.last_query_index and (loop.last or reasoning_content) %}
-            {{- '<|im_start|>' + message.role + '\n<think>\n' + reasoning_content.strip('\n') + '\n</think>\n\n' + content.lstrip('\n') }}
+        {%- if loop.index0 > ns.asked and (loop.last or reasoning_content) %}
+            {{- '<|im_start|>' + turn.role + '\n<think>\n' + reasoning_content.strip('\n') + '\n</think>\n\n' + content.lstrip('\n') }}
         {%- else %}
-            {{- '<|im_start|>' + message.role + '\n' + content }}
+            {{- '<|im_start|>' + turn.role + '\n' + content }}
         {%- endif %}
-        {%- for tool_call in message.tool_calls or [] %}
+        {%- for call in turn.tool_calls or [] %}
             {%- if (loop.first and content) or not loop.first %}{{- '\n' }}{%- endif %}
-            {%- set call = tool_call.function or tool_call %}
+            {%- set call = call.function or call %}
             {{- '<tool_call>\n{"name": "' ~ call.name ~ '", "arguments": ' }}
             {{- call.arguments if call.arguments is string else call.arguments | tojson }}
             {{- '}\n</tool_call>' }}
         {%- endfor %}
         {{- '<|im_end|>\n' }}
-    {%- elif message.role == "tool" %}
+    {%- elif turn.role == "tool" %}
         {%- if loop.first or (messages[loop.index0 - 1].role != "tool") %}
             {{- '<|im_start|>user' }}
         {%- endif %}
-        {{- result(message.content) }}
+        {{- result(turn.content) }}
         {%- if loop.last or (messages[loop.index0 + 1].role != "tool") %}
             {{- '<|im_end|>\n' }}
         {%- endif %}
@@ -911,8 +800,8 @@ TEMPLATES["qwen3_tools"] = r"""{%- macro result(text) %}
 {%- endif %}
 """
 
-TEMPLATES["gemma2"] = r"""{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system role') }}{% endif %}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('user, assistant, user, …') }}{% endif %}{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '
-' + message['content'] | trim + '<end_of_turn>
+TEMPLATES["gemma2"] = r"""{{ bos_token }}{% if messages and messages[0]['role'] == 'system' %}{{ raise_exception('No system role') }}{% endif %}{% for turn in messages %}{% if loop.index0 is odd == (turn['role'] == 'user') %}{{ raise_exception('user, assistant, user, …') }}{% endif %}{{ '<start_of_turn>' + ('model' if turn['role'] == 'assistant' else turn['role']) + '
+' + turn['content'] | trim + '<end_of_turn>
 ' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model
 '}}{% endif %}"""
 
@@ -920,25 +809,25 @@ TEMPLATES["gemma3_tools"] = r"""{{ bos_token }}
 {%- set sys = namespace(text='') -%}
 {%- if messages and messages[0]['role'] in ['system', 'developer'] -%}
     {%- set sys.text = (messages[0]['content'] if messages[0]['content'] is string else messages[0]['content'] | map(attribute='text') | select('string') | join) ~ '\n\n' -%}
-    {%- set loop_messages = messages[1:] -%}
+    {%- set turns = messages[1:] -%}
 {%- else -%}
-    {%- set loop_messages = messages -%}
+    {%- set turns = messages -%}
 {%- endif -%}
 {%- if tools -%}
     {%- set sys.text = sys.text ~ 'Tools: ' ~ (tools | map(attribute='function') | map(attribute='name') | join(', ')) ~ '\n\n' -%}
 {%- endif -%}
-{%- for message in loop_messages -%}
-    {%- set role = {'assistant': 'model', 'tool': 'user'}.get(message['role'], message['role']) -%}
+{%- for turn in turns -%}
+    {%- set role = {'assistant': 'model', 'tool': 'user'}.get(turn['role'], turn['role']) -%}
     {{ '<start_of_turn>' ~ role ~ '\n' ~ (sys.text if loop.first else '') }}
-    {%- if message['content'] is string -%}
-        {{ message['content'] | trim }}
-    {%- elif message['content'] is iterable -%}
-        {%- for item in message['content'] -%}
+    {%- if turn['content'] is string -%}
+        {{ turn['content'] | trim }}
+    {%- elif turn['content'] is iterable -%}
+        {%- for item in turn['content'] -%}
             {{ '<start_of_image>' if item['type'] == 'image' else item['text'] | trim }}
         {%- endfor -%}
-    {%- elif message['tool_calls'] -%}
+    {%- elif turn['tool_calls'] -%}
         ```tool_code
-{{ message['tool_calls'][0]['function']['name'] }}({% for k, v in message['tool_calls'][0]['function']['arguments'].items() %}{{ k }}={{ v | tojson }}{{ ', ' if not loop.last }}{% endfor %})
+{{ turn['tool_calls'][0]['function']['name'] }}({% for k, v in turn['tool_calls'][0]['function']['arguments'].items() %}{{ k }}={{ v | tojson }}{{ ', ' if not loop.last }}{% endfor %})
 ```
     {%- else -%}
         {{ raise_exception("neither text nor parts") }}
@@ -950,42 +839,42 @@ TEMPLATES["gemma3_tools"] = r"""{{ bos_token }}
 {%- endif -%}
 """
 
-TEMPLATES["phi35"] = r"""{% for message in messages %}{% if message['role'] == 'system' and message['content'] %}{{'<|system|>
-' + message['content'] + '<|end|>
-'}}{% elif message['role'] == 'user' %}{{'<|user|>
-' + message['content'] + '<|end|>
-'}}{% elif message['role'] == 'assistant' %}{{'<|assistant|>
-' + message['content'] + '<|end|>
+TEMPLATES["phi35"] = r"""{% for turn in messages %}{% if turn['role'] == 'system' and turn['content'] %}{{'<|system|>
+' + turn['content'] + '<|end|>
+'}}{% elif turn['role'] == 'user' %}{{'<|user|>
+' + turn['content'] + '<|end|>
+'}}{% elif turn['role'] == 'assistant' %}{{'<|assistant|>
+' + turn['content'] + '<|end|>
 '}}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>
 ' }}{% else %}{{ eos_token }}{% endif %}"""
 
-TEMPLATES["phi4"] = r"""{% for message in messages %}{% if (message['role'] == 'system') %}{{'<|im_start|>system<|im_sep|>' + message['content'] + '<|im_end|>'}}{% elif (message['role'] == 'user') %}{{'<|im_start|>user<|im_sep|>' + message['content'] + '<|im_end|>'}}{% elif (message['role'] == 'assistant') %}{{'<|im_start|>assistant<|im_sep|>' + message['content'] + '<|im_end|>'}}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}"""
+TEMPLATES["phi4"] = r"""{% for turn in messages %}{% if (turn['role'] == 'system') %}{{'<|im_start|>system<|im_sep|>' + turn['content'] + '<|im_end|>'}}{% elif (turn['role'] == 'user') %}{{'<|im_start|>user<|im_sep|>' + turn['content'] + '<|im_end|>'}}{% elif (turn['role'] == 'assistant') %}{{'<|im_start|>assistant<|im_sep|>' + turn['content'] + '<|im_end|>'}}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}"""
 
-TEMPLATES["phi4_mini"] = r"""{% for message in messages %}{% if message['role'] == 'system' and 'tools' in message and message['tools'] is not none %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|tool|>' + message['tools'] + '<|/tool|>' + '<|end|>' }}{% else %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token }}{% endif %}"""
+TEMPLATES["phi4_mini"] = r"""{% for turn in messages %}{% if turn['role'] == 'system' and 'tools' in turn and turn['tools'] is not none %}{{ '<|' + turn['role'] + '|>' + turn['content'] + '<|tool|>' + turn['tools'] + '<|/tool|>' + '<|end|>' }}{% else %}{{ '<|' + turn['role'] + '|>' + turn['content'] + '<|end|>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token }}{% endif %}"""
 
-TEMPLATES["deepseek_v2"] = r"""{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\n\n' }}{% elif message['role'] == 'assistant' %}{{ 'Assistant: ' + message['content'] + eos_token }}{% elif message['role'] == 'system' %}{{ message['content'] + '\n\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"""
+TEMPLATES["deepseek_v2"] = r"""{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{{ bos_token }}{% for turn in messages %}{% if turn['role'] == 'user' %}{{ 'User: ' + turn['content'] + '\n\n' }}{% elif turn['role'] == 'assistant' %}{{ 'Assistant: ' + turn['content'] + eos_token }}{% elif turn['role'] == 'system' %}{{ turn['content'] + '\n\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"""
 
-TEMPLATES["deepseek_v3"] = r"""{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{% set ns = namespace(is_first=false, is_tool=false, is_output_first=true, system_prompt='', is_first_sp=true, is_last_user=false) %}{%- for message in messages %}{%- if message['role'] == 'system' %}{%- if ns.is_first_sp %}{% set ns.system_prompt = ns.system_prompt + message['content'] %}{% set ns.is_first_sp = false %}{%- else %}{% set ns.system_prompt = ns.system_prompt + '\n\n' + message['content'] %}{%- endif %}{%- endif %}{%- endfor %}{{ bos_token }}{{ ns.system_prompt }}{%- for message in messages %}{%- if message['role'] == 'user' %}{%- set ns.is_tool = false -%}{%- set ns.is_first = false -%}{%- set ns.is_last_user = true -%}{{'<｜User｜>' + message['content'] + '<｜Assistant｜>'}}{%- endif %}{%- if message['role'] == 'assistant' and message['tool_calls'] is defined and message['tool_calls'] is not none %}{%- set ns.is_last_user = false -%}{%- if ns.is_tool %}{{'<｜outputs▁end｜>'}}{%- endif %}{%- set ns.is_first = false %}{%- set ns.is_tool = false -%}{%- set ns.is_output_first = true %}{%- for tool in message['tool_calls'] %}{%- if not ns.is_first %}{%- if message['content'] is none %}{{'<｜calls▁begin｜><｜call▁begin｜>' + tool['type'] + '<｜sep｜>' + tool['function']['name'] + '\n' + '```json' + '\n' + tool['function']['arguments']|string + '\n' + '```' + '<｜call▁end｜>'}}{%- else %}{{message['content'] + '<｜calls▁begin｜><｜call▁begin｜>' + tool['type'] + '<｜sep｜>' + tool['function']['name'] + '\n' + '```json' + '\n' + tool['function']['arguments']|string + '\n' + '```' + '<｜call▁end｜>'}}{%- endif %}{%- set ns.is_first = true -%}{%- else %}{{'\n' + '<｜call▁begin｜>' + tool['type'] + '<｜sep｜>' + tool['function']['name']}}{%- endif %}{%- endfor %}{{'<｜calls▁end｜><｜eos｜>'}}{%- endif %}{%- if message['role'] == 'assistant' and (message['tool_calls'] is not defined or message['tool_calls'] is none) %}{%- set ns.is_last_user = false -%}{%- if ns.is_tool %}{{'<｜outputs▁end｜>' + message['content'] + '<｜eos｜>'}}{%- set ns.is_tool = false -%}{%- else %}{{message['content'] + '<｜eos｜>'}}{%- endif %}{%- endif %}{%- if message['role'] == 'tool' %}{%- set ns.is_last_user = false -%}{%- set ns.is_tool = true -%}{%- if ns.is_output_first %}{{'<｜outputs▁begin｜><｜output▁begin｜>' + message['content'] + '<｜output▁end｜>'}}{%- set ns.is_output_first = false %}{%- else %}{{'\n<｜output▁begin｜>' + message['content'] + '<｜output▁end｜>'}}{%- endif %}{%- endif %}{%- endfor -%}{% if ns.is_tool %}{{'<｜outputs▁end｜>'}}{% endif %}{% if add_generation_prompt and not ns.is_last_user and not ns.is_tool %}{{'<｜Assistant｜>'}}{% endif %}"""
+TEMPLATES["deepseek_v3"] = r"""{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{% set state = namespace(orders='', has_orders=false, called=false, has_results=false, fresh=true, asked=false) %}{%- for turn in messages %}{%- if turn['role'] == 'system' %}{%- if state.has_orders %}{% set state.orders = state.orders + '\n\n' + turn['content'] %}{%- else %}{% set state.orders = turn['content'] %}{% set state.has_orders = true %}{%- endif %}{%- endif %}{%- endfor %}{{ bos_token }}{{ state.orders }}{%- for turn in messages %}{%- if turn['role'] == 'tool' %}{%- set state.asked = false -%}{%- set state.has_results = true -%}{%- if state.fresh %}{{'<｜results▁begin｜>'}}{%- set state.fresh = false %}{%- else %}{{'\n'}}{%- endif %}{{'<｜result▁begin｜>' + turn['content'] + '<｜result▁end｜>'}}{%- elif turn['role'] == 'user' %}{%- set state.has_results = false -%}{%- set state.called = false -%}{%- set state.asked = true -%}{{'<｜User｜>' + turn['content'] + '<｜Assistant｜>'}}{%- elif turn['role'] == 'assistant' and turn['tool_calls'] is defined and turn['tool_calls'] is not none %}{%- if state.has_results %}{{'<｜results▁end｜>'}}{%- endif %}{%- set state.asked = false -%}{%- set state.called = false %}{%- set state.has_results = false -%}{%- set state.fresh = true %}{%- for call in turn['tool_calls'] %}{%- set name = call['type'] + '<｜sep｜>' + call['function']['name'] %}{%- if state.called %}{{'\n' + '<｜call▁begin｜>' + name}}{%- else %}{%- if turn['content'] is not none %}{{turn['content']}}{%- endif %}{{'<｜calls▁begin｜><｜call▁begin｜>' + name + '\n' + '```json' + '\n' + call['function']['arguments']|string + '\n' + '```' + '<｜call▁end｜>'}}{%- set state.called = true -%}{%- endif %}{%- endfor %}{{'<｜calls▁end｜><｜eos｜>'}}{%- elif turn['role'] == 'assistant' %}{%- set state.asked = false -%}{%- if state.has_results %}{{'<｜results▁end｜>'}}{%- set state.has_results = false -%}{%- endif %}{{turn['content'] + '<｜eos｜>'}}{%- endif %}{%- endfor -%}{% if state.has_results %}{{'<｜results▁end｜>'}}{% elif add_generation_prompt and not state.asked %}{{'<｜Assistant｜>'}}{% endif %}"""
 
-TEMPLATES["deepseek_r1"] = r"""{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{% set ns = namespace(system_prompt='') %}{%- for message in messages %}{%- if message['role'] == 'system' %}{% set ns.system_prompt = message['content'] %}{%- endif %}{%- endfor %}{{bos_token}}{{ns.system_prompt}}{%- for message in messages %}{%- if message['role'] == 'user' %}{{'<｜User｜>' + message['content']}}{%- endif %}{%- if message['role'] == 'assistant' and message['content'] is not none %}{% set content = message['content'] %}{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}{{'<｜Assistant｜>' + content + eos_token}}{%- endif %}{%- endfor -%}{% if add_generation_prompt %}{{'<｜Assistant｜><think>\n'}}{% endif %}"""
+TEMPLATES["deepseek_r1"] = r"""{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{% set ns = namespace(system_prompt='') %}{%- for turn in messages %}{%- if turn['role'] == 'system' %}{% set ns.system_prompt = turn['content'] %}{%- endif %}{%- endfor %}{{bos_token}}{{ns.system_prompt}}{%- for turn in messages %}{%- if turn['role'] == 'user' %}{{'<｜User｜>' + turn['content']}}{%- endif %}{%- if turn['role'] == 'assistant' and turn['content'] is not none %}{% set content = turn['content'] %}{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}{{'<｜Assistant｜>' + content + eos_token}}{%- endif %}{%- endfor -%}{% if add_generation_prompt %}{{'<｜Assistant｜><think>\n'}}{% endif %}"""
 
 TEMPLATES["deepseek_v31"] = r"""{%- if not thinking is defined %}{%- set thinking = false %}{%- endif %}
 {%- set ns = namespace(in_user=false, last='', count=0) %}
 {{- bos_token }}
-{%- for message in messages if message.role == 'system' %}{{- message.content }}{%- if not loop.last %}{{- '\n\n' }}{%- endif %}{%- endfor %}
+{%- for turn in messages if turn.role == 'system' %}{{- turn.content }}{%- if not loop.last %}{{- '\n\n' }}{%- endif %}{%- endfor %}
 {%- for tool in tools or [] %}
 {%- set f = tool.function %}
 {{- '\n### ' ~ f.name ~ '\n' ~ f.description ~ '\n' ~ f.parameters | tojson ~ '\n' }}
 {%- endfor %}
-{%- for message in messages %}
-{%- if message.role == 'user' %}{%- set ns.in_user = true %}{{- '<｜User｜>' ~ message.content }}
-{%- elif message.role == 'assistant' %}
+{%- for turn in messages %}
+{%- if turn.role == 'user' %}{%- set ns.in_user = true %}{{- '<｜User｜>' ~ turn.content }}
+{%- elif turn.role == 'assistant' %}
 {{- '<｜Assistant｜>' if ns.in_user }}{%- set ns.in_user = false %}
-{%- set text = message.content or '' %}
+{%- set text = turn.content or '' %}
 {{- '</think>' ~ (text.split('</think>', 1)[1] if '</think>' in text else text) }}
-{%- for call in message.tool_calls or [] %}{%- set ns.count = ns.count + 1 %}{{- '<｜call｜>' ~ ns.count ~ ':' ~ call.function.name ~ '<｜sep｜>' ~ (call.function.arguments if call.function.arguments is string else call.function.arguments | tojson) }}{%- endfor %}
+{%- for call in turn.tool_calls or [] %}{%- set ns.count = ns.count + 1 %}{{- '<｜call｜>' ~ ns.count ~ ':' ~ call.function.name ~ '<｜sep｜>' ~ (call.function.arguments if call.function.arguments is string else call.function.arguments | tojson) }}{%- endfor %}
 {{- eos_token }}
-{%- elif message.role == 'tool' %}{{- '<｜output｜>' ~ message.content ~ '<｜/output｜>' }}
+{%- elif turn.role == 'tool' %}{{- '<｜output｜>' ~ turn.content ~ '<｜/output｜>' }}
 {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt and ns.in_user %}{{- '<｜Assistant｜>' ~ ('<think>' if thinking else '</think>') }}{%- endif %}"""
@@ -1028,39 +917,39 @@ Document: {{ loop.index0 }}
 {{ key | capitalize }}: {{ value }}
 {% endfor %}
 {% endfor %}</results>{% endif %}<|END|>
-{%- for message in rest %}
-{{- '<|START|><|' ~ {'user': 'USER', 'assistant': 'BOT', 'tool': 'SYSTEM', 'system': 'SYSTEM'}[message.role] ~ '|>' }}
-{%- if message.tool_calls %}Action: ```json
+{%- for turn in rest %}
+{{- '<|START|><|' ~ {'user': 'USER', 'assistant': 'BOT', 'tool': 'SYSTEM', 'system': 'SYSTEM'}[turn.role] ~ '|>' }}
+{%- if turn.tool_calls %}Action: ```json
 [
-{%- for call in message.tool_calls %}
+{%- for call in turn.tool_calls %}
     {
         "tool_name": {{ call.function.name | tojson }},
         "parameters": {{ call.function.arguments | tojson(indent=4) | indent(8) }}
     }{{ ',' if not loop.last }}
 {%- endfor %}
 ]```
-{%- else %}{{ message.content }}{% endif %}<|END|>
+{%- else %}{{ turn.content }}{% endif %}<|END|>
 {%- endfor %}
 {%- if add_generation_prompt %}<|START|><|BOT|>{% endif %}"""
 
 TEMPLATES["granite_tools"] = r"""{%- if messages and messages[0]['role'] == 'system' %}
-    {%- set system_message = messages[0]['content'] %}
-    {%- set loop_messages = messages[1:] %}
+    {%- set orders = messages[0]['content'] %}
+    {%- set turns = messages[1:] %}
 {%- else %}
-    {%- set system_message = "Cutoff: April.\nYou are stone." %}
+    {%- set orders = "Cutoff: April.\nYou are stone." %}
     {%- if tools and documents %}
-        {%- set system_message = system_message + " Use the documents and the tools." %}
+        {%- set orders = orders + " Use the documents and the tools." %}
     {%- elif tools %}
-        {%- set system_message = system_message + " Use the tools." %}
+        {%- set orders = orders + " Use the tools." %}
     {%- elif documents %}
-        {%- set system_message = system_message + " Use the documents." %}
+        {%- set orders = orders + " Use the documents." %}
     {%- endif %}
     {%- if 'citations' in (controls or {}) and documents %}
-        {%- set system_message = system_message + '\n\nCite.' %}
+        {%- set orders = orders + '\n\nCite.' %}
     {%- endif %}
-    {%- set loop_messages = messages %}
+    {%- set turns = messages %}
 {%- endif %}
-{{- '<|start_of_role|>system<|end_of_role|>' + system_message + '<|end_of_text|>\n' }}
+{{- '<|start_of_role|>system<|end_of_role|>' + orders + '<|end_of_text|>\n' }}
 {%- if tools %}
     {{- '<|start_of_role|>tools<|end_of_role|>' }}
     {{- tools | tojson(indent=4) }}
@@ -1077,9 +966,9 @@ TEMPLATES["granite_tools"] = r"""{%- if messages and messages[0]['role'] == 'sys
     {%- endfor %}
     {{- '<|end_of_text|>\n' }}
 {%- endif %}
-{%- for message in loop_messages %}
-    {{- '<|start_of_role|>' + message['role'] + '<|end_of_role|>' }}
-    {%- if message['role'] == 'assistant' %}{% generation %}{{ message['content'] | default('', true) }}{% endgeneration %}{%- else %}{{- message['content'] | string }}{%- endif %}
+{%- for turn in turns %}
+    {{- '<|start_of_role|>' + turn['role'] + '<|end_of_role|>' }}
+    {%- if turn['role'] == 'assistant' %}{% generation %}{{ turn['content'] | default('', true) }}{% endgeneration %}{%- else %}{{- turn['content'] | string }}{%- endif %}
     {{- '<|end_of_text|>\n' }}
     {%- if loop.last and add_generation_prompt %}
         {{- '<|start_of_role|>assistant' }}
@@ -1090,14 +979,14 @@ TEMPLATES["granite_tools"] = r"""{%- if messages and messages[0]['role'] == 'sys
     {%- endif %}
 {%- endfor %}"""
 
-TEMPLATES["olmo2"] = r"""{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}{{ '<|system|>
-' + message['content'] + '
-' }}{% elif message['role'] == 'user' %}{{ '<|user|>
-' + message['content'] + '
-' }}{% elif message['role'] == 'assistant' %}{% if not loop.last %}{{ '<|assistant|>
-'  + message['content'] + eos_token + '
+TEMPLATES["olmo2"] = r"""{{ bos_token }}{% for turn in messages %}{% if turn['role'] == 'system' %}{{ '<|system|>
+' + turn['content'] + '
+' }}{% elif turn['role'] == 'user' %}{{ '<|user|>
+' + turn['content'] + '
+' }}{% elif turn['role'] == 'assistant' %}{% if not loop.last %}{{ '<|assistant|>
+'  + turn['content'] + eos_token + '
 ' }}{% else %}{{ '<|assistant|>
-'  + message['content'] + eos_token }}{% endif %}{% endif %}{% if loop.last and add_generation_prompt %}{{ '<|assistant|>
+'  + turn['content'] + eos_token }}{% endif %}{% endif %}{% if loop.last and add_generation_prompt %}{{ '<|assistant|>
 ' }}{% endif %}{% endfor %}"""
 
 TEMPLATES["smollm3"] = r"""{#- Defaults first. -#}
@@ -1105,13 +994,13 @@ TEMPLATES["smollm3"] = r"""{#- Defaults first. -#}
 {%- if enable_thinking -%}{%- set reasoning_mode = "/think" -%}{%- else -%}{%- set reasoning_mode = "/no_think" -%}{%- endif -%}
 {{- "<|im_start|>system\n" -}}
 {%- if messages and messages[0].role == "system" -%}
-  {%- set system_message = messages[0].content -%}
-  {%- if "/no_think" in system_message -%}
+  {%- set orders = messages[0].content -%}
+  {%- if "/no_think" in orders -%}
     {%- set reasoning_mode = "/no_think" -%}
-  {%- elif "/think" in system_message -%}
+  {%- elif "/think" in orders -%}
     {%- set reasoning_mode = "/think" -%}
   {%- endif -%}
-  {%- set custom = system_message.replace("/no_think", "").replace("/think", "").rstrip() -%}
+  {%- set custom = orders.replace("/no_think", "").replace("/think", "").rstrip() -%}
 {%- endif -%}
 {{- "## Facts\n\nMode: " ~ reasoning_mode ~ "\n\n" -}}
 {%- if custom -%}{{- "## Orders\n\n" + custom + "\n\n" -}}{%- endif -%}
@@ -1125,11 +1014,11 @@ TEMPLATES["smollm3"] = r"""{#- Defaults first. -#}
   {{- xml -}}
 {%- endif -%}
 {{- "<|im_end|>\n" -}}
-{%- for message in messages -%}
-    {%- set content = message.content if message.content is string else "" -%}
-    {%- if message.role == "user" -%}
-        {{ "<|im_start|>" + message.role + "\n" + content + "<|im_end|>\n" }}
-    {%- elif message.role == "assistant" -%}
+{%- for turn in messages -%}
+    {%- set content = turn.content if turn.content is string else "" -%}
+    {%- if turn.role == "user" -%}
+        {{ "<|im_start|>" + turn.role + "\n" + content + "<|im_end|>\n" }}
+    {%- elif turn.role == "assistant" -%}
         {% generation %}
         {%- if reasoning_mode == "/think" -%}
             {{ "<|im_start|>assistant\n" + content.lstrip("\n") + "<|im_end|>\n" }}
@@ -1137,7 +1026,7 @@ TEMPLATES["smollm3"] = r"""{#- Defaults first. -#}
             {{ "<|im_start|>assistant\n" + "<think>\n\n</think>\n" + content.lstrip("\n") + "<|im_end|>\n" }}
         {%- endif -%}
         {% endgeneration %}
-    {%- elif message.role == "tool" -%}
+    {%- elif turn.role == "tool" -%}
     {{ "<|im_start|>" + "user\n" + content + "<|im_end|>\n" }}
     {%- endif -%}
 {%- endfor -%}
@@ -1164,10 +1053,10 @@ Give the arguments as JSON.
 {{ msg.content }}
 {%- endif %}
 {%- endfor %}
-{%- for message in messages if message.role != 'system' %}
-    {%- set role = message['role'] %}
-    {%- set content = message['content'] %}
-    {%- set meta = message.get("metadata", "") %}
+{%- for turn in messages if turn.role != 'system' %}
+    {%- set role = turn['role'] %}
+    {%- set content = turn['content'] %}
+    {%- set meta = turn.get("metadata", "") %}
     {%- if role == 'user' %}
 <|user|>
 {{ content }}
@@ -1185,86 +1074,63 @@ Give the arguments as JSON.
 {% if add_generation_prompt %}<|assistant|>{% endif %}"""
 
 TEMPLATES["glm45"] = r"""[gMASK]<sop>
-{%- macro visible_text(content) -%}
-    {%- if content is string -%}
+{%- macro text_of(content) -%}
+    {%- if content is mapping or content is not iterable -%}
         {{- content }}
-    {%- elif content is iterable and content is not mapping -%}
-        {%- for item in content -%}
-            {%- if item is mapping and item.type == 'text' -%}
-                {{- item.text }}
-            {%- elif item is string -%}
-                {{- item }}
-            {%- endif -%}
+    {%- elif content is not string -%}
+        {%- for part in content -%}
+            {{- part if part is string }}
+            {{- part.text if part is mapping and part.type == 'text' }}
         {%- endfor -%}
     {%- else -%}
         {{- content }}
     {%- endif -%}
 {%- endmacro -%}
-{%- set ns = namespace(last_user_index=-1) %}
-{%- for m in messages %}
-    {%- if m.role == 'user' %}
-        {% set ns.last_user_index = loop.index0 -%}
-    {%- endif %}
+{%- macro answer(turn, is_new) -%}
+{%- set text = text_of(turn.content) %}
+{%- set thoughts = '' %}
+{%- if turn.reasoning_content is string %}
+    {%- set thoughts = turn.reasoning_content %}
+{%- elif '</think>' in text %}
+    {%- set before = text.split('</think>')[0] %}
+    {%- set thoughts = before.rstrip('\n').split('<think>')[-1].lstrip('\n') %}
+    {%- set text = text.split('</think>')[-1].lstrip('\n') %}
+{%- endif %}
+{{- '\n<think>' + (thoughts.strip() if is_new else '') + '</think>' }}
+{{- '\n' + text.strip() if text.strip() else '' }}
+{%- endmacro -%}
+{%- set last = namespace(asked=-1) %}
+{%- for m in messages if m.role == 'user' %}
+    {% set last.asked = messages.index(m) -%}
 {%- endfor %}
 {% for m in messages %}
-{%- if m.role == 'user' -%}<|user|>
-{{ visible_text(m.content) }}
-{{- '/nothink' if (enable_thinking is defined and not enable_thinking and not visible_text(m.content).endswith("/nothink")) else '' -}}
+{%- if m.role == 'system' -%}<|system|>
+{{ text_of(m.content) }}
 {%- elif m.role == 'assistant' -%}
 <|assistant|>
-{%- set reasoning_content = '' %}
-{%- set content = visible_text(m.content) %}
-{%- if m.reasoning_content is string %}
-    {%- set reasoning_content = m.reasoning_content %}
-{%- else %}
-    {%- if '</think>' in content %}
-        {%- set reasoning_content = content.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n') %}
-        {%- set content = content.split('</think>')[-1].lstrip('\n') %}
-    {%- endif %}
-{%- endif %}
-{%- if loop.index0 > ns.last_user_index and reasoning_content -%}
-{{ '\n<think>' + reasoning_content.strip() +  '</think>'}}
-{%- else -%}
-{{ '\n<think></think>' }}
-{%- endif -%}
-{%- if content.strip() -%}
-{{ '\n' + content.strip() }}
-{%- endif -%}
-{% if m.tool_calls %}
-{% for tc in m.tool_calls %}
-{%- if tc.function %}
-    {%- set tc = tc.function %}
-{%- endif %}
-{{ '\n<tool_call>' + tc.name }}
-{% set _args = tc.arguments %}
-{% for k, v in _args.items() %}
-<arg_key>{{ k }}</arg_key>
-<arg_value>{{ v | tojson(ensure_ascii=False) if v is not string else v }}</arg_value>
+{{- answer(m, loop.index0 > last.asked) }}
+{% for call in m.tool_calls or [] %}
+{%- set call = call.function if call.function else call %}
+{{ '\n<tool_call>' + call.name }}
+{% for key, value in call.arguments.items() %}
+<arg_key>{{ key }}</arg_key>
+<arg_value>{{ value if value is string else value | tojson(ensure_ascii=False) }}</arg_value>
 {% endfor %}
 </tool_call>{% endfor %}
-{% endif %}
+{%- elif m.role == 'user' -%}<|user|>
+{{ text_of(m.content) }}
+{{- '' if enable_thinking is not defined or enable_thinking or text_of(m.content).endswith("/nothink") else '/nothink' -}}
 {%- elif m.role == 'tool' -%}
-{%- if m.content is string -%}
-{%- if loop.first or (messages[loop.index0 - 1].role != "tool") %}
+{%- if (loop.previtem or {}).role != "tool" or m.content is not string %}
     {{- '<|observation|>' }}
 {%- endif %}
-{{- '\n<tool_response>\n' }}
-{{- m.content }}
-{{- '\n</tool_response>' }}
-{%- else -%}
-<|observation|>{% for tr in m.content %}
-
-<tool_response>
-{{ tr.output if tr.output is defined else tr }}
-</tool_response>{% endfor -%}
-{% endif -%}
-{%- elif m.role == 'system' -%}
-<|system|>
-{{ visible_text(m.content) }}
+{%- for result in ([m.content] if m.content is string else m.content) %}
+    {{- '\n<tool_response>\n' ~ (result.output if result.output is defined else result) ~ '\n</tool_response>' }}
+{%- endfor %}
 {%- endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}
-    <|assistant|>{{- '\n<think></think>' if (enable_thinking is defined and not enable_thinking) else '' -}}
+    <|assistant|>{{- '' if enable_thinking is not defined or enable_thinking else '\n<think></think>' -}}
 {%- endif -%}"""
 
 TEMPLATES["gpt_oss"] = r"""{%- macro type_of(spec, required, level=0) -%}
@@ -1294,10 +1160,10 @@ TEMPLATES["gpt_oss"] = r"""{%- macro type_of(spec, required, level=0) -%}
 {{- "<|start|>system<|message|>" ~ system() ~ "<|end|>" }}
 {%- if messages and messages[0].role in ["developer", "system"] %}
     {%- set developer = messages[0].content %}
-    {%- set loop_messages = messages[1:] %}
+    {%- set turns = messages[1:] %}
 {%- else %}
     {%- set developer = "" %}
-    {%- set loop_messages = messages %}
+    {%- set turns = messages %}
 {%- endif %}
 {%- if developer or tools %}
     {{- "<|start|>developer<|message|>" ~ developer }}
@@ -1309,39 +1175,39 @@ TEMPLATES["gpt_oss"] = r"""{%- macro type_of(spec, required, level=0) -%}
     {{- "<|end|>" }}
 {%- endif %}
 {%- set last = namespace(name=none) %}
-{%- for message in loop_messages %}
-    {%- if message.role == 'assistant' %}
-        {%- if "content" in message and message.content and "<|channel|>" in message.content %}
+{%- for turn in turns %}
+    {%- if turn.role == 'assistant' %}
+        {%- if "content" in turn and turn.content and "<|channel|>" in turn.content %}
             {{- raise_exception("channels are written by the template") }}
         {%- endif %}
-        {%- if message.tool_calls %}
-            {%- set call = message.tool_calls[0].function or message.tool_calls[0] %}
-            {%- if message.content %}{{- "<|start|>assistant<|channel|>analysis<|message|>" + message.content + "<|end|>" }}{%- endif %}
+        {%- if turn.tool_calls %}
+            {%- set call = turn.tool_calls[0].function or turn.tool_calls[0] %}
+            {%- if turn.content %}{{- "<|start|>assistant<|channel|>analysis<|message|>" + turn.content + "<|end|>" }}{%- endif %}
             {{- "<|start|>assistant to=functions." ~ call.name ~ "<|message|>" ~ call.arguments | tojson ~ "<|call|>" }}
             {%- set last.name = call.name %}
         {%- elif loop.last and not add_generation_prompt %}
-            {%- if message.reasoning_content %}{{- "<|start|>assistant<|channel|>analysis<|message|>" ~ message.reasoning_content ~ "<|end|>" }}{%- endif %}
-            {{- "<|start|>assistant<|channel|>final<|message|>" ~ message.content ~ "<|return|>" }}
+            {%- if turn.reasoning_content %}{{- "<|start|>assistant<|channel|>analysis<|message|>" ~ turn.reasoning_content ~ "<|end|>" }}{%- endif %}
+            {{- "<|start|>assistant<|channel|>final<|message|>" ~ turn.content ~ "<|return|>" }}
         {%- else %}
-            {{- "<|start|>assistant<|channel|>final<|message|>" ~ message.content ~ "<|end|>" }}
+            {{- "<|start|>assistant<|channel|>final<|message|>" ~ turn.content ~ "<|end|>" }}
             {%- set last.name = none %}
         {%- endif %}
-    {%- elif message.role == 'tool' %}
+    {%- elif turn.role == 'tool' %}
         {%- if last.name is none %}
             {{- raise_exception("a result without a call") }}
         {%- endif %}
-        {{- "<|start|>functions." ~ last.name ~ " to=assistant<|message|>" ~ message.content | tojson ~ "<|end|>" }}
-    {%- elif message.role == 'user' %}
-        {{- "<|start|>user<|message|>" ~ message.content ~ "<|end|>" }}
+        {{- "<|start|>functions." ~ last.name ~ " to=assistant<|message|>" ~ turn.content | tojson ~ "<|end|>" }}
+    {%- elif turn.role == 'user' %}
+        {{- "<|start|>user<|message|>" ~ turn.content ~ "<|end|>" }}
     {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}<|start|>assistant{%- endif %}"""
 
-TEMPLATES["hermes2"] = r"""{{bos_token}}{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<|im_start|>system\nYou are Hermes.<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
+TEMPLATES["hermes2"] = r"""{{bos_token}}{% for turn in messages %}{% if loop.first and turn['role'] != 'system' %}{{ '<|im_start|>system\nYou are Hermes.<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + turn['role'] + '\n' + turn['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
 
-TEMPLATES["openchat"] = r"""{{ bos_token }}{% for message in messages %}{{ 'GPT4 Correct ' + message['role'].title() + ': ' + message['content'] + '<|end_of_turn|>'}}{% endfor %}{% if add_generation_prompt %}{{ 'GPT4 Correct Assistant:' }}{% endif %}"""
+TEMPLATES["openchat"] = r"""{{ bos_token }}{% for turn in messages %}{{ 'GPT4 Correct ' + turn['role'].title() + ': ' + turn['content'] + '<|end_of_turn|>'}}{% endfor %}{% if add_generation_prompt %}{{ 'GPT4 Correct Assistant:' }}{% endif %}"""
 
-TEMPLATES["falcon"] = r"""{% for message in messages %}{% if not loop.first %}{{ '\n' }}{% endif %}{{ (message.role | capitalize) ~ ': ' ~ (message.content | default('', true) | replace('\r\n', '\n') | replace('\n\n', '\n')) }}{% endfor %}{{ '\nAssistant:' if add_generation_prompt else '' }}"""
+TEMPLATES["falcon"] = r"""{% for turn in messages %}{% if not loop.first %}{{ '\n' }}{% endif %}{{ (turn.role | capitalize) ~ ': ' ~ (turn.content | default('', true) | replace('\r\n', '\n') | replace('\n\n', '\n')) }}{% endfor %}{{ '\nAssistant:' if add_generation_prompt else '' }}"""
 
 TEMPLATES["internlm"] = r"""{{ bos_token }}{%- set roles = {'system': 'System', 'user': 'User', 'assistant': 'Bot'} -%}
 {%- macro turn(name) -%}<|im|>{{ name }}

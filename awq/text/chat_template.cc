@@ -27,7 +27,7 @@ class JinjaTemplate : public ChatTemplate {
   JinjaTemplate(std::string_view source, const RawJson& globals, std::string origin)
       : origin_(std::move(origin)), globals_(globals) {
     try {
-      body_ = jinja::Parse(ReplaceInvalidUtf8(source));
+      template_ = jinja::Parse(ReplaceInvalidUtf8(source));
     } catch (const jinja::SyntaxError& e) {
       Fail(Code(e.message, ErrorCode::kCorrupt), Where(origin_, e.at), e.message);
     }
@@ -44,7 +44,7 @@ class JinjaTemplate : public ChatTemplate {
         }
       }
       interpreter = std::make_unique<jinja::Interpreter>(variables);
-      return interpreter->Render(body_);
+      return interpreter->Render(template_);
     } catch (const jinja::EvalError& e) {
       Fail(Code(e.message, ErrorCode::kInvalidArgument),
            Where(origin_, interpreter ? interpreter->position() : jinja::Position{}), e.message);
@@ -54,7 +54,7 @@ class JinjaTemplate : public ChatTemplate {
  private:
   std::string origin_;
   RawJson globals_;
-  jinja::Body body_;
+  jinja::Template template_;
 };
 
 // tokenizer_config.json's special tokens: a string, or an object with the string in "content".

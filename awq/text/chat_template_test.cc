@@ -214,16 +214,19 @@ TEST(ChatTemplate, RefusalsNameTheirReason) {
 }
 
 TEST(ChatTemplate, FunctionsOutliveTheirObjects) {
-  const auto render = [](const char* source) {
+  const auto render = [](const std::string& source) {
     return ChatTemplate::Parse(source, RawJson::object())->Render(RawJson::object());
   };
   EXPECT_EQ(render("{% set ns = namespace() %}{% for i in [1] %}{% set ns.f = loop.cycle %}"
                    "{% endfor %}{{ ns.f('a', 'b') }}"),
             "a");
-  EXPECT_EQ(
-      render("{% set ns = namespace() %}{% for i in [1] %}{% macro m() %}{{ i }}{% endmacro %}"
-             "{% set ns.m = m %}{% endfor %}{{ ns.m() }}"),
-      "1");
+  const std::string keep = "{% set ns = namespace() %}{% for i in [1] %}{% set j = i %}";
+  EXPECT_EQ(render(keep + "{% macro m() %}{{ j }}{% endmacro %}{% set ns.m = m %}{{ ns.m() }}"
+                          "{% endfor %}{{ ns.m() }}|"),
+            "1|");
+  ExpectError(ErrorCode::kUnsupported, {"'i' of a loop that is over"}, [&] {
+    render(keep + "{% macro m() %}{{ i }}{% endmacro %}{% set ns.m = m %}{% endfor %}{{ ns.m() }}");
+  });
 }
 
 }  // namespace

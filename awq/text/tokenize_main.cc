@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <string_view>
 
 #include "awq/base/clock.h"
@@ -79,9 +80,11 @@ double StatusBytes(std::string_view name) {
 
 int EncodeFile(const char* folder, const char* file, int repeats) {
   const double before = StatusBytes("VmRSS");
+  const std::clock_t clock = std::clock();
   const auto start = Clock::now();
   const auto tokenizer = awq::Tokenizer::Load(folder);
   const double load = SecondsSince(start);
+  const double cpu = static_cast<double>(std::clock() - clock) / CLOCKS_PER_SEC;
   const double peak = StatusBytes("VmHWM") - before;
   malloc_trim(0);
   const double resident = StatusBytes("VmRSS") - before;
@@ -95,10 +98,11 @@ int EncodeFile(const char* folder, const char* file, int repeats) {
   }
   for (awq::TokenId id : ids) std::printf("%d\n", id);
   const bool round_trip = tokenizer->Decode(ids, false) == text;
-  std::fprintf(stderr,
-               "{\"load\": %.6f, \"peak\": %.0f, \"resident\": %.0f, \"encode\": %.6f, "
-               "\"round_trip\": %s}\n",
-               load, peak, resident, best, round_trip ? "true" : "false");
+  std::fprintf(
+      stderr,
+      "{\"load\": %.6f, \"load_cpu\": %.6f, \"peak\": %.0f, \"resident\": %.0f, \"encode\": %.6f, "
+      "\"round_trip\": %s}\n",
+      load, cpu, peak, resident, best, round_trip ? "true" : "false");
   return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "awq/text/format/json_model.h"
 
 #include <array>
+#include <optional>
 
 #include "awq/text/format/json_component.h"
 #include "awq/text/format/score.h"
@@ -39,6 +40,22 @@ void At(const Json& model, std::string_view member, const Call& call) {
   }
 }
 
+// The text that begins behind a quote of the file, when it needs no unescaping. It stays where it
+// is: copies would take as much memory again.
+bool IsPlain(const char* begin, std::string_view& text) {
+  const char* end = begin;
+  while (*end != '"' && *end != '\\') ++end;
+  text = std::string_view(begin, static_cast<size_t>(end - begin));
+  return *end == '"';
+}
+
+std::string_view Text(od::value value) {
+  const std::string_view token = value.raw_json_token();
+  std::string_view text;
+  if (token.starts_with('"') && IsPlain(token.data() + 1, text)) return text;
+  return value.get_string();
+}
+
 // {"piece": id, …}
 Vocabulary ReadVocabulary(od::document& document, const Json& model) {
   Vocabulary out;
@@ -47,7 +64,8 @@ Vocabulary ReadVocabulary(od::document& document, const Json& model) {
     const size_t count = vocab.count_fields();
     out.Reserve(count, 8 * count);
     for (auto field : vocab) {
-      const std::string_view piece = field.unescaped_key();
+      std::string_view piece;
+      if (!IsPlain(field.key().raw(), piece)) piece = field.unescaped_key();
       int64_t id = -1;
       AWQ_CHECK(!field.value().get(id), kCorrupt, "\"", piece, "\": expected a token id");
       out.Add(piece, id);
@@ -56,25 +74,47 @@ Vocabulary ReadVocabulary(od::document& document, const Json& model) {
   return out;
 }
 
-// "a b" or ["a", "b"]
-void ReadMerge(od::value merge, Bpe& bpe) {
+// "a b" or ["a", "b"]; none for a comment.
+std::optional<Bpe::Parts> ReadMerge(od::value merge) {
   if (merge.type() == od::json_type::array) {
     std::array<std::string_view, 2> parts;
     size_t n = 0;
     for (auto part : merge.get_array()) {
       AWQ_CHECK(n < 2, kCorrupt, "expected two parts");
-      parts[n++] = part.get_string();
+      parts[n++] = Text(part.value());
     }
     AWQ_CHECK(n == 2, kCorrupt, "expected two parts");
-    bpe.AddMerge(parts[0], parts[1]);
-    return;
+    return Bpe::Parts{parts[0], parts[1]};
   }
-  const std::string_view both = merge.get_string();
-  if (both.starts_with("#version")) return;
+  const std::string_view both = Text(merge);
+  if (both.starts_with("#version")) return std::nullopt;
   const size_t space = both.find(' ');
   AWQ_CHECK(space != std::string_view::npos && both.find(' ', space + 1) == std::string_view::npos,
             kCorrupt, "\"", both, "\": expected two parts");
-  bpe.AddMerge(both.substr(0, space), both.substr(space + 1));
+  return Bpe::Parts{both.substr(0, space), both.substr(space + 1)};
+}
+
+void ReadMerges(od::array merges, Bpe& bpe) {
+  constexpr size_t kBlock = 64;
+  bpe.Reserve(merges.count_elements());
+  std::vector<Bpe::Parts> block;
+  const auto flush = [&] {
+    const size_t added = bpe.AddMerges(block);
+    AWQ_CHECK(added == block.size(), kCorrupt, "\"", block[added].left, "\" \"", block[added].right,
+              "\" joins or makes something that is not in the vocabulary");
+    block.clear();
+  };
+  size_t i = 0;
+  for (auto merge : merges) {
+    try {
+      if (const auto parts = ReadMerge(merge.value())) block.push_back(*parts);
+    } catch (const Error& e) {
+      Fail(e.code(), "entry ", i, ": ", e.what());
+    }
+    if (block.size() == kBlock) flush();
+    ++i;
+  }
+  flush();
 }
 
 Made ReadBpe(od::document& document, const Json& model) {
@@ -89,19 +129,7 @@ Made ReadBpe(od::document& document, const Json& model) {
   options.byte_fallback = model.Bool("byte_fallback", false);
   options.ignore_merges = model.Bool("ignore_merges", false);
   auto bpe = std::make_unique<Bpe>(std::move(options), ReadVocabulary(document, model));
-  size_t i = 0;
-  At(model, "merges", [&] {
-    od::array merges = Member(document, "merges").get_array();
-    bpe->Reserve(merges.count_elements());
-    for (auto merge : merges) {
-      try {
-        ReadMerge(merge.value(), *bpe);
-      } catch (const Error& e) {
-        Fail(e.code(), "entry ", i, ": ", e.what());
-      }
-      ++i;
-    }
-  });
+  At(model, "merges", [&] { ReadMerges(Member(document, "merges").get_array(), *bpe); });
   bpe->Finish();
   return bpe;
 }

@@ -14,6 +14,27 @@ namespace awq::jinja {
 struct Expression;
 using ExpressionPtr = std::unique_ptr<Expression>;
 
+// Where a variable is kept: a place of the function `hops` functions out of the present one. Filled
+// in by PlaceVariables(), as is all that is said in places.
+struct Place {
+  int hops = 0;
+  int index = -1;
+  bool is_parameter = false;  // or a loop's: jinja2 takes it for set
+};
+
+// What a block does with its variables when it begins, and which are undefined once it has ended.
+struct Variables {
+  struct Beginning {
+    enum Kind { kContext, kCopy, kUndefined };  // a variable of the context, or of a block around
+    Kind kind = kUndefined;
+    int index = -1;
+    std::string name;
+    Place from;
+  };
+  std::vector<Beginning> beginnings;
+  std::vector<int> ends;
+};
+
 // Arguments of calls, filters and tests, in the order written.
 struct Argument {
   enum Kind { kPositional, kNamed, kSpreadList, kSpreadDict };
@@ -25,7 +46,7 @@ struct Argument {
 struct Expression {
   enum Kind {
     kConstant,   // value
-    kName,       // name
+    kName,       // name, place
     kList,       // operands
     kTuple,      // operands
     kDict,       // operands: key, value, key, …
@@ -45,6 +66,7 @@ struct Expression {
   Position at;
   Value value;
   std::string name;
+  Place place;
   std::vector<std::string> names;
   std::vector<ExpressionPtr> operands;
   std::vector<Argument> arguments;
@@ -57,30 +79,42 @@ using Body = std::vector<Statement>;
 struct Parameter {
   std::string name;
   ExpressionPtr otherwise;  // null when it must be given
+  int place = -1;
 };
 
+// A function of a template. What its body does not use of the last three has no place.
 struct Macro {
   std::string name;
   std::vector<Parameter> parameters;
   Body body;
-  bool uses_caller = false;
-  bool uses_varargs = false;
-  bool uses_kwargs = false;
+  Variables variables;
+  int places = 0;
+  bool uses_caller = false;  // as a parameter of that name, or without one
+  int caller = -1;
+  int varargs = -1;
+  int kwargs = -1;
+};
+
+struct Template {
+  Body body;
+  Variables variables;
+  int places = 0;
+  int self = -1;  // the variable `self`, where it is used
 };
 
 struct Statement {
   enum Kind {
     kText,       // text
     kPrint,      // expression
-    kFor,        // target in expression, filter may be null; body; otherwise
+    kFor,        // target in expression, filter (of filter_target) may be null; body; otherwise
     kIf,         // tests; branches, one more when there is an else
     kSet,        // target = expression
     kSetBlock,   // target = body, through `expression` (filters) when not null
-    kMacro,      // macro
+    kMacro,      // target = macro
     kCallBlock,  // expression is the call, macro the caller
     kFilter,     // body through expression
     kWith,       // names of the target = tests; body
-    kScope,      // body alone: generation blocks
+    kScope,      // macro, called at once: generation blocks
     kBreak,
     kContinue,
   };
@@ -93,7 +127,15 @@ struct Statement {
   std::vector<Body> branches;
   Body body, otherwise;
   std::unique_ptr<Macro> macro;
-  bool recursive = false;
+  Variables variables;  // of the body
+  // of loops
+  bool recursive = false;  // the loop is a function with places of its own
+  int places = 0;
+  int loop = -1;  // the variable `loop`, where the body uses it
+  Variables otherwise_variables;
+  ExpressionPtr filter_target;  // the filter is a function
+  Variables filter_variables;
+  int filter_places = 0;
 };
 
 }  // namespace awq::jinja

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -28,9 +29,7 @@ std::string FormatBraces(Interpreter& interpreter, std::string_view format,
 Value MakeRange(int64_t start, int64_t stop, int64_t step);  // throws when it is too long
 Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
                    int depth = 1, int64_t weight = 1);
-std::vector<std::pair<std::string, Value>> GlobalFunctions();
-void AddLoopFunctions(Object& loop);
-void SetLoopPosition(Object& loop, const std::vector<Value>& items, size_t index, int depth);
+std::unordered_map<std::string_view, Value> GlobalFunctions();
 
 // filters.cc, tests.cc: null when there is none of the name.
 using FilterFunction = Value (*)(Interpreter&, const Value& input, Arguments&);
@@ -55,6 +54,7 @@ class Parameters {
   // Its truth, as Python takes it from 3.12 on; before, some flags had to be numbers.
   bool Flag(size_t i, bool otherwise) const;
   int64_t Int(size_t i, int64_t otherwise) const;
+  int64_t IntOrNone(size_t i, int64_t otherwise) const;  // `otherwise` when it is none, too
   std::string Text(size_t i, std::string otherwise) const;
   // Null when it was not given or is none.
   const std::string* MaybeText(size_t i) const;

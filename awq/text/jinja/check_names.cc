@@ -1,12 +1,48 @@
 #include "awq/text/jinja/check_names.h"
 
+#include <algorithm>
+
 #include "awq/text/jinja/builtins.h"
 
 namespace awq::jinja {
 namespace {
 
+// Of those that can grow, arithmetic above all, none is evaluated here.
+bool IsConstant(const Expression& e) {
+  switch (e.kind) {
+    case Expression::kBinary:
+      if (e.name != "and" && e.name != "or") return false;
+      break;
+    case Expression::kConstant:
+    case Expression::kList:
+    case Expression::kTuple:
+    case Expression::kDict:
+    case Expression::kUnary:
+    case Expression::kConcat:
+    case Expression::kCompare:
+    case Expression::kCondition:
+      break;
+    default:
+      return false;
+  }
+  return std::all_of(e.operands.begin(), e.operands.end(),
+                     [](const ExpressionPtr& o) { return o != nullptr && IsConstant(*o); });
+}
+
+// Whether Jinja folds `e` to a constant by its first operand: it never sees the second.
+bool IsDecided(const Expression& e) {
+  if (e.kind != Expression::kBinary || (e.name != "and" && e.name != "or")) return false;
+  if (!IsConstant(*e.operands[0])) return false;
+  try {
+    const Dict none;
+    return Truthy(Interpreter(none).Evaluate(*e.operands[0])) == (e.name == "or");
+  } catch (const EvalError&) {
+    return false;
+  }
+}
+
 void Check(const Expression* e, bool conditional) {
-  if (e == nullptr) return;
+  if (e == nullptr || IsDecided(*e)) return;
   const bool is_filter = e->kind == Expression::kFilter;
   if (!conditional && is_filter && FindFilter(e->name) == nullptr)
     throw SyntaxError{"No filter named '" + e->name + "'.", e->at};

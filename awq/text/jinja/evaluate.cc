@@ -32,8 +32,8 @@ bool CanSlice(const Value& object, const std::vector<Value>& bounds) {
 
 Value MacroAttribute(const Macro& macro, std::string_view name) {
   if (name == "name") return Value(macro.name);
-  if (name == "catch_kwargs") return Value(macro.uses_kwargs);
-  if (name == "catch_varargs") return Value(macro.uses_varargs);
+  if (name == "catch_kwargs") return Value(macro.kwargs >= 0);
+  if (name == "catch_varargs") return Value(macro.varargs >= 0);
   if (name == "caller") return Value(macro.uses_caller);
   if (name != "arguments") return Value();
   std::vector<Value> names;
@@ -56,8 +56,12 @@ Value Interpreter::EvaluateNode(const Expression& e) {
     case Expression::kConstant:
       return e.value;
     case Expression::kName: {
-      const Value* v = Find(e.name);
-      return v != nullptr ? *v : Value::MakeUndefined("'" + e.name + "' is undefined");
+      const Value& v = At(e.place);
+      const auto* undefined = v.As<Undefined>();
+      if (undefined == nullptr || !undefined->what.empty()) return v;
+      // A macro read it after its loop was over; jinja2 gives an object of its own.
+      if (e.place.is_parameter) Raise("unsupported: '" + e.name + "' of a loop that is over");
+      return Value::MakeUndefined("'" + e.name + "' is undefined");
     }
     case Expression::kList:
     case Expression::kTuple: {

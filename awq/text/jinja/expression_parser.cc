@@ -39,13 +39,6 @@ Token ExpressionParser::Next() {
   return t;
 }
 
-bool ExpressionParser::Mentions(size_t begin, std::string_view name) const {
-  for (size_t i = begin; i < next_; ++i) {
-    if (tokens_[i].IsName(name) && (i == 0 || !tokens_[i - 1].IsOperator("."))) return true;
-  }
-  return false;
-}
-
 void ExpressionParser::Fail(std::string message) const {
   throw SyntaxError{std::move(message), Peek().at};
 }

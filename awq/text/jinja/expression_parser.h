@@ -15,9 +15,6 @@ class ExpressionParser {
 
   const Token& Peek() const { return tokens_[next_]; }
   Token Next();
-  size_t position() const { return next_; }
-  // Whether the tokens from `begin` to here mention a variable of the name.
-  bool Mentions(size_t begin, std::string_view name) const;
   [[noreturn]] void Fail(std::string message) const;
   bool SkipName(std::string_view name);
   bool SkipOperator(std::string_view op);

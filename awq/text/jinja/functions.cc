@@ -1,4 +1,4 @@
-// Functions that templates call by name, and those of `loop`.
+// Functions that templates call by name.
 #include <algorithm>
 #include <ctime>
 
@@ -147,8 +147,11 @@ const Value& Parameters::At(size_t i) const {
 bool Parameters::Flag(size_t i, bool otherwise) const {
   return values_[i] == nullptr ? otherwise : Truthy(*values_[i]);
 }
+int64_t Parameters::IntOrNone(size_t i, int64_t otherwise) const {
+  return values_[i] != nullptr && values_[i]->IsNone() ? otherwise : Int(i, otherwise);
+}
 int64_t Parameters::Int(size_t i, int64_t otherwise) const {
-  if (values_[i] == nullptr || values_[i]->IsNone()) return otherwise;
+  if (values_[i] == nullptr) return otherwise;
   int64_t out = 0;
   if (!values_[i]->Integer(out)) {
     Raise(function_ + "(): '" + TypeName(*values_[i]) +
@@ -157,11 +160,9 @@ int64_t Parameters::Int(size_t i, int64_t otherwise) const {
   return out;
 }
 std::string Parameters::Text(size_t i, std::string otherwise) const {
-  if (values_[i] == nullptr || values_[i]->IsNone()) return otherwise;
-  if (const auto* u = values_[i]->As<Undefined>()) Raise(u->what);
-  if (values_[i]->String() == nullptr)
-    Raise(function_ + "(): expected str, not " + TypeName(*values_[i]));
-  return *values_[i]->String();
+  const std::string* text = MaybeText(i);
+  if (values_[i] != nullptr && text == nullptr) Raise(function_ + "(): expected str, not NoneType");
+  return text == nullptr ? otherwise : *text;
 }
 
 const std::string* Parameters::MaybeText(size_t i) const {
@@ -182,10 +183,10 @@ Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments
   return Value(std::shared_ptr<const Callable>(std::move(callable)));
 }
 
-std::vector<std::pair<std::string, Value>> GlobalFunctions() {
-  std::vector<std::pair<std::string, Value>> out;
+std::unordered_map<std::string_view, Value> GlobalFunctions() {
+  std::unordered_map<std::string_view, Value> out;
   const auto add = [&](const char* name, Value (*call)(Interpreter&, Arguments&)) {
-    out.emplace_back(name, MakeFunction(name, call));
+    out.emplace(name, MakeFunction(name, call));
   };
   add("range", Range);
   add("dict", MakeDict);
@@ -196,44 +197,6 @@ std::vector<std::pair<std::string, Value>> GlobalFunctions() {
   add("cycler", Cycler);
   add("joiner", Joiner);
   return out;
-}
-
-void AddLoopFunctions(Object& loop) {
-  Object* raw = &loop;
-  loop.attributes.emplace_back(
-      "cycle", MakeFunction("cycle", [raw](Interpreter&, Arguments& a) {
-        int64_t index = 0;
-        raw->Find("index0")->Integer(index);
-        if (a.positional.empty()) Raise("no items for cycling given");
-        return a.positional[static_cast<size_t>(index) % a.positional.size()];
-      }));
-  auto last = std::make_shared<std::pair<bool, Value>>();
-  loop.attributes.emplace_back("changed",
-                               MakeFunction("changed", [last](Interpreter&, Arguments& a) {
-                                 Value now = Value::MakeList(a.positional, true);
-                                 const bool changed = !last->first || !Equal(last->second, now);
-                                 *last = {true, std::move(now)};
-                                 return Value(changed);
-                               }));
-}
-
-void SetLoopPosition(Object& loop, const std::vector<Value>& items, size_t index, int depth) {
-  const auto i = static_cast<int64_t>(index);
-  const auto length = static_cast<int64_t>(items.size());
-  const auto near = [&](bool exists, size_t at) {
-    return exists ? items[at] : Value::MakeUndefined("there is no such item");
-  };
-  loop.Set("index", Value(i + 1));
-  loop.Set("index0", Value(i));
-  loop.Set("revindex", Value(length - i));
-  loop.Set("revindex0", Value(length - i - 1));
-  loop.Set("first", Value(i == 0));
-  loop.Set("last", Value(i + 1 == length));
-  loop.Set("length", Value(length));
-  loop.Set("previtem", near(index > 0, index - 1));
-  loop.Set("nextitem", near(index + 1 < items.size(), index + 1));
-  loop.Set("depth", Value(static_cast<int64_t>(depth)));
-  loop.Set("depth0", Value(static_cast<int64_t>(depth - 1)));
 }
 
 }  // namespace awq::jinja

@@ -20,16 +20,19 @@ Interpreter::Depth::Depth(Interpreter& i) : i_(i) {
   ++i_.depth_;
 }
 
-Interpreter::Interpreter(const Dict& context) : scope_(NewScope(nullptr)) {
-  for (auto& [name, function] : GlobalFunctions()) Set(name, function);
-  for (const auto& [name, value] : context.items) Set(ToString(name), value);
-  scope_ = NewScope(scope_);
-}
+Interpreter::Interpreter(const Dict& context) : context_(context), globals_(GlobalFunctions()) {}
 
-std::string Interpreter::Render(const Body& body) {
+std::string Interpreter::Render(const Template& t) {
   std::string out;
   out_ = &out;
-  Run(body);
+  const Running running(*this, nullptr, t.places);
+  if (t.self >= 0) {
+    const auto self = std::make_shared<Object>();
+    self->kind = "TemplateReference";
+    At({0, t.self}) = Value(self);
+  }
+  Begin(t.variables);
+  Run(t.body);
   return out;
 }
 
@@ -44,33 +47,42 @@ const Value& Interpreter::Printed(const Value& v) {
   return v;
 }
 
-void Interpreter::Spend(const Value& v) {
-  work_ += v.Weight();
+void Interpreter::Spend(const Value& v) { Spend(v.Weight()); }
+
+void Interpreter::Spend(int64_t units) {
+  work_ += units;
   if (work_ > kMaxWork) Raise("limit: the template runs for too long");
 }
 
-Interpreter::Scope* Interpreter::NewScope(Scope* parent) {
-  scopes_.push_back(std::make_unique<Scope>(Scope{parent, {}}));
-  return scopes_.back().get();
+void Interpreter::Print(const std::string& text) {
+  Charge(text.size());
+  *out_ += text;
 }
 
-const Value* Interpreter::Find(std::string_view name) const {
-  for (const Scope* s = scope_; s != nullptr; s = s->parent) {
-    for (const auto& [n, v] : s->variables) {
-      if (n == name) return &v;
-    }
-  }
-  return nullptr;
+Value Interpreter::Variable(std::string_view name) const {
+  if (const Value* v = context_.FindName(name)) return *v;
+  const auto it = globals_.find(name);
+  return it == globals_.end() ? Value() : it->second;
 }
 
-void Interpreter::Set(std::string_view name, Value value) {
-  for (auto& [n, v] : scope_->variables) {
-    if (n == name) {
-      v = std::move(value);
-      return;
-    }
+Value& Interpreter::At(const Place& place) {
+  Frame* frame = frame_;
+  for (int i = 0; i < place.hops; ++i) frame = frame->outer;
+  return frame->places[static_cast<size_t>(place.index)];
+}
+
+void Interpreter::Begin(const Variables& variables) {
+  using Beginning = Variables::Beginning;
+  Spend(static_cast<int64_t>(variables.beginnings.size()));
+  for (const Beginning& b : variables.beginnings) {
+    At({0, b.index}) = b.kind == Beginning::kContext ? Variable(b.name)
+                       : b.kind == Beginning::kCopy  ? At(b.from)
+                                                     : Value();
   }
-  scope_->variables.emplace_back(std::string(name), std::move(value));
+}
+
+void Interpreter::End(const Variables& variables) {
+  for (int index : variables.ends) At({0, index}) = Value();
 }
 
 Interpreter::Flow Interpreter::Run(const Body& body) {
@@ -84,61 +96,46 @@ Interpreter::Flow Interpreter::Run(const Body& body) {
 Interpreter::Flow Interpreter::Run(const Statement& s) {
   const Depth depth(*this);
   at_ = s.at;
-  const auto print = [&](const std::string& text) {
-    Charge(text.size());
-    *out_ += text;
-  };
   switch (s.kind) {
     case Statement::kText:
-      print(s.text);
+      Print(s.text);
       break;
     case Statement::kPrint:
-      print(ToString(Printed(Evaluate(*s.expression))));
+      Print(ToString(Printed(Evaluate(*s.expression))));
       break;
     case Statement::kFor:
-      return RunFor(s, Evaluate(*s.expression), 1);
+      return RunFor(s, Evaluate(*s.expression), 1, frame_);
     case Statement::kIf:
       return RunIf(s);
     case Statement::kSet:
       Assign(*s.target, Evaluate(*s.expression));
       break;
-    case Statement::kSetBlock: {
-      Flow flow = Flow::kNormal;
-      Value text(Capture(s.body, scope_, flow));
-      if (flow != Flow::kNormal) return flow;
-      Assign(*s.target, s.expression == nullptr ? text : Filter(*s.expression, text));
-      break;
-    }
     case Statement::kMacro:
-      Set(s.macro->name, MakeMacro(*s.macro));
+      Assign(*s.target, MakeMacro(*s.macro));
       break;
     case Statement::kCallBlock:
       CallBlock(s);
       break;
+    case Statement::kSetBlock:
     case Statement::kFilter: {
-      Flow flow = Flow::kNormal;
-      const Value text(Capture(s.body, scope_, flow));
+      Value value;
+      const Flow flow = RunFiltered(s, value);
       if (flow != Flow::kNormal) return flow;
-      const Value filtered = Filter(*s.expression, text);
-      if (filtered.String() == nullptr)
-        Raise("a filter block gave " + TypeName(filtered) + " instead of str");
-      print(*filtered.String());
+      if (s.kind == Statement::kSetBlock)
+        Assign(*s.target, value);
+      else if (value.String() != nullptr)
+        Print(*value.String());
+      else
+        Raise("a filter block gave " + TypeName(value) + " instead of str");
+      End(s.variables);
       break;
     }
-    case Statement::kWith: {
-      std::vector<Value> values;
-      for (const ExpressionPtr& e : s.tests) values.push_back(Evaluate(*e));
-      Scope* outer = std::exchange(scope_, NewScope(scope_));
-      for (size_t i = 0; i < values.size(); ++i) Assign(*s.targets[i], values[i]);
-      const Flow flow = Run(s.body);
-      scope_ = outer;
-      return flow;
-    }
+    case Statement::kWith:
+      return RunWith(s);
     case Statement::kScope: {
-      Scope* outer = std::exchange(scope_, NewScope(scope_));
-      const Flow flow = Run(s.body);
-      scope_ = outer;
-      return flow;
+      Arguments none;
+      Print(CallMacro(*s.macro, frame_, none));
+      break;
     }
     case Statement::kBreak:
       return Flow::kBreak;
@@ -156,143 +153,29 @@ Interpreter::Flow Interpreter::RunIf(const Statement& s) {
   return Flow::kNormal;
 }
 
-Interpreter::Flow Interpreter::RunFor(const Statement& s, const Value& iterable, int depth) {
-  const Depth nesting(*this);
-  std::vector<Value> items = Elements(iterable);
-  Charge(items.size() * sizeof(Value));
-  Scope* outer = scope_;
-  if (s.filter != nullptr) {
-    std::vector<Value> kept;
-    scope_ = NewScope(outer);
-    for (Value& item : items) {
-      Assign(*s.target, item);
-      if (Truthy(Evaluate(*s.filter))) kept.push_back(std::move(item));
-    }
-    scope_ = outer;
-    items = std::move(kept);
-  }
-  const auto loop = std::make_shared<Object>();
-  loop->kind = "loop";
-  Keep(loop);
-  AddLoopFunctions(*loop);
-  if (s.recursive) {
-    loop->attributes.emplace_back("", Value());  // its call, see Call()
-    loop->attributes.back().second =
-        MakeFunction("loop", [this, &s, depth](Interpreter&, Arguments& a) {
-          if (a.positional.size() != 1) Raise("loop() takes one argument");
-          std::string text;
-          std::string* out = std::exchange(out_, &text);
-          RunFor(s, a.positional[0], depth + 1);
-          out_ = out;
-          return Value(std::move(text));
-        });
-  }
-  // Jinja takes a loop as empty until the end of its body is reached once.
-  bool completed = false;
-  for (size_t i = 0; i < items.size(); ++i) {
-    SetLoopPosition(*loop, items, i, depth);
-    scope_ = NewScope(outer);
-    Set("loop", Value(loop));
-    Assign(*s.target, items[i]);
-    const Flow flow = Run(s.body);
-    scope_ = outer;
-    if (flow == Flow::kBreak) break;
-    completed = completed || flow == Flow::kNormal;
-  }
-  if (completed || s.otherwise.empty()) return Flow::kNormal;
-  scope_ = NewScope(outer);
-  const Flow flow = Run(s.otherwise);
-  scope_ = outer;
+Interpreter::Flow Interpreter::RunWith(const Statement& s) {
+  Begin(s.variables);
+  for (size_t i = 0; i < s.tests.size(); ++i) Assign(*s.targets[i], Evaluate(*s.tests[i]));
+  const Flow flow = Run(s.body);
+  if (flow == Flow::kNormal) End(s.variables);
   return flow;
 }
 
-std::string Interpreter::Capture(const Body& body, Scope* parent, Flow& flow) {
-  std::string text;
-  std::string* out = std::exchange(out_, &text);
-  Scope* outer = std::exchange(scope_, NewScope(parent));
-  flow = Run(body);
-  scope_ = outer;
-  out_ = out;
-  return text;
-}
-
-Value Interpreter::MakeMacro(const Macro& macro) {
-  const Value function = MakeFunction(
-      macro.name, [this, &macro, closure = scope_](Interpreter&, Arguments& arguments) {
-        return Value(CallMacro(macro, closure, arguments));
-      });
-  const_cast<Callable*>(function.AsCallable())->macro = &macro;
-  return function;
-}
-
-std::string Interpreter::CallMacro(const Macro& macro, Scope* closure, Arguments& arguments) {
-  const Depth nesting(*this);
-  const size_t count = macro.parameters.size();
-  if (arguments.positional.size() > count && !macro.uses_varargs) {
-    Raise("macro '" + macro.name + "' takes not more than " + std::to_string(count) +
-          " argument(s)");
-  }
-  Scope* outer = std::exchange(scope_, NewScope(closure));
-  for (size_t i = 0; i < count; ++i) {
-    const Parameter& p = macro.parameters[i];
-    const auto named = std::find_if(arguments.named.begin(), arguments.named.end(),
-                                    [&](const auto& a) { return a.first == p.name; });
-    if (i < arguments.positional.size()) {
-      Set(p.name, arguments.positional[i]);
-    } else if (named != arguments.named.end()) {
-      Set(p.name, named->second);
-      arguments.named.erase(named);
-    } else {
-      Set(p.name, p.otherwise != nullptr
-                      ? Evaluate(*p.otherwise)
-                      : Value::MakeUndefined("parameter '" + p.name + "' was not provided"));
-    }
-  }
-  SetSpecialParameters(macro, arguments);
-  Scope* inner = std::exchange(scope_, outer);
+Interpreter::Flow Interpreter::RunFiltered(const Statement& s, Value& out) {
+  Begin(s.variables);
   Flow flow = Flow::kNormal;
-  return Capture(macro.body, inner, flow);
-}
-
-// caller, varargs and kwargs, where the macro uses them.
-void Interpreter::SetSpecialParameters(const Macro& macro, Arguments& arguments) {
-  const size_t count = macro.parameters.size();
-  if (macro.uses_caller) {
-    const auto caller = std::find_if(arguments.named.begin(), arguments.named.end(),
-                                     [](const auto& a) { return a.first == "caller"; });
-    Value value = Value::MakeUndefined("No caller defined");
-    if (caller != arguments.named.end()) {
-      if (!caller->second.IsNone()) value = caller->second;
-      arguments.named.erase(caller);
-    }
-    Set("caller", std::move(value));
+  {
+    Capture capture(*this);
+    flow = Run(s.body);
+    out = Value(std::move(capture.text));
   }
-  if (macro.uses_varargs) {
-    const auto& all = arguments.positional;
-    std::vector<Value> rest(all.begin() + static_cast<int64_t>(std::min(count, all.size())),
-                            all.end());
-    Set("varargs", Value::MakeList(std::move(rest), true));
-  }
-  if (macro.uses_kwargs) {
-    auto dict = std::make_shared<Dict>();
-    for (auto& [name, value] : arguments.named) dict->Set(Value(name), std::move(value));
-    Set("kwargs", Value(std::shared_ptr<const Dict>(std::move(dict))));
-  } else if (!arguments.named.empty()) {
-    Raise("macro '" + macro.name + "' takes no keyword argument '" + arguments.named[0].first +
-          "'");
-  }
-}
-
-void Interpreter::CallBlock(const Statement& s) {
-  const Value caller = MakeMacro(*s.macro);
-  const std::string text = ToString(CallExpression(*s.expression, &caller));
-  Charge(text.size());
-  *out_ += text;
+  if (flow == Flow::kNormal && s.expression != nullptr) out = Filter(*s.expression, out);
+  return flow;
 }
 
 void Interpreter::Assign(const Expression& target, const Value& value) {
   if (target.kind == Expression::kName) {
-    Set(target.name, value);
+    At(target.place) = value;
     return;
   }
   if (target.kind == Expression::kAttribute) {
@@ -309,26 +192,6 @@ void Interpreter::Assign(const Expression& target, const Value& value) {
           std::to_string(items.size()));
   }
   for (size_t i = 0; i < items.size(); ++i) Assign(*target.operands[i], items[i]);
-}
-
-Value Interpreter::Call(const Value& function, Arguments& arguments) {
-  const Depth nesting(*this);
-  const Callable* callable = function.AsCallable();
-  Value held;
-  if (const Object* o = function.AsObject(); callable == nullptr && o != nullptr) {
-    if (const Value* call = o->Find("")) held = *call;
-    callable = held.AsCallable();
-  }
-  if (const auto* u = function.As<Undefined>()) Raise(u->what);
-  if (callable == nullptr) Raise("'" + TypeName(function) + "' object is not callable");
-  const std::shared_ptr<const Callable> alive =
-      *(held.IsUndefined() ? function : held).As<std::shared_ptr<const Callable>>();
-  Spend(function);
-  for (const Value& v : arguments.positional) Spend(v);
-  Value result = alive->call(*this, arguments);
-  if (result.String() != nullptr) Charge(result.String()->size());
-  if (result.AsList() != nullptr) Charge(result.AsList()->items.size() * sizeof(Value));
-  return result;
 }
 
 }  // namespace awq::jinja

@@ -88,8 +88,8 @@ Window TakeWindow(const std::string& self, const Parameters& p) {
     if (i < 0) i = std::max<int64_t>(0, i < -length ? 0 : i + length);
     return i;
   };
-  const int64_t begin = clip(p.Int(1, 0));
-  const int64_t end = std::min(clip(p.Int(2, length)), length);
+  const int64_t begin = clip(p.IntOrNone(1, 0));
+  const int64_t end = std::min(clip(p.IntOrNone(2, length)), length);
   if (begin > end) return {"", begin, false};
   const size_t from = Prefix(self, begin).size();
   return {std::string_view(self).substr(from, Prefix(self, end).size() - from), begin, true};

@@ -26,7 +26,9 @@ Value Int(Interpreter&, const Value& v, Arguments& a) {
   double d = 0;
   if (v.Integer(i)) return Value(i);
   if (const std::string* s = v.String()) {
-    if (ReadInteger(*s, p.Int(1, 10), i)) return Value(i);
+    int64_t base = 10;
+    const bool is_base = p.Find(1) == nullptr || p.Find(1)->Integer(base);
+    if (is_base && ReadInteger(*s, base, i)) return Value(i);
     if (!ReadDouble(*s, d)) return otherwise;
   } else if (!v.Number(d)) {
     return otherwise;
@@ -59,20 +61,33 @@ Value RoundInteger(int64_t i, int64_t precision) {
   return Value(out);
 }
 
+// round(v, none): an int.
+Value WholeNumber(const Value& v, double d) {
+  int64_t i = 0;
+  if (v.Integer(i)) return Value(i);
+  if (!std::isfinite(d)) Raise("cannot convert float to integer");
+  if (!(std::abs(d) < 9.2e18)) Raise("limit: an integer beyond 64 bits");
+  return Value(static_cast<int64_t>(std::nearbyint(d)));
+}
+
 Value Round(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("round", a, {"precision", "method"});
   double d = 0;
   if (!v.Number(d)) Raise("type " + TypeName(v) + " doesn't define __round__ method");
   const std::string method = p.Text(1, "common");
-  const int64_t precision = p.Int(0, 0);
+  if (p.Find(0) != nullptr && p.Find(0)->IsNone() && method == "common") return WholeNumber(v, d);
+  double places = 0;
+  if (p.Find(0) != nullptr && (method == "common" || !p.Find(0)->Number(places)))
+    places = static_cast<double>(p.Int(0, 0));
   if (method == "ceil" || method == "floor") {
-    const double scale = std::pow(10.0, static_cast<double>(precision));
+    const double scale = std::pow(10.0, places);
     const double scaled = d * scale;
     if (!std::isfinite(scaled)) Raise("cannot convert float infinity to integer");
     const double whole = method == "ceil" ? std::ceil(scaled) : std::floor(scaled);
     return Value((whole == 0 ? 0.0 : whole) / scale);  // an int there: no -0
   }
   if (method != "common") Raise("method must be common, ceil or floor");
+  const int64_t precision = p.Int(0, 0);
   int64_t i = 0;
   if (v.Integer(i)) return RoundInteger(i, precision);
   if (!std::isfinite(d) || precision > 323) return Value(d);

@@ -162,10 +162,18 @@ Value Arithmetic(Interpreter& interpreter, std::string_view op, const Value& a, 
     interpreter.Charge(text.size());
     return Value(std::move(text));
   }
+  for (const Value* v : {&a, &b}) {
+    if (const List* l = v->AsList(); op == "-" && l != nullptr && l->IsSetView())
+      Raise("unsupported: a set");
+  }
   Unsupported(op, a, b);
 }
 
 bool LessOrEqual(const Value& a, const Value& b) {
+  const List* l = a.AsList();
+  const List* m = b.AsList();
+  if (l != nullptr && m != nullptr && l->IsSetView() && m->IsSetView())
+    return Less(a, b) || Equal(a, b);
   double x = 0;
   double y = 0;
   if (a.Number(x) && b.Number(y)) return Equal(a, b) || Less(a, b);
@@ -192,9 +200,15 @@ bool Contains(const Value& container, const Value& item) {
       }
       return false;
     }
+    if (l->kind == List::kKeys) CheckKey(item);
+    const List* pair = item.AsList();
+    if (l->kind == List::kItems && pair != nullptr && pair->IsTuple() && pair->items.size() == 2)
+      CheckKey(pair->items[0]);
     return std::any_of(l->items.begin(), l->items.end(),
                        [&](const Value& v) { return Equal(v, item); });
   }
+  if (container.AsObject() != nullptr && container.AsObject()->kind == "loop")
+    Elements(container);  // throws
   Raise("argument of type '" + TypeName(container) + "' is not iterable");
 }
 

@@ -6,6 +6,7 @@
 
 #include "awq/text/jinja/check_names.h"
 #include "awq/text/jinja/expression_parser.h"
+#include "awq/text/jinja/place_variables.h"
 
 namespace awq::jinja {
 namespace {
@@ -88,8 +89,9 @@ class StatementParser : private ExpressionParser {
     if (name == "with") return ParseWith();
     if (name == "generation") {
       Statement s = Make(Statement::kScope);
+      s.macro = std::make_unique<Macro>();
       BeginBody();
-      s.body = ParseFunctionBody("endgeneration");
+      s.macro->body = ParseFunctionBody("endgeneration");
       return s;
     }
     if (name == "break" || name == "continue") {
@@ -119,7 +121,9 @@ class StatementParser : private ExpressionParser {
     --loops_;
     if (SkipName("else")) {
       BeginBody();
+      const int outer = std::exchange(loops_, s.recursive ? 0 : loops_);
       s.otherwise = ParseBody({"endfor"});
+      loops_ = outer;
     }
     --for_depth_;
     EndTag();
@@ -168,19 +172,9 @@ class StatementParser : private ExpressionParser {
     return name;
   }
 
-  // The body of a macro or call block, and which special variables it uses.
   void ParseMacroBody(Macro& macro, std::string_view end) {
     BeginBody();
-    const size_t begin = position();
     macro.body = ParseFunctionBody(end);
-    const auto uses = [&](std::string_view name) {
-      return Mentions(begin, name) &&
-             std::none_of(macro.parameters.begin(), macro.parameters.end(),
-                          [&](const Parameter& p) { return p.name == name; });
-    };
-    macro.uses_caller = uses("caller");
-    macro.uses_varargs = uses("varargs");
-    macro.uses_kwargs = uses("kwargs");
   }
 
   std::vector<Parameter> ParseParameters() {
@@ -206,7 +200,9 @@ class StatementParser : private ExpressionParser {
   Statement ParseMacro() {
     Statement s = Make(Statement::kMacro);
     s.macro = std::make_unique<Macro>();
-    s.macro->name = ParameterName();
+    s.target = std::make_unique<Expression>();
+    s.target->kind = Expression::kName;
+    s.target->name = s.macro->name = ParameterName();
     s.macro->parameters = ParseParameters();
     ParseMacroBody(*s.macro, "endmacro");
     return s;
@@ -252,10 +248,12 @@ class StatementParser : private ExpressionParser {
 
 }  // namespace
 
-Body Parse(std::string_view source) {
-  Body body = StatementParser(Tokenize(source)).Run();
-  CheckNames(body);
-  return body;
+Template Parse(std::string_view source) {
+  Template out;
+  out.body = StatementParser(Tokenize(source)).Run();
+  CheckNames(out.body);
+  PlaceVariables(out);
+  return out;
 }
 
 }  // namespace awq::jinja

@@ -7,7 +7,7 @@
 
 namespace awq::jinja {
 
-// The statements of a template in valid UTF-8. Nesting is bounded. Throws SyntaxError.
-Body Parse(std::string_view source);
+// A template in valid UTF-8. Nesting is bounded. Throws SyntaxError.
+Template Parse(std::string_view source);
 
 }  // namespace awq::jinja

@@ -201,18 +201,24 @@ Value Items(Interpreter&, const Value& v, Arguments&) {
 
 Value Batch(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("batch", a, {"linecount", "fill_with"});
-  p.At(0);
-  const int64_t size = p.Int(0, 0);
-  if (size > 1000000) Raise("limit: batch of more than 1000000 items");
+  const Value& size = p.At(0);  // anything: a batch ends where its length is equal to it
+  const Value* fill = p.Find(1) != nullptr && !p.Find(1)->IsNone() ? p.Find(1) : nullptr;
+  const auto length = [](const std::vector<Value>& part) {
+    return Value(static_cast<int64_t>(part.size()));
+  };
+  if (Less(Value(int64_t{1000000}), size.As<int64_t>() != nullptr ? size : Value(int64_t{0})))
+    Raise("limit: batch of more than 1000000 items");
   return Generate([&](std::vector<Value>& out) {
     std::vector<Value> part;
     for (Value& item : Elements(v)) {
-      if (static_cast<int64_t>(part.size()) == size) out.push_back(ListOf(std::exchange(part, {})));
+      if (Equal(length(part), size)) out.push_back(ListOf(std::exchange(part, {})));
       part.push_back(std::move(item));
     }
     if (part.empty()) return;
-    const bool fill = p.Find(1) != nullptr && !p.Find(1)->IsNone();
-    while (fill && static_cast<int64_t>(part.size()) < size) part.push_back(*p.Find(1));
+    if (fill != nullptr && Less(length(part), size)) {
+      for (auto n = p.Int(0, 0) - static_cast<int64_t>(part.size()); n > 0; --n)
+        part.push_back(*fill);
+    }
     out.push_back(ListOf(std::move(part)));
   });
 }
@@ -220,11 +226,11 @@ Value Batch(Interpreter&, const Value& v, Arguments& a) {
 Value SliceFilter(Interpreter& in, const Value& v, Arguments& a) {
   const Parameters p("slice", a, {"slices", "fill_with"});
   p.At(0);
-  const int64_t slices = p.Int(0, 0);
-  if (slices > 100000) Raise("limit: slice into more than 100000 parts");
-  in.Charge(static_cast<size_t>(std::max<int64_t>(slices, 0)) * sizeof(Value));
   return Generate([&](std::vector<Value>& out) {
     const auto items = Elements(v);
+    const int64_t slices = p.Int(0, 0);
+    if (slices > 100000) Raise("limit: slice into more than 100000 parts");
+    in.Charge(static_cast<size_t>(std::max<int64_t>(slices, 0)) * sizeof(Value));
     if (slices == 0) Raise("integer division or modulo by zero");
     if (slices < 0) return;
     const int64_t each = static_cast<int64_t>(items.size()) / slices;
@@ -241,25 +247,19 @@ Value SliceFilter(Interpreter& in, const Value& v, Arguments& a) {
   });
 }
 
-Value MapAttribute(Interpreter& in, const Value& v, const Value& attribute,
-                   const Value* otherwise) {
-  return Generate([&](std::vector<Value>& out) {
-    if (!Truthy(v)) return;
-    for (const Value& item : Elements(v)) {
-      Value found = MaybePath(in, item, &attribute);
-      out.push_back(found.IsUndefined() && otherwise != nullptr ? *otherwise : std::move(found));
-    }
-  });
+void MapAttribute(Interpreter& in, const Value& v, Arguments& a, std::vector<Value>& out) {
+  const Parameters p("map", a, {"attribute", "default"});
+  for (const Value& item : Elements(v)) {
+    Value found = MaybePath(in, item, &p.At(0));
+    out.push_back(found.IsUndefined() && p.Find(1) != nullptr ? *p.Find(1) : std::move(found));
+  }
 }
 
+// Wrong arguments are an error only when there is something to map.
 Value Map(Interpreter& in, const Value& v, Arguments& a) {
-  if (a.positional.empty() && !a.named.empty()) {
-    const Parameters p("map", a, {"attribute", "default"});
-    return MapAttribute(in, v, p.At(0), p.Find(1));
-  }
-  if (a.positional.empty()) Raise("map requires a filter argument");
   return Generate([&](std::vector<Value>& out) {
     if (!Truthy(v)) return;
+    if (a.positional.empty()) return MapAttribute(in, v, a, out);
     const std::string filter = ToString(a.positional[0]);
     for (const Value& item : Elements(v)) {
       Arguments rest;

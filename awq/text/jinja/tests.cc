@@ -49,7 +49,9 @@ bool IsNumber(const Value& v) {
 }
 bool IsIterable(const Value& v) {
   return v.AsList() != nullptr || v.AsDict() != nullptr || v.String() != nullptr ||
-         v.IsUndefined() || (v.AsObject() != nullptr && v.AsObject()->kind == "loop");
+         v.IsUndefined() ||
+         (v.AsObject() != nullptr &&
+          (v.AsObject()->kind == "loop" || v.AsObject()->kind == "TemplateReference"));
 }
 
 struct Entry {

@@ -65,7 +65,8 @@ std::string ReplaceAll(std::string_view text, std::string_view from, std::string
 
 Value Replace(Interpreter& in, const Value& v, Arguments& a) {
   const Parameters p("replace", a, {"old", "new", "count"});
-  return Value(ReplaceAll(ToString(v), ToString(p.At(0)), ToString(p.At(1)), p.Int(2, -1), in));
+  return Value(
+      ReplaceAll(ToString(v), ToString(p.At(0)), ToString(p.At(1)), p.IntOrNone(2, -1), in));
 }
 
 // What Python gives for `value` where a str is needed.
@@ -227,13 +228,16 @@ Value WordCount(Interpreter&, const Value& v, Arguments&) {
 
 Value Truncate(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("truncate", a, {"length", "killwords", "end", "leeway"});
-  const int64_t length = p.Int(0, 255);
-  const int64_t leeway = p.Int(3, 5);
+  double limit = 255;
+  if (p.Find(0) != nullptr && !p.Find(0)->Number(limit)) p.Int(0, 0);  // throws
+  double leeway = 5;
+  if (p.Find(3) != nullptr && !p.Find(3)->Number(leeway)) p.IntOrNone(3, 5);
   const int64_t least = p.Find(2) != nullptr ? Length(*p.Find(2)) : 3;
-  if (length < least) Raise("expected length >= " + std::to_string(least));
+  if (limit < static_cast<double>(least)) Raise("expected length >= " + std::to_string(least));
   if (leeway < 0) Raise("expected leeway >= 0");
-  // Anything that has a length.
-  if (Length(v) <= std::min(length, INT64_MAX - leeway) + leeway) return v;
+  // Anything that has a length; only when it is cut numbers must be whole.
+  if (static_cast<double>(Length(v)) <= limit + leeway) return v;
+  const int64_t length = p.Int(0, 255);
   const std::string end = p.Text(2, "...");
   const std::string& text = NeedText("truncate", v);
   std::string out = Prefix(text, length - CountCharacters(end));

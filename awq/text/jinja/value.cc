@@ -78,6 +78,10 @@ Value Value::FromJson(const RawJson& json) {
   }
 }
 
+const std::string* Value::String() const {
+  const auto* p = As<std::shared_ptr<const std::string>>();
+  return p == nullptr ? nullptr : p->get();
+}
 const List* Value::AsList() const {
   const auto* p = As<std::shared_ptr<const List>>();
   return p == nullptr ? nullptr : p->get();
@@ -227,14 +231,23 @@ bool ExactNumber(const Value& v, long double& out) {
   return true;
 }
 
-bool IsSetView(const List& l) { return l.kind == List::kKeys || l.kind == List::kItems; }
-
-bool EqualSets(const List& a, const List& b) {
-  return a.items.size() == b.items.size() &&
-         std::all_of(a.items.begin(), a.items.end(), [&](const Value& x) {
-           return std::any_of(b.items.begin(), b.items.end(),
-                              [&](const Value& y) { return Equal(x, y); });
-         });
+// Views of dictionaries, as sets.
+bool IsSubset(const List& a, const List& b) {
+  Dict other;
+  const bool pairs = b.kind == List::kItems;
+  for (const Value& y : b.items) {
+    other.Set(pairs ? y.AsList()->items[0] : y, pairs ? y.AsList()->items[1] : Value(None{}));
+  }
+  return std::all_of(a.items.begin(), a.items.end(), [&](const Value& x) {
+    if (!pairs) {
+      CheckKey(x);
+      return other.Find(x) != nullptr;
+    }
+    const List* pair = x.AsList();
+    if (pair == nullptr || !pair->IsTuple() || pair->items.size() != 2) return false;
+    const Value* value = other.Find(pair->items[0]);
+    return value != nullptr && Equal(*value, pair->items[1]);
+  });
 }
 
 }  // namespace
@@ -251,7 +264,8 @@ bool Equal(const Value& a, const Value& b) {
   if (a.IsUndefined() || b.IsUndefined()) return a.IsUndefined() && b.IsUndefined();
   if (const List* l = a.AsList(), *m = b.AsList(); l != nullptr && m != nullptr) {
     if (l == m) return true;
-    if (IsSetView(*l) && IsSetView(*m)) return EqualSets(*l, *m);
+    if (l->IsSetView() && m->IsSetView())
+      return l->items.size() == m->items.size() && IsSubset(*l, *m);
     if (l->IsTuple() != m->IsTuple() || (!l->IsTuple() && l->kind != m->kind)) return false;
     if (!l->IsSequence()) return false;
     return std::equal(l->items.begin(), l->items.end(), m->items.begin(), m->items.end(), Equal);
@@ -285,6 +299,9 @@ bool Less(const Value& a, const Value& b) {
     }
     return l->items.size() < m->items.size();
   }
+  if (const List* l = a.AsList(), *m = b.AsList();
+      l != nullptr && m != nullptr && l->IsSetView() && m->IsSetView())
+    return l->items.size() < m->items.size() && IsSubset(*l, *m);
   for (const Value* v : {&a, &b}) {
     if (const auto* u = v->As<Undefined>()) Raise(u->what);
   }
@@ -331,6 +348,8 @@ std::vector<Value> Elements(const Value& v) {
     for (std::string_view c : Characters(*s)) out.emplace_back(std::string(c));
     return out;
   }
+  if (v.AsObject() != nullptr && v.AsObject()->kind == "loop")
+    Raise("unsupported: `loop` as something to go through");
   Raise("'" + TypeName(v) + "' object is not iterable");
 }
 

@@ -26,20 +26,20 @@ struct Undefined {
 };
 struct None {};
 
-// Cheap to copy: containers are shared. Lists and dictionaries do not change once built.
+// Cheap to copy: texts and containers are shared. Lists and dictionaries do not change once built.
 class Value {
  public:
   Value() : data_(Undefined{}) {}
-  Value(None) : data_(None{}) {}                                     // NOLINT: literals convert
-  Value(bool b) : data_(b) {}                                        // NOLINT
-  Value(int64_t i) : data_(i) {}                                     // NOLINT
-  Value(double d) : data_(d) {}                                      // NOLINT
-  Value(std::string s) : data_(std::move(s)) {}                      // NOLINT
-  Value(const char* s) : data_(std::string(s)) {}                    // NOLINT
-  Value(std::shared_ptr<const List> l);                              // NOLINT
-  Value(std::shared_ptr<const Dict> d);                              // NOLINT
-  Value(std::shared_ptr<Object> o) : data_(std::move(o)) {}          // NOLINT
-  Value(std::shared_ptr<const Callable> c) : data_(std::move(c)) {}  // NOLINT
+  Value(None) : data_(None{}) {}  // NOLINT: literals convert
+  Value(bool b) : data_(b) {}     // NOLINT
+  Value(int64_t i) : data_(i) {}  // NOLINT
+  Value(double d) : data_(d) {}   // NOLINT
+  Value(std::string s) : data_(std::make_shared<const std::string>(std::move(s))) {}  // NOLINT
+  Value(const char* s) : Value(std::string(s)) {}                                     // NOLINT
+  Value(std::shared_ptr<const List> l);                                               // NOLINT
+  Value(std::shared_ptr<const Dict> d);                                               // NOLINT
+  Value(std::shared_ptr<Object> o) : data_(std::move(o)) {}                           // NOLINT
+  Value(std::shared_ptr<const Callable> c) : data_(std::move(c)) {}                   // NOLINT
   static Value MakeUndefined(std::string what) {
     Value v;
     v.data_ = Undefined{std::move(what)};
@@ -56,7 +56,7 @@ class Value {
   }
   bool IsUndefined() const { return As<Undefined>() != nullptr; }
   bool IsNone() const { return As<None>() != nullptr; }
-  const std::string* String() const { return As<std::string>(); }
+  const std::string* String() const;
   const List* AsList() const;
   const Dict* AsDict() const;
   Object* AsObject() const;
@@ -70,8 +70,8 @@ class Value {
   int64_t Weight() const;
 
  private:
-  std::variant<Undefined, None, bool, int64_t, double, std::string, std::shared_ptr<const List>,
-               std::shared_ptr<const Dict>, std::shared_ptr<Object>,
+  std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const std::string>,
+               std::shared_ptr<const List>, std::shared_ptr<const Dict>, std::shared_ptr<Object>,
                std::shared_ptr<const Callable>>
       data_;
 };
@@ -98,6 +98,8 @@ struct List {
   std::string error;
 
   bool IsTuple() const { return kind == kTuple || kind == kGroup; }
+  // Compares as a set does.
+  bool IsSetView() const { return kind == kKeys || kind == kItems; }
   // Can be indexed and sliced.
   bool IsSequence() const { return kind == kList || IsTuple() || kind == kRange; }
 };
@@ -120,11 +122,12 @@ struct Dict {
 // Something with attributes that change: `loop`, namespace(), cycler(). Cannot be kept inside other
 // values, so that values form no cycles.
 struct Object {
+  virtual ~Object() = default;
   std::string kind;
   bool settable = false;
   std::vector<std::pair<std::string, Value>> attributes;
 
-  const Value* Find(std::string_view name) const;
+  virtual const Value* Find(std::string_view name) const;
   void Set(std::string_view name, Value value);
 };
 

@@ -1,7 +1,6 @@
 #include "awq/text/model/bpe.h"
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 #include <queue>
 
@@ -22,6 +21,13 @@ uint64_t PairOf(TokenId left, TokenId right) {
 
 }  // namespace
 
+Bpe::Merge::Merge(TokenId left, TokenId right, int32_t rank, TokenId result) {
+  const auto made = static_cast<uint32_t>(result);
+  first_ = static_cast<uint32_t>(left) | made << 22;
+  second_ = static_cast<uint32_t>(right) | made >> 10 << 22;
+  third_ = static_cast<uint32_t>(rank) | made >> 20 << 30;
+}
+
 Bpe::Bpe(BpeOptions options, Vocabulary vocabulary)
     : options_(std::move(options)), vocabulary_(std::move(vocabulary)) {
   std::string character;
@@ -35,50 +41,63 @@ Bpe::Bpe(BpeOptions options, Vocabulary vocabulary)
 }
 
 void Bpe::Reserve(size_t merges) {
-  table_.assign(std::bit_ceil(std::max<size_t>(64, merges + merges / 2)), Merge());
+  table_.assign(std::max<size_t>(64, merges + merges * 2 / 3), Merge());
 }
 
-void Bpe::AddMerge(std::string_view left, std::string_view right) {
-  const TokenId a = vocabulary_.Find(left);
-  const TokenId b = vocabulary_.Find(right);
+size_t Bpe::AddMerges(std::span<const Parts> merges) {
   const size_t prefix = options_.continuing_subword_prefix.size();
-  TokenId result = -1;
-  if (right.size() >= prefix) {
-    std::string joined;
-    joined.reserve(left.size() + right.size());
-    joined.append(left).append(right.substr(prefix));
-    result = vocabulary_.Find(joined);
+  std::string joined;
+  size_t bytes = 0;
+  for (const Parts& m : merges) bytes += m.left.size() + m.right.size();
+  joined.reserve(bytes);  // does not grow: pieces point into it
+  std::vector<std::string_view> pieces;
+  for (const Parts& m : merges) {
+    const size_t begin = joined.size();
+    joined.append(m.left).append(m.right.substr(std::min(prefix, m.right.size())));
+    pieces.insert(pieces.end(), {m.left, m.right, std::string_view(joined).substr(begin)});
   }
-  AWQ_CHECK(a >= 0 && b >= 0 && result >= 0, kCorrupt, "\"", left, "\" \"", right,
-            "\" joins or makes something that is not in the vocabulary");
-  AddMerge(a, b, static_cast<int32_t>(merges_), result);
+  std::vector<TokenId> ids(pieces.size());
+  vocabulary_.FindAll(pieces, ids);
+  size_t count = 0;
+  for (; count < merges.size(); ++count) {
+    const TokenId* id = &ids[3 * count];
+    if (id[0] < 0 || id[1] < 0 || id[2] < 0 || merges[count].right.size() < prefix) break;
+    if (!table_.empty()) __builtin_prefetch(&table_[FirstPlace(id[0], id[1])]);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const TokenId* id = &ids[3 * i];
+    AddMerge(id[0], id[1], static_cast<int32_t>(merges_), id[2]);
+  }
+  return count;
 }
 
 void Bpe::AddMerge(TokenId left, TokenId right, int32_t rank, TokenId result) {
+  AWQ_CHECK(rank >= 0 && rank <= Merge::kMaxRank, kCorrupt, "too many merges");
   if (3 * (merges_ + 1) > 2 * table_.size()) {
     std::vector<Merge> old = std::move(table_);
     table_.assign(std::max<size_t>(64, 2 * old.size()), Merge());
     for (const Merge& m : old) {
-      if (m.pair != kNone) InsertMerge(m);
+      if (m.exists()) InsertMerge(m);
     }
   }
-  InsertMerge({PairOf(left, right), rank, result});
+  InsertMerge({left, right, rank, result});
   ++merges_;
 }
 
+size_t Bpe::FirstPlace(TokenId left, TokenId right) const {
+  return static_cast<size_t>((MixHash(PairOf(left, right)) >> 32) * table_.size() >> 32);
+}
+
 void Bpe::InsertMerge(const Merge& merge) {
-  size_t i = MixHash(merge.pair) & (table_.size() - 1);
-  while (table_[i].pair != kNone && table_[i].pair != merge.pair) i = (i + 1) & (table_.size() - 1);
+  size_t i = FirstPlace(merge.left(), merge.right());
+  while (table_[i].exists() && !table_[i].Joins(merge.left(), merge.right())) i = NextPlace(i);
   table_[i] = merge;
 }
 
 const Bpe::Merge* Bpe::FindMerge(TokenId left, TokenId right) const {
   if (table_.empty()) return nullptr;
-  const uint64_t pair = PairOf(left, right);
-  size_t i = MixHash(pair) & (table_.size() - 1);
-  while (table_[i].pair != kNone) {
-    if (table_[i].pair == pair) return &table_[i];
-    i = (i + 1) & (table_.size() - 1);
+  for (size_t i = FirstPlace(left, right); table_[i].exists(); i = NextPlace(i)) {
+    if (table_[i].Joins(left, right)) return &table_[i];
   }
   return nullptr;
 }
@@ -102,9 +121,9 @@ void Bpe::Finish() {
     if (id >= 0) text[static_cast<size_t>(id)] = false;
   }
   for (const Merge& m : table_) {
-    if (m.pair == kNone) continue;
-    if (!text[m.pair >> 32] || !text[m.pair & 0xffffffffu]) return;
-    const std::string_view piece = vocabulary_.Piece(m.result);
+    if (!m.exists()) continue;
+    if (!text[static_cast<size_t>(m.left())] || !text[static_cast<size_t>(m.right())]) return;
+    const std::string_view piece = vocabulary_.Piece(m.result());
     for (size_t at = 1; (at = piece.find(kMetaspace, at)) != std::string_view::npos; ++at) {
       before_space_.insert(DecodeUtf8(LastCharacter(piece.substr(0, at))).code);
     }
@@ -205,10 +224,10 @@ void Bpe::MergeShort(std::vector<TokenId>& out, size_t from) const {
   while (n > 1) {
     size_t best = n;
     for (size_t i = 0; i + 1 < n; ++i) {
-      if (merges[i] && (best == n || merges[i]->rank < merges[best]->rank)) best = i;
+      if (merges[i] && (best == n || merges[i]->rank() < merges[best]->rank())) best = i;
     }
     if (best == n) break;
-    symbols[best] = merges[best]->result;
+    symbols[best] = merges[best]->result();
     for (size_t i = best + 1; i + 1 < n; ++i) {
       symbols[i] = symbols[i + 1];
       merges[i] = merges[i + 1];
@@ -241,7 +260,7 @@ void Bpe::MergeLong(std::vector<TokenId>& out, size_t from) const {
     previous[i] = i == 0 ? n : i - 1;
     if (i + 1 == n) break;
     if (const Merge* m = FindMerge(symbols[i], symbols[i + 1])) {
-      candidates.push_back({m->rank, i, m->result});
+      candidates.push_back({m->rank(), i, m->result()});
     }
   }
   std::priority_queue<Candidate, std::vector<Candidate>, decltype(later)> queue(
@@ -249,7 +268,7 @@ void Bpe::MergeLong(std::vector<TokenId>& out, size_t from) const {
   const auto offer = [&](uint32_t left) {
     if (left >= n || next[left] >= n) return;
     if (const Merge* m = FindMerge(symbols[left], symbols[next[left]])) {
-      queue.push({m->rank, left, m->result});
+      queue.push({m->rank(), left, m->result()});
     }
   };
   while (!queue.empty()) {
@@ -258,7 +277,7 @@ void Bpe::MergeLong(std::vector<TokenId>& out, size_t from) const {
     const uint32_t right = symbols[c.left] < 0 ? n : next[c.left];
     if (right >= n) continue;
     const Merge* m = FindMerge(symbols[c.left], symbols[right]);
-    if (!m || m->result != c.result) continue;
+    if (!m || m->result() != c.result) continue;
     symbols[c.left] = c.result;
     symbols[right] = -1;  // gone
     next[c.left] = next[right];

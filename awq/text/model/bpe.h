@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -27,8 +28,12 @@ class Bpe : public Model {
 
   // Room for so many merges.
   void Reserve(size_t merges);
-  // A merge in order of priority. Throws kCorrupt when one of the three is no token.
-  void AddMerge(std::string_view left, std::string_view right);
+  struct Parts {
+    std::string_view left, right;
+  };
+  // Merges in order of priority. Gives how many were added: the next one is of, or makes, something
+  // that is no token when these are not all.
+  size_t AddMerges(std::span<const Parts> merges);
   // One with a rank of its own; of equal ranks the leftmost goes first.
   void AddMerge(TokenId left, TokenId right, int32_t rank, TokenId result);
   // Finds out where pieces can be cut; after the last merge.
@@ -40,18 +45,37 @@ class Bpe : public Model {
   const Vocabulary& vocabulary() const override { return vocabulary_; }
 
  private:
-  struct Merge {
-    uint64_t pair = kNone;
-    int32_t rank = 0;
-    TokenId result = 0;
+  // Three ids of 22 bits and a rank of 30.
+  class Merge {
+   public:
+    static constexpr int32_t kMaxRank = (1 << 30) - 2;
+
+    Merge() = default;  // none
+    Merge(TokenId left, TokenId right, int32_t rank, TokenId result);
+    bool exists() const { return third_ != ~uint32_t{0}; }
+    bool Joins(TokenId left, TokenId right) const {
+      return (first_ & kIdBits) == static_cast<uint32_t>(left) &&
+             (second_ & kIdBits) == static_cast<uint32_t>(right) && exists();
+    }
+    TokenId left() const { return static_cast<TokenId>(first_ & kIdBits); }
+    TokenId right() const { return static_cast<TokenId>(second_ & kIdBits); }
+    int32_t rank() const { return static_cast<int32_t>(third_ & ((1u << 30) - 1)); }
+    TokenId result() const {
+      return static_cast<TokenId>(first_ >> 22 | second_ >> 22 << 10 | third_ >> 30 << 20);
+    }
+
+   private:
+    static constexpr uint32_t kIdBits = (1u << 22) - 1;
+    uint32_t first_ = 0, second_ = 0, third_ = ~uint32_t{0};  // what is left takes the result
   };
-  static constexpr uint64_t kNone = ~uint64_t{0};
 
   TokenId IdOf(std::string_view character, bool first, bool last) const;
   bool AppendBytes(std::string_view character, bool first, bool last,
                    std::vector<TokenId>& out) const;
   void Symbols(std::string_view piece, std::vector<TokenId>& out) const;
   const Merge* FindMerge(TokenId left, TokenId right) const;
+  size_t FirstPlace(TokenId left, TokenId right) const;
+  size_t NextPlace(size_t i) const { return i + 1 == table_.size() ? 0 : i + 1; }
   void InsertMerge(const Merge& merge);
   // Merge the symbols of `out` from an index on.
   void MergeShort(std::vector<TokenId>& out, size_t from) const;
@@ -62,7 +86,7 @@ class Bpe : public Model {
   std::array<TokenId, 0x180> character_ids_{};  // of single characters
   std::vector<TokenId> byte_ids_;               // of "<0x00>" …; empty without byte fallback
   TokenId unk_ = -1;
-  std::vector<Merge> table_;  // open addressing, a power of two, at most two thirds full
+  std::vector<Merge> table_;  // open addressing, at most two thirds full
   size_t merges_ = 0;
   // Characters that some token has in front of a metaspace; nothing when pieces cannot be cut.
   std::unordered_set<char32_t> before_space_;

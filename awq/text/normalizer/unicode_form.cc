@@ -69,7 +69,10 @@ class UnicodeForm : public Normalizer {
       out.append(in.substr(kept, begin - kept));
       const size_t mapped = out.size();
       AppendRun(in.substr(begin, end - begin), out);
-      if (text.head > begin) head = Head(in.substr(begin, text.head - begin), out, mapped);
+      if (text.head >= end)
+        head = out.size() + text.head - end;
+      else if (text.head > begin)
+        head = Head(in.substr(begin, text.head - begin), out, mapped);
       kept = safe = at = end;
     }
     if (kept == 0) return;
@@ -109,15 +112,19 @@ class UnicodeForm : public Normalizer {
   }
 
   // How much of the output the first character became: the longest common prefix of what it maps
-  // to alone and in its place, and at least one character.
+  // to alone and in its place. What it maps to first belongs to it also when that is joined to what
+  // follows; the rest does not ("fi" as one character and U+0323: f, but no more the i).
   size_t Head(std::string_view head, const std::string& out, size_t mapped) const {
     std::string alone;
     Append(head, form_, alone);
+    std::string before_last;
+    Append(head.substr(0, head.size() - LastCharacter(head).size()), form_, before_last);
     const std::string_view rest = std::string_view(out).substr(mapped);
     size_t same = 0;
     while (same < rest.size() && same < alone.size() && rest[same] == alone[same]) ++same;
     while (same > 0 && same < rest.size() && (rest[same] & 0xc0) == 0x80) --same;
-    if (same < alone.size() && same < rest.size()) same += DecodeUtf8(rest.substr(same)).length;
+    if (same <= before_last.size() && same < alone.size() && same < rest.size())
+      same += DecodeUtf8(rest.substr(same)).length;
     return mapped + same;
   }
 
