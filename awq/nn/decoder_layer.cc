@@ -112,9 +112,9 @@ class Maker {
   }
 
  private:
-  LinearGroup Group(std::vector<Role> roles) const {
+  LinearGroup Group(std::vector<Role> roles, bool gated = false) const {
     std::erase_if(roles, [&](Role role) { return !params_.linears.contains(role); });
-    return LinearGroup(backend_, layer_, params_, roles);
+    return LinearGroup(backend_, layer_, params_, roles, gated && roles.size() == 2);
   }
   ExpertGroup Experts(const MoeSpec& f, const std::vector<Role>& roles) const {
     if (!params_.linears.contains({roles[0], 0})) return ExpertGroup();
@@ -143,7 +143,7 @@ class Maker {
   DecoderLayer::AnyFfn MakeFfn(const MlpSpec& f) const {
     const std::vector<Role> inputs =
         f.gated ? std::vector{Role::kGate, Role::kUp} : std::vector{Role::kUp};
-    return Mlp(f, {Group(inputs), Group({Role::kDown})});
+    return Mlp(f, {Group(inputs, f.gated), Group({Role::kDown})});
   }
   DecoderLayer::AnyFfn MakeFfn(const MoeSpec& f) const {
     Tensor bias;
@@ -156,7 +156,7 @@ class Maker {
                        {}};
     if (f.shared_size > 0) {
       const MlpSpec shared{.size = f.shared_size, .activation = f.activation};
-      weights.shared.emplace(shared, MlpWeights{Group({Role::kSharedGate, Role::kSharedUp}),
+      weights.shared.emplace(shared, MlpWeights{Group({Role::kSharedGate, Role::kSharedUp}, true),
                                                 Group({Role::kSharedDown})});
     }
     if (f.shared_gate) weights.shared_router.emplace(Group({Role::kSharedRouter}));

@@ -6,6 +6,11 @@ void Linear::Forward(ExecContext& ctx, const TensorView& x, const TensorView& y)
   ctx.backend.Linear(*weight_, x, bias_.view(), y);
 }
 
+void Linear::ForwardGated(ExecContext& ctx, Activation kind, const TensorView& x,
+                          const TensorView& y) const {
+  ctx.backend.GatedLinear(*weight_, kind, x, bias_.view(), y);
+}
+
 Tensor ToDevice(Backend& backend, const TensorView& host) {
   const Tensor f32 = ConvertTo(host, DType::kF32);
   Tensor out = backend.Alloc(DType::kF32, host.shape);
@@ -20,10 +25,23 @@ std::unique_ptr<PackedWeight> Prepare(Backend& backend, const LinearWeight& weig
   return backend.PrepareQuantized(std::get<QuantizedWeight>(weight.weight));
 }
 
+namespace {
+
+Tensor BiasOf(Backend& backend, const LinearWeight& weight) {
+  return weight.bias.empty() ? Tensor() : ToDevice(backend, weight.bias.view());
+}
+
+}  // namespace
+
 Linear MakeLinear(Backend& backend, const LinearWeight& weight) {
-  Tensor bias;
-  if (!weight.bias.empty()) bias = ToDevice(backend, weight.bias.view());
-  return Linear(Prepare(backend, weight), std::move(bias));
+  return Linear(Prepare(backend, weight), BiasOf(backend, weight));
+}
+
+std::optional<Linear> MakeGatedLinear(Backend& backend, const LinearWeight& weight) {
+  const auto* quantized = std::get_if<QuantizedWeight>(&weight.weight);
+  auto packed = quantized == nullptr ? nullptr : backend.PrepareGated(*quantized);
+  if (packed == nullptr) return std::nullopt;
+  return Linear(std::move(packed), BiasOf(backend, weight));
 }
 
 }  // namespace awq

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "awq/checkpoint/weights.h"
 #include "awq/nn/context.h"
@@ -16,6 +17,9 @@ class Linear {
 
   // y [T, N] of act or F32, x [T, K] of act.
   void Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const;
+  // y [T, N / 2] = activation(gate) · up; of a weight that Backend::PrepareGated made.
+  void ForwardGated(ExecContext& ctx, Activation kind, const TensorView& x,
+                    const TensorView& y) const;
   int64_t n() const { return weight_->n(); }
   int64_t NumBytes() const { return weight_->NumBytes(); }
 
@@ -27,6 +31,8 @@ class Linear {
 // The weight on the device; dense ones keep the type they are stored in.
 std::unique_ptr<PackedWeight> Prepare(Backend& backend, const LinearWeight& weight);
 Linear MakeLinear(Backend& backend, const LinearWeight& weight);
+// Of rows of gate and as many of up; none where the backend has no such product.
+std::optional<Linear> MakeGatedLinear(Backend& backend, const LinearWeight& weight);
 // A device copy of host values, F32.
 Tensor ToDevice(Backend& backend, const TensorView& host);
 

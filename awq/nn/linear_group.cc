@@ -5,7 +5,7 @@
 namespace awq {
 
 LinearGroup::LinearGroup(Backend& backend, int64_t layer, const LayerParams& params,
-                         const std::vector<Role>& roles)
+                         const std::vector<Role>& roles, bool gated)
     : roles_(roles), layer_(layer) {
   LinearMembers members;
   for (Role role : roles) {
@@ -18,7 +18,11 @@ LinearGroup::LinearGroup(Backend& backend, int64_t layer, const LayerParams& par
     return;
   }
   if (AreAlike(members)) {
-    linears_.push_back(MakeLinear(backend, MergeAlike(members)));
+    const LinearWeight merged = MergeAlike(members);
+    std::optional<Linear> pair;
+    if (gated) pair = MakeGatedLinear(backend, merged);
+    gated_ = pair.has_value();
+    linears_.push_back(pair ? std::move(*pair) : MakeLinear(backend, merged));
   } else {
     for (const LinearWeight* m : members) linears_.push_back(MakeLinear(backend, *m));
   }
@@ -31,6 +35,12 @@ void LinearGroup::Forward(ExecContext& ctx, const TensorView& x, const TensorVie
   } else {
     for (size_t i = 0; i < linears_.size(); ++i) linears_[i].Forward(ctx, x, Part(y, i));
   }
+}
+
+void LinearGroup::ForwardGated(ExecContext& ctx, Activation kind, const TensorView& x,
+                               const TensorView& y) const {
+  if (ctx.tap != nullptr) ctx.tap->OnInput(roles_.front(), layer_, x);
+  linears_[0].ForwardGated(ctx, kind, x, y);
 }
 
 int64_t LinearGroup::NumBytes() const {

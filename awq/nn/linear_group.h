@@ -12,12 +12,17 @@ namespace awq {
 
 class LinearGroup {
  public:
-  // Roles in the order of their outputs.
+  // Roles in the order of their outputs. gated: gate and up, whose activation the backend may apply
+  // in the same product.
   LinearGroup(Backend& backend, int64_t layer, const LayerParams& params,
-              const std::vector<Role>& roles);
+              const std::vector<Role>& roles, bool gated = false);
 
   // y [T, Σ N] of act or F32, x [T, K] of act.
   void Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const;
+  // Whether ForwardGated is what it offers, not Forward: y [T, F] = activation(gate) · up.
+  bool IsGated() const { return gated_; }
+  void ForwardGated(ExecContext& ctx, Activation kind, const TensorView& x,
+                    const TensorView& y) const;
   // Outputs of all; of part i of y.
   int64_t n() const { return begins_.back(); }
   TensorView Part(const TensorView& y, size_t i) const {
@@ -29,7 +34,8 @@ class LinearGroup {
   std::vector<Role> roles_;
   int64_t layer_;
   std::vector<int64_t> begins_{0};  // of each part's outputs, and the end
-  std::vector<Linear> linears_;     // one, or one a part
+  bool gated_ = false;
+  std::vector<Linear> linears_;  // one, or one a part
 };
 
 }  // namespace awq

@@ -28,6 +28,9 @@ void Mlp::Hidden(ExecContext& ctx, const TensorView& x, const TensorView& hidden
     weights_.gate_up.Forward(ctx, x, hidden);
     return ctx.backend.Activate(ToOp(spec_.activation), {}, hidden, hidden);
   }
+  if (weights_.gate_up.IsGated()) {
+    return weights_.gate_up.ForwardGated(ctx, ToOp(spec_.activation), x, hidden);
+  }
   const Workspace::Scope scope(ctx.scratch);
   const TensorView both = ctx.scratch.Take(ctx.act, {x.dim(0), weights_.gate_up.n()});
   weights_.gate_up.Forward(ctx, x, both);

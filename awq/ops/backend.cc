@@ -1,6 +1,13 @@
 #include "awq/ops/backend.h"
 
+#include "awq/base/error.h"
+
 namespace awq {
+
+void Backend::GatedLinear(const PackedWeight& /*w*/, Activation /*kind*/, const TensorView& /*x*/,
+                          const TensorView& /*bias*/, const TensorView& /*y*/) {
+  Fail(ErrorCode::kInternal, "gated_linear: this backend prepares no gated weights");
+}
 
 // Hosts are done with a call when it returns.
 void Backend::Mark(int slot) {

@@ -52,6 +52,10 @@ class Backend {
   // w: F32, F16 or BF16 [N, K], dense; kept in `type` (F32 or a 16-bit type).
   virtual std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) = 0;
   virtual std::unique_ptr<PackedWeight> PrepareQuantized(const QuantizedWeight& w) = 0;
+  // Rows of gate, then as many of up, for GatedLinear alone; null where that gains nothing.
+  virtual std::unique_ptr<PackedWeight> PrepareGated(const QuantizedWeight& /*w*/) {
+    return nullptr;
+  }
   // Prepared weights of one shape as one; at least one.
   virtual std::unique_ptr<PackedStack> Stack(
       std::vector<std::unique_ptr<PackedWeight>> weights) = 0;
@@ -60,6 +64,9 @@ class Backend {
   // y[M, N] = x[M, K] · Wᵀ + bias[N]; bias F32 or empty. y may be F32 whatever the type of x.
   virtual void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
                       const TensorView& y) = 0;
+  // Linear, then Activate of its two halves: y[M, N / 2] of act; w is of PrepareGated.
+  virtual void GatedLinear(const PackedWeight& w, Activation kind, const TensorView& x,
+                           const TensorView& bias, const TensorView& y);
   // y[R, C] = norm of each row of x[R, C] · weight[C] (+ bias[C]); x and y: F32 or act, each its
   // own, of rank 2, or [T, heads, C] of rank 3. weight F32; bias F32 or empty. x and y may be the
   // same memory.

@@ -76,6 +76,17 @@ LinearDims CheckLinear(const PackedWeight& w, const TensorView& x, const TensorV
   return {m, w.n(), w.k()};
 }
 
+LinearDims CheckGatedLinear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
+                            const TensorView& y) {
+  const int64_t m = x.rank() == 2 ? x.dim(0) : -1;
+  CheckMatrix("gated_linear", "x", x, m, w.k());
+  CheckMatrix("gated_linear", "y", y, m, w.n() / 2);
+  AWQ_CHECK(x.dtype == y.dtype && w.n() % 2 == 0, kInternal, "gated_linear: x is ", NameOf(x.dtype),
+            ", y is ", NameOf(y.dtype), ", outputs of the weight: ", w.n());
+  if (!bias.empty()) CheckVector("gated_linear", "bias", bias, DType::kF32, w.n());
+  return {m, w.n(), w.k()};
+}
+
 RowDims CheckNorm(const TensorView& x, const TensorView& weight, const TensorView& bias,
                   const TensorView& y) {
   const int last = x.rank() - 1;

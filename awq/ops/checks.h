@@ -15,6 +15,10 @@ struct LinearDims {
 LinearDims CheckLinear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
                        const TensorView& y);
 
+// n: outputs of the weight, twice those of y.
+LinearDims CheckGatedLinear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
+                            const TensorView& y);
+
 // Two dimensions: rows, columns.
 struct RowDims {
   int64_t rows, columns;

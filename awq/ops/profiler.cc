@@ -71,6 +71,13 @@ void Profiler::Linear(const PackedWeight& w, const TensorView& x, const TensorVi
   Noted(Cat("linear ", w.n(), "x", w.k()), static_cast<double>(w.NumBytes()) + Bytes({x, bias, y}),
         flops, [&] { inner_.Linear(w, x, bias, y); });
 }
+void Profiler::GatedLinear(const PackedWeight& w, Activation kind, const TensorView& x,
+                           const TensorView& bias, const TensorView& y) {
+  const double flops = 2.0 * static_cast<double>(x.dim(0)) * static_cast<double>(w.n() * w.k());
+  Noted(Cat("gated_linear ", w.n(), "x", w.k()),
+        static_cast<double>(w.NumBytes()) + Bytes({x, bias, y}), flops,
+        [&] { inner_.GatedLinear(w, kind, x, bias, y); });
+}
 void Profiler::Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
                     const TensorView& bias, const TensorView& y) {
   Noted("norm", Bytes({x, weight, bias, y}), 0, [&] { inner_.Norm(args, x, weight, bias, y); });

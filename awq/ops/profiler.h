@@ -39,6 +39,11 @@ class Profiler : public Backend {
   }
   void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
               const TensorView& y) override;
+  std::unique_ptr<PackedWeight> PrepareGated(const QuantizedWeight& w) override {
+    return inner_.PrepareGated(w);
+  }
+  void GatedLinear(const PackedWeight& w, Activation kind, const TensorView& x,
+                   const TensorView& bias, const TensorView& y) override;
   void Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
             const TensorView& bias, const TensorView& y) override;
   void Add(const TensorView& residual, const TensorView& x) override;

@@ -81,7 +81,9 @@ int64_t Splits(const DeviceLimits& device, const Batch& batch, const PagedKv& ca
   const int64_t tiles = (batch.max_kv + kTileKeys - 1) / kTileKeys;
   const int64_t blocks = batch.num_seqs() * cache.kv_heads();
   const int64_t wanted = 4 * device.sms / blocks;
-  return std::clamp<int64_t>(std::min(wanted, tiles), 1, 64);
+  const int64_t most = std::clamp<int64_t>(std::min(wanted, tiles), 1, 64);
+  const int64_t each = std::max<int64_t>(1, (tiles + most - 1) / most);
+  return std::max<int64_t>(1, (tiles + each - 1) / each);  // none without keys
 }
 
 bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedKv& cache) {
@@ -120,13 +122,24 @@ void RunLong(const Queue& queue, const DeviceLimits& device, const AttentionShap
   LaunchLong<T, D, 1>(queue, shape, batch, rows);
 }
 
+// Splits that can be a cluster (sm_90).
+constexpr int kMostClustered = 16;
+
 template <typename T, int D>
-void RunShort(const Queue& queue, const AttentionShape& shape, const Batch& batch) {
+void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+              const Batch& batch) {
   constexpr int kShared = ShortSharedBytes(D);
-  void (*kernel)(AttentionShape) = ShortAttention<T, D>;
-  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
   const dim3 grid(1, static_cast<unsigned>(shape.kv_heads),
                   static_cast<unsigned>(batch.num_seqs() * shape.splits));
+  if (device.arch == 90 && shape.splits > 1 && shape.splits <= kMostClustered) {
+    void (*kernel)(AttentionShape) = ShortAttention<T, D, true>;
+    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
+    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
+    return LaunchClusters(queue, kernel, grid, dim3(1, 1, static_cast<unsigned>(shape.splits)),
+                          32 * kAttentionWarps, kShared, shape);
+  }
+  void (*kernel)(AttentionShape) = ShortAttention<T, D, false>;
+  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
   Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, shape);
 }
 
@@ -148,7 +161,7 @@ void Run(const Queue& queue, const DeviceLimits& device, const AttentionShape& s
                      : shape.d <= 128 ? RunShort<T, 128>
                      : shape.d <= 192 ? RunShort<T, 192>
                                       : RunShort<T, 256>;
-    run(queue, shape, batch);
+    run(queue, device, shape, batch);
   }
 }
 

@@ -1,9 +1,9 @@
 // Attention of at most 16 rows: a block of four warps has them all. Of a tile's 64 keys each warp
 // weighs 16; the weights meet in shared memory, and each warp sums a quarter of the elements of the
-// values. Keys are split over thread blocks as well; the last of them to finish adds theirs.
-// Three tiles, of keys and of values in turn, are under way at a time: 51 KB at d = 128, so that
-// four blocks share an SM.
-// bound   memory: 4·G·d bytes a key
+// values. Keys are split over thread blocks as well: those of a sequence are a cluster that meets
+// in its shared memory, or, where they are too many, the last of them to finish adds what all
+// wrote. Three tiles, of keys and of values in turn, are under way at a time: 51 KB at d = 128, so
+// that four blocks share an SM. bound   memory: 4·G·d bytes a key
 #pragma once
 
 #include "awq/backend/cuda/attention.cuh"
@@ -67,8 +67,46 @@ __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int 
   }
 }
 
-// D: head size, rounded up to what is compiled. grid (1, G, B · splits)
-template <typename T, int D>
+// The same by all blocks of a cluster, each of which has its sums, [row][d], and (max, sum) of each
+// row in its shared memory: the elements are shared out among them.
+template <typename T>
+__device__ void CombineCluster(const AttentionShape& a, int g, int begin, int rows, int split,
+                               uint32_t sums, uint32_t stats) {
+  ClusterSync();
+  const int heads = a.heads / a.kv_heads;
+  const int step = 32 * kAttentionWarps * a.splits;
+  for (int i = split * 32 * kAttentionWarps + static_cast<int>(threadIdx.x); i < rows * a.d;
+       i += step) {
+    const int row = i / a.d;
+    const int c = i % a.d;
+    float top = -INFINITY;
+    float sum = 0.0f;
+    float weight = 0.0f;
+#pragma unroll 4
+    for (int s = 0; s < a.splits; ++s) {
+      const auto rank = static_cast<uint32_t>(s);
+      const float highest = ClusterLoad(stats + 8 * row, rank);
+      const float count = ClusterLoad(stats + 8 * row + 4, rank);
+      const float v = ClusterLoad(sums + 4 * i, rank);
+      if (highest == -INFINITY) continue;  // without keys: its sums mean nothing
+      const float higher = fmaxf(top, highest);
+      const float shrink = Exp2((top - higher) * a.scale);
+      const float share = Exp2((highest - higher) * a.scale);
+      top = higher;
+      sum = sum * shrink + share * v;
+      weight = weight * shrink + share * count;
+    }
+    const int token = begin + row / heads;
+    static_cast<T*>(a.y)[token * a.y_stride + (g * heads + row % heads) * a.d + c] =
+        FromFloat<T>(sum / weight);
+  }
+  __syncwarp();
+  ClusterSync();  // nobody's shared memory goes before it has been read
+}
+
+// D: head size, rounded up to what is compiled. grid (1, G, B · splits); kCluster: the splits of a
+// sequence are a cluster.
+template <typename T, int D, bool kCluster>
 __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
     ShortAttention(const AttentionShape a) {
   constexpr int kColumns = D / kAttentionWarps;  // of the values, a warp
@@ -76,6 +114,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
   using Loader = TileLoader<T, D>;
   extern __shared__ __align__(16) uint8_t shared[];
   __shared__ float peaks[kAttentionWarps][kShortRows];
+  __shared__ float2 stats[kCluster ? kShortRows : 1];
   const uint32_t base = SharedAddress(shared);
   const uint32_t weights_at = base + kShortStages * Loader::kBytes;
   AllowNextKernel();
@@ -218,14 +257,19 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
     const int token = span.begin + row / heads;
     const int head = g * heads + row % heads;
     const int64_t at = ((int64_t{sequence} * a.kv_heads + g) * kShortRows + row) * a.splits + split;
-    if (a.splits > 1 && warp == 0 && lane % 4 == 0) {
+    if (kCluster) {
+      if (warp == 0 && lane % 4 == 0) stats[row] = make_float2(largest[i], sum);
+    } else if (a.splits > 1 && warp == 0 && lane % 4 == 0) {
       a.partial_stats[at] = make_float2(largest[i], sum);
     }
 #pragma unroll
     for (int c = 0; c < kColumns / 8; ++c) {
       const int column = kColumns * warp + 8 * c + 2 * (lane % 4);
       if (column >= a.d) continue;
-      if (a.splits > 1) {
+      if (kCluster) {
+        *reinterpret_cast<float2*>(shared + 4 * (row * a.d + column)) =
+            make_float2(out[c][2 * i], out[c][2 * i + 1]);
+      } else if (a.splits > 1) {
         *reinterpret_cast<float2*>(a.partial + at * a.d + column) =
             make_float2(out[c][2 * i], out[c][2 * i + 1]);
       } else {
@@ -235,7 +279,11 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
       }
     }
   }
-  if (a.splits > 1) CombineSplits<T>(a, sequence, g, span.begin, span.rows, shared);
+  if constexpr (kCluster) {
+    CombineCluster<T>(a, g, span.begin, span.rows, split, base, SharedAddress(stats));
+  } else if (a.splits > 1) {
+    CombineSplits<T>(a, sequence, g, span.begin, span.rows, shared);
+  }
 }
 
 }  // namespace awq::cuda

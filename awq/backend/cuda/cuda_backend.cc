@@ -51,9 +51,19 @@ class CudaBackend : public Backend {
     return std::make_unique<PlainWeight>(*stream_, w);
   }
 
+  std::unique_ptr<PackedWeight> PrepareGated(const QuantizedWeight& w) override {
+    if (w.n() % 2 != 0 || !Q4Weight::Supports(w.scheme, w.n(), w.k())) return nullptr;
+    return std::make_unique<Q4Weight>(*stream_, w, true);
+  }
+
   void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
               const TensorView& y) override {
     if (CheckLinear(w, x, bias, y).m > 0) linear_.Run(w, x, bias, y);
+  }
+  void GatedLinear(const PackedWeight& w, Activation kind, const TensorView& x,
+                   const TensorView& bias, const TensorView& y) override {
+    if (CheckGatedLinear(w, x, bias, y).m == 0) return;
+    linear_.RunGated(dynamic_cast<const Q4Weight&>(w), kind, x, bias, y);
   }
   void Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
             const TensorView& bias, const TensorView& y) override {

@@ -9,12 +9,14 @@ namespace {
 
 constexpr int kThreads = 256;
 
+// Outputs in the order of the checkpoint; gated: of the layout, pairs of gate and up.
 // A thread turns the 4 inputs that a word holds of an output: block (output, span of 1024 inputs).
 template <typename T>
-__global__ void Q4Kernel(Q4Shape shape, const uint8_t* blocks, float scale, int64_t first, T* to,
-                         int64_t stride) {
+__global__ void Q4Kernel(Q4Shape shape, const uint8_t* blocks, float scale, bool gated,
+                         int64_t first, T* to, int64_t stride) {
   BeginKernel();
-  const int64_t row = first + blockIdx.x;
+  int64_t row = first + blockIdx.x;
+  if (gated) row = row < shape.n / 2 ? 2 * row : 2 * (row - shape.n / 2) + 1;
   const int64_t column = 4 * (int64_t{blockIdx.y} * kThreads + threadIdx.x);
   if (column >= shape.k) return;
   const uint8_t* block = blocks + shape.BlockOffset(row, column);
@@ -55,7 +57,7 @@ void Dequantize(const Queue& queue, const Q4Weight& w, int64_t first, const Tens
   WithType(to.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     Launch(queue, Q4Kernel<T>, Grid(to.dim(0), (w.k() + 3) / 4), kThreads, 0, w.shape(), w.blocks(),
-           w.scale(), first, to.As<T>(), to.strides[0]);
+           w.scale(), w.gated(), first, to.As<T>(), to.strides[0]);
   });
 }
 

@@ -43,6 +43,7 @@ void LaunchDirect(const DirectConfig& config, const LinearQ4& p, const DeviceLim
                      .y = p.y,
                      .y_stride = p.y_stride,
                      .y_f32 = p.out == DType::kF32,
+                     .gate = p.GateArg(),
                      .m = static_cast<int>(p.m),
                      .n = static_cast<int>(p.shape.n),
                      .k = static_cast<int>(p.shape.k)};

@@ -8,6 +8,7 @@
 
 #include "awq/backend/cuda/codes.cuh"
 #include "awq/backend/cuda/direct_q4.h"
+#include "awq/backend/cuda/gate.cuh"
 
 namespace awq::cuda {
 
@@ -146,9 +147,17 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) DirectQ4(const DirectArg
     const int m = first_row + 8 * c + 2 * (from % 4) + j % 2;
     const int n = (tile + t) * kTileN + from / 4 * 2 + j / 2;
     if (m >= a.m || n >= a.n) continue;
-    float y = 0;
+    const auto sum = [&](int row) {
+      float y = 0;
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w) y += sums[w][e / 32][from];
+      for (int w = 0; w < kWarps; ++w) y += sums[w][row][from];
+      return y;
+    };
+    if (a.gate >= 0) {
+      if (j < 2) StoreGated<T>(a, m, n, sum(e / 32), sum(e / 32 + 2));
+      continue;
+    }
+    float y = sum(e / 32);
     y = y * a.scale + (a.bias == nullptr ? 0.0f : a.bias[n]);
     const int64_t at = m * a.y_stride + n;
     if (a.y_f32) {

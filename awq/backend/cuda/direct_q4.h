@@ -17,6 +17,7 @@ struct DirectArgs {
   void* y;
   int64_t y_stride;
   bool y_f32;
+  int gate;  // an Activation, or -1; gate.cuh
   int m, n, k;
 };
 

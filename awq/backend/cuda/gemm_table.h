@@ -4,11 +4,13 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "awq/backend/cuda/layout.h"
 #include "awq/base/dtype.h"
+#include "awq/ops/args.h"
 
 namespace awq::cuda {
 
@@ -33,6 +35,11 @@ struct LinearQ4 {
   const float* bias = nullptr;  // may be null
   void* y = nullptr;
   int64_t y_stride = 0;
+  // Outputs 2i and 2i + 1 are gate i and up i: y[M, N / 2] = activation(gate) · up, of type act;
+  // bias has all gates before all ups.
+  std::optional<Activation> gate = {};
+
+  int GateArg() const { return gate ? static_cast<int>(*gate) : -1; }
 };
 
 struct LaunchContext {

@@ -14,25 +14,37 @@ struct Queue {
   bool overlap = false;
 };
 
+// cluster: thread blocks of a cluster (sm_90); one: no clusters.
 template <typename... P, typename... A>
-void Launch(const Queue& queue, void (*kernel)(P...), dim3 grid, dim3 block, int shared,
-            const A&... args) {
+void LaunchClusters(const Queue& queue, void (*kernel)(P...), dim3 grid, dim3 cluster, dim3 block,
+                    int shared, const A&... args) {
   cudaLaunchConfig_t config = {};
   config.gridDim = grid;
   config.blockDim = block;
   config.dynamicSmemBytes = static_cast<size_t>(shared);
   config.stream = queue.stream;
-  cudaLaunchAttribute attribute = {};
+  cudaLaunchAttribute attributes[2] = {};
+  config.attrs = attributes;
   if (queue.overlap) {
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    config.attrs = &attribute;
-    config.numAttrs = 1;
+    cudaLaunchAttribute& early = attributes[config.numAttrs++];
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (cluster.x * cluster.y * cluster.z > 1) {
+    cudaLaunchAttribute& together = attributes[config.numAttrs++];
+    together.id = cudaLaunchAttributeClusterDimension;
+    together.val.clusterDim = {cluster.x, cluster.y, cluster.z};
   }
   [](cudaLaunchConfig_t& c, void (*k)(P...), P... values) {
     void* parameters[] = {static_cast<void*>(&values)...};
     AWQ_CUDA(cudaLaunchKernelExC(&c, reinterpret_cast<const void*>(k), parameters));
   }(config, kernel, static_cast<P>(args)...);
+}
+
+template <typename... P, typename... A>
+void Launch(const Queue& queue, void (*kernel)(P...), dim3 grid, dim3 block, int shared,
+            const A&... args) {
+  LaunchClusters(queue, kernel, grid, dim3(1), block, shared, args...);
 }
 
 }  // namespace awq::cuda

@@ -17,6 +17,22 @@ void Dequantize(const Queue& queue, const DenseWeight& w, int64_t first, const T
   Convert(queue, w.view().Rows(first, first + to.dim(0)), to);
 }
 
+LinearQ4 ProblemOf(const Q4Weight& w, const TensorView& x, const TensorView& bias,
+                   const TensorView& y, std::optional<Activation> gate) {
+  return {.shape = w.shape(),
+          .blocks = w.blocks(),
+          .scale = w.scale(),
+          .m = x.dim(0),
+          .act = x.dtype,
+          .out = y.dtype,
+          .x = x.data,
+          .x_stride = x.strides[0],
+          .bias = bias.As<const float>(),
+          .y = y.data,
+          .y_stride = y.strides[0],
+          .gate = gate};
+}
+
 }  // namespace
 
 void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorView& bias,
@@ -32,25 +48,25 @@ void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorV
 }
 
 bool LinearRunner::RunQ4(const Q4Weight& w, const TensorView& x, const TensorView& bias,
-                         const TensorView& y) {
+                         const TensorView& y, std::optional<Activation> gate) {
   if (x.dtype == DType::kF32) return false;
-  const LinearQ4 problem = {.shape = w.shape(),
-                            .blocks = w.blocks(),
-                            .scale = w.scale(),
-                            .m = x.dim(0),
-                            .act = x.dtype,
-                            .out = y.dtype,
-                            .x = x.data,
-                            .x_stride = x.strides[0],
-                            .bias = bias.As<const float>(),
-                            .y = y.data,
-                            .y_stride = y.strides[0]};
+  const LinearQ4 problem = ProblemOf(w, x, bias, y, gate);
   const GemmRow* row = FindGemm(problem, device_);
   if (row == nullptr) return false;
   void* workspace = workspace_.Take(row->workspace(problem, device_));
   row->launch(problem, device_,
               {.stream = queue_.stream, .overlap = queue_.overlap, .workspace = workspace});
   return true;
+}
+
+void LinearRunner::RunGated(const Q4Weight& w, Activation kind, const TensorView& x,
+                            const TensorView& bias, const TensorView& y) {
+  if (RunQ4(w, x, bias, y, kind)) return;
+  const Shape shape{x.dim(0), w.n()};
+  void* memory = pairs_.Take(shape.NumElements() * BitsOf(x.dtype) / 8);
+  const TensorView both(memory, x.dtype, shape, Device::kCuda);
+  RunAsFloats(w, x, bias, both);
+  Activate(queue_, kind, both.Columns(0, w.n() / 2), both.Columns(w.n() / 2, w.n()), y);
 }
 
 void LinearRunner::RunDense(const DenseWeight& w, const TensorView& x, const TensorView& bias,

@@ -16,14 +16,20 @@ class LinearRunner {
         queue_{stream->get(), device.arch >= 90},
         blas_(blas),
         workspace_(stream, true),
-        floats_(stream, false) {}
+        floats_(stream, false),
+        pairs_(stream, false) {}
 
   // y[M, N] = x[M, K] · Wᵀ + bias[N]; arguments have passed CheckLinear.
   void Run(const PackedWeight& w, const TensorView& x, const TensorView& bias, const TensorView& y);
 
+  // Of a gated weight: y[M, N / 2]; arguments have passed CheckGatedLinear.
+  void RunGated(const Q4Weight& w, Activation kind, const TensorView& x, const TensorView& bias,
+                const TensorView& y);
+
  private:
   // Whether a kernel of the table took it.
-  bool RunQ4(const Q4Weight& w, const TensorView& x, const TensorView& bias, const TensorView& y);
+  bool RunQ4(const Q4Weight& w, const TensorView& x, const TensorView& bias, const TensorView& y,
+             std::optional<Activation> gate = {});
   void RunDense(const DenseWeight& w, const TensorView& x, const TensorView& bias,
                 const TensorView& y);
   // A span of outputs at a time as floats of the type of x.
@@ -35,6 +41,7 @@ class LinearRunner {
   Blas& blas_;
   GrowingBuffer workspace_;
   GrowingBuffer floats_;
+  GrowingBuffer pairs_;  // gate and up, where they cannot be multiplied at once
 };
 
 }  // namespace awq::cuda

@@ -7,6 +7,10 @@ namespace {
 
 constexpr int kThreads = kCodeBytes / 4;  // one a word of a block's codes
 
+__device__ int64_t SourceRow(const Q4Shape& shape, const CanonicalQ4& from, int64_t row) {
+  return from.gated ? row % 2 * (shape.n / 2) + row / 2 : row;
+}
+
 // One thread block a block of the layout.
 __global__ void __launch_bounds__(kThreads)
     PackKernel(Q4Shape shape, CanonicalQ4 from, uint8_t* to) {
@@ -25,11 +29,11 @@ __global__ void __launch_bounds__(kThreads)
     const int64_t g = column / shape.group;
     uint32_t code = shape.has_zeros ? 0 : 8;
     if (row < shape.n && column < shape.k) {
-      const int64_t at = row * shape.k + column;
+      const int64_t at = SourceRow(shape, from, row) * shape.k + column;
       code = from.codes[at / 2] >> (at % 2 * 4) & 15;
     } else if (shape.has_zeros && row < shape.n && g < from.groups &&
                column / span * span < shape.k) {
-      code = from.zeros[row * from.groups + g];  // padding is exactly 0
+      code = from.zeros[SourceRow(shape, from, row) * from.groups + g];  // padding is exactly 0
     }
     out |= code << (4 * nibble);
   }
@@ -41,10 +45,11 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t column = first_column + word / kTileN * span;
   const int64_t g = column / shape.group;
   const bool inside = row < shape.n && column < shape.k;
+  const int64_t group = SourceRow(shape, from, row) * from.groups + g;
   *reinterpret_cast<uint16_t*>(to + shape.ScaleOffset(row, column)) =
-      inside ? from.scales[row * from.groups + g] : uint16_t{0};
+      inside ? from.scales[group] : uint16_t{0};
   if (shape.has_zeros) {
-    to[shape.ZeroOffset(row, column)] = inside ? from.zeros[row * from.groups + g] : uint8_t{0};
+    to[shape.ZeroOffset(row, column)] = inside ? from.zeros[group] : uint8_t{0};
   }
 }
 

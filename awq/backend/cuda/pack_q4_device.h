@@ -11,6 +11,7 @@ struct CanonicalQ4 {
   const uint16_t* scales;  // f16 [N, groups], to be multiplied by the weight's own scale
   const uint8_t* zeros;    // [N, groups]; null when symmetric
   int64_t groups;          // of a row
+  bool gated = false;      // row 2i of the layout is row i, row 2i + 1 row N / 2 + i
 };
 
 // Writes shape.NumBytes() bytes, the same as PackQ4 on the host. Asynchronous.

@@ -33,10 +33,11 @@ bool Q4Weight::Supports(const QuantScheme& scheme, int64_t n, int64_t k) {
   }
 }
 
-Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w)
+Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w, bool gated)
     : PackedWeight(w.n(), w.k()),
       shape_(MakeQ4Shape(w.scheme, w.n(), w.k())),
       scale_(CommonScale(w)),
+      gated_(gated),
       data_(stream.Alloc(DType::kU8, {shape_.NumBytes()})) {
   const bool stored = w.scales.dtype() == DType::kF16;  // then scale_ is 1
   Tensor rounded;
@@ -53,7 +54,8 @@ Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w)
                  {.codes = codes.As<const uint8_t>(),
                   .scales = scales.As<const uint16_t>(),
                   .zeros = zeros.As<const uint8_t>(),
-                  .groups = w.scheme.Groups(w.k())},
+                  .groups = w.scheme.Groups(w.k()),
+                  .gated = gated},
                  data_.As<uint8_t>());
 }
 

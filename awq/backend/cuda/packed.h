@@ -21,16 +21,19 @@ class DenseWeight : public PackedWeight {
 // 4 bits in the layout of layout.h: every kernel of the table reads it.
 class Q4Weight : public PackedWeight {
  public:
-  Q4Weight(Stream& stream, const QuantizedWeight& w);
+  // gated: rows of gate, then as many of up, to be interleaved.
+  Q4Weight(Stream& stream, const QuantizedWeight& w, bool gated = false);
   int64_t NumBytes() const override { return data_.view().NumBytes(); }
   const Q4Shape& shape() const { return shape_; }
   float scale() const { return scale_; }
+  bool gated() const { return gated_; }
   const uint8_t* blocks() const { return data_.As<const uint8_t>(); }
   static bool Supports(const QuantScheme& scheme, int64_t n, int64_t k);
 
  private:
   Q4Shape shape_;
   float scale_ = 1.0f;
+  bool gated_;
   Tensor data_;
 };
 

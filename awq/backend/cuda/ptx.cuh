@@ -213,6 +213,21 @@ __device__ inline void ClusterStore(uint32_t at, uint32_t bar, uint32_t rank, co
       : "memory");
 #endif
 }
+// What lies at this block's address `at` in the shared memory of block `rank` of this cluster.
+__device__ inline uint32_t ClusterLoadWord(uint32_t at, uint32_t rank) {
+  uint32_t v = 0;
+#if AWQ_SM90
+  asm volatile(
+      "{\n.reg .b32 a;\nmapa.shared::cluster.u32 a, %1, %2;\nld.shared::cluster.u32 %0, [a];\n}"
+      : "=r"(v)
+      : "r"(at), "r"(rank)
+      : "memory");
+#endif
+  return v;
+}
+__device__ inline float ClusterLoad(uint32_t at, uint32_t rank) {
+  return __uint_as_float(ClusterLoadWord(at, rank));
+}
 // True in one lane of the warp; the compiler then knows that a single thread is active.
 __device__ inline bool ElectOne() {
   uint32_t chosen = 0;

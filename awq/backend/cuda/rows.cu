@@ -4,6 +4,7 @@
 #include <climits>
 #include <type_traits>
 
+#include "awq/backend/cuda/gate.cuh"
 #include "awq/backend/cuda/row_access.cuh"
 
 namespace awq::cuda {
@@ -37,20 +38,6 @@ __global__ void ScaleKernel(ScaleArgs args, Matrix<const X> x, Matrix<Y> y, int 
     if (args.softcap > 0.0f) v[i] = args.softcap * tanhf(v[i] / args.softcap);
   }
   StoreFloats<Y, V>(y.Row(blockIdx.x) + c, v);
-}
-
-__device__ float Activated(Activation kind, float x) {
-  switch (kind) {
-    case Activation::kSilu:
-      return x / (1.0f + expf(-x));
-    case Activation::kGelu:
-      return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
-    case Activation::kGeluTanh:
-      return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
-    case Activation::kRelu:
-      return fmaxf(x, 0.0f);
-  }
-  return x;
 }
 
 template <typename T, int V>
@@ -90,24 +77,35 @@ __global__ void TakeRowsKernel(Matrix<const T> from, int64_t rows, const int* in
   StoreFloats<float, V>(to.Row(blockIdx.x) + c, v);
 }
 
-// One block a row.
-__global__ void ArgMaxKernel(Matrix<const float> logits, int columns, int* ids) {
-  BeginKernel();
-  __shared__ float values[32];
-  __shared__ int places[32];
+// A row's largest logit: a cluster of blocks, or one (grid: blocks of a row, rows).
+__global__ void __launch_bounds__(1024)
+    ArgMaxKernel(Matrix<const float> logits, int columns, int* ids) {
+  AllowNextKernel();
+  __shared__ float values[33];  // of the warps, then of the block
+  __shared__ int places[33];
   __shared__ int bad;
   const int thread = static_cast<int>(threadIdx.x);
+  const int blocks = static_cast<int>(gridDim.x);
   if (thread == 0) bad = 0;
   __syncthreads();
-  const float* row = logits.Row(blockIdx.x);
+  WaitForPreviousKernel();
+  const float* row = logits.Row(blockIdx.y);
   float best = -INFINITY;
   int place = INT_MAX;
+  const auto take = [&](float v, int p) {
+    if (v > best || (v == best && p < place)) {
+      best = v;
+      place = p;
+    }
+  };
   constexpr int kAtOnce = 8;  // loads in flight
-  for (int c = thread; c < columns; c += kAtOnce * static_cast<int>(blockDim.x)) {
+  const int step = static_cast<int>(blockDim.x) * blocks;
+  for (int c = static_cast<int>(blockIdx.x * blockDim.x) + thread; c < columns;
+       c += kAtOnce * step) {
     float v[kAtOnce];
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
-      const int at = c + i * static_cast<int>(blockDim.x);
+      const int at = c + i * step;
       v[i] = at < columns ? row[at] : -INFINITY;
     }
 #pragma unroll
@@ -115,28 +113,41 @@ __global__ void ArgMaxKernel(Matrix<const float> logits, int columns, int* ids) 
       if (!(v[i] < INFINITY)) bad = 1;
       if (v[i] > best) {
         best = v[i];
-        place = c + i * static_cast<int>(blockDim.x);
+        place = c + i * step;
       }
     }
   }
-  const auto take = [&](float v, int p) {
-    if (v > best || (v == best && p < place)) {
-      best = v;
-      place = p;
-    }
-  };
 #pragma unroll
-  for (int step = 16; step > 0; step /= 2) {
-    take(__shfl_xor_sync(~0u, best, step), __shfl_xor_sync(~0u, place, step));
+  for (int lanes = 16; lanes > 0; lanes /= 2) {
+    take(__shfl_xor_sync(~0u, best, lanes), __shfl_xor_sync(~0u, place, lanes));
   }
   if (thread % 32 == 0) {
     values[thread / 32] = best;
     places[thread / 32] = place;
   }
   __syncthreads();
-  if (thread != 0) return;
-  for (int w = 1; w < static_cast<int>(blockDim.x) / 32; ++w) take(values[w], places[w]);
-  ids[blockIdx.x] = bad != 0 || place == INT_MAX ? -1 : place;
+  if (thread == 0) {
+    for (int w = 1; w < static_cast<int>(blockDim.x) / 32; ++w) take(values[w], places[w]);
+    values[32] = best;
+    places[32] = place;
+  }
+  if (blocks > 1) {
+    __syncwarp();
+    ClusterSync();
+    if (thread == 0 && blockIdx.x == 0) {
+      for (int b = 1; b < blocks; ++b) {
+        const auto rank = static_cast<uint32_t>(b);
+        take(ClusterLoad(SharedAddress(&values[32]), rank),
+             static_cast<int>(ClusterLoadWord(SharedAddress(&places[32]), rank)));
+        bad |= static_cast<int>(ClusterLoadWord(SharedAddress(&bad), rank));
+      }
+    }
+    __syncwarp();
+    ClusterSync();  // nobody's shared memory goes before it has been read
+  }
+  if (thread == 0 && blockIdx.x == 0) {
+    ids[blockIdx.y] = bad != 0 || place == INT_MAX ? -1 : place;
+  }
 }
 
 template <typename T>
@@ -172,8 +183,11 @@ __global__ void AbsSumKernel(Matrix<const T> x, int64_t rows, int columns, float
 
 void ArgMax(const Queue& queue, const TensorView& logits, const TensorView& ids) {
   if (logits.dim(0) == 0) return;
-  Launch(queue, ArgMaxKernel, static_cast<unsigned>(logits.dim(0)), 1024, 0,
-         AsMatrix<const float>(logits), static_cast<int>(logits.dim(1)), ids.As<int>());
+  // Enough blocks a row for the memory to be busy, where clusters are known.
+  const unsigned blocks = queue.overlap && logits.dim(1) > 16384 ? 8 : 1;
+  LaunchClusters(queue, ArgMaxKernel, dim3(blocks, static_cast<unsigned>(logits.dim(0))),
+                 dim3(blocks), 1024, 0, AsMatrix<const float>(logits),
+                 static_cast<int>(logits.dim(1)), ids.As<int>());
 }
 
 void Add(const Queue& queue, const TensorView& residual, const TensorView& x) {

@@ -116,6 +116,7 @@ void LaunchWide(const WideConfig& config, const LinearQ4& p, const DeviceLimits&
                    .y = p.y,
                    .y_stride = p.y_stride,
                    .y_f32 = p.out == DType::kF32,
+                   .gate = p.GateArg(),
                    .y_pairs = p.out != DType::kF32 && p.y_stride % 2 == 0 &&
                               reinterpret_cast<uintptr_t>(p.y) % 4 == 0,
                    .m = static_cast<int>(p.m),

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "awq/backend/cuda/codes.cuh"
+#include "awq/backend/cuda/gate.cuh"
 #include "awq/backend/cuda/wgmma.cuh"
 #include "awq/backend/cuda/wide_q4.h"
 
@@ -57,6 +58,7 @@ template <typename T>
 __device__ inline void StorePair(const WideArgs& a, int m, int n, float y0, float y1,
                                  const BiasPair& bias) {
   if (m >= a.m || n >= a.n) return;
+  if (a.gate >= 0) return StoreGated<T>(a, m, n, y0, y1);
   y0 = y0 * a.scale + bias.even;
   y1 = y1 * a.scale + bias.odd;
   const int64_t at = m * a.y_stride + n;

@@ -19,6 +19,7 @@ struct WideArgs {
   void* y;
   int64_t y_stride;
   bool y_f32;
+  int gate;      // an Activation, or -1; gate.cuh
   bool y_pairs;  // whether two neighbouring 16-bit outputs may be stored at once
   int m, n, m_tiles, n_tiles;
 };

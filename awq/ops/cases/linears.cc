@@ -33,6 +33,31 @@ void AddQuantized(Table& table, const QuantScheme& scheme, const LinearCase& c,
   });
 }
 
+// Where a backend has no such product, the two calls that it replaces.
+void AddGated(Table& table, const QuantScheme& scheme, const LinearCase& c, Activation kind) {
+  const DType act = table.act();
+  const std::string name = Cat("gated_linear/", Sizes(c), "_g", scheme.group,
+                               scheme.symmetric ? "_sym_" : "_asym_", static_cast<int>(kind));
+  table.Add(name, 10 * kRounded, [=](Fixture& f) {
+    const QuantizedWeight weight = f.RandomWeight(scheme, c.n, c.k, DType::kF16);
+    const TensorView x = f.Strided(act, c.m, c.k, c.gap);
+    const TensorView y = f.Strided(act, c.m, c.n / 2, c.gap);
+    const TensorView bias = c.bias ? f.Floats(DType::kF32, {c.n}) : TensorView();
+    if (auto gated = f.backend().PrepareGated(weight)) {
+      const PackedWeight& w = f.Keep(std::move(gated));
+      return Setup{[&f, &w, kind, x, y, bias] { f.backend().GatedLinear(w, kind, x, bias, y); },
+                   {y}};
+    }
+    const PackedWeight& w = f.Keep(f.backend().PrepareQuantized(weight));
+    const TensorView both = f.Strided(act, c.m, c.n, 0);
+    return Setup{[&f, &w, kind, x, y, bias, both, n = c.n] {
+                   f.backend().Linear(w, x, bias, both);
+                   f.backend().Activate(kind, both.Columns(0, n / 2), both.Columns(n / 2, n), y);
+                 },
+                 {y}};
+  });
+}
+
 }  // namespace
 
 void AddLinears(Table& table) {
@@ -71,6 +96,13 @@ void AddLinears(Table& table) {
       AddQuantized(table, s, {.m = m, .n = 75, .k = 1168, .bias = true, .gap = 8});
       AddQuantized(table, s, {.m = m, .n = 32, .k = 512, .f32_out = true}, DType::kF32);
     }
+  }
+  for (int64_t m : {1, 5, 16, 40, 70, 300}) {
+    for (Activation kind : {Activation::kSilu, Activation::kGeluTanh}) {
+      AddGated(table, g128, {.m = m, .n = 554, .k = 384, .bias = m == 5, .gap = 8}, kind);
+    }
+    AddGated(table, {.bits = 4, .group = 32, .symmetric = true}, {.m = m, .n = 96, .k = 72},
+             Activation::kGelu);
   }
   AddQuantized(table, g128, {.m = 800, .n = 40, .k = 128});
 }

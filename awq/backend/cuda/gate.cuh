@@ -1,0 +1,41 @@
+// Activations, alone and as the last step of a product whose outputs are pairs of gate and up.
+#pragma once
+
+#include "awq/backend/cuda/numeric.cuh"
+#include "awq/ops/args.h"
+
+namespace awq::cuda {
+
+__device__ inline float Activated(Activation kind, float x) {
+  switch (kind) {
+    case Activation::kSilu:
+      return x / (1.0f + expf(-x));
+    case Activation::kGelu:
+      return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
+    case Activation::kGeluTanh:
+      return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+    case Activation::kRelu:
+      return fmaxf(x, 0.0f);
+  }
+  return x;
+}
+
+// The same of SiLU in a few instructions, for outputs of 16 bits.
+__device__ inline float FastActivated(Activation kind, float x) {
+  if (kind == Activation::kSilu) return __fdividef(x, 1.0f + __expf(-x));
+  return Activated(kind, x);
+}
+
+// What a gated product stores for the sums of outputs n and n + 1 of its weight, n even: of gate
+// and up number n / 2. Both are rounded to T first, as if they had been stored.
+template <typename T, typename A>
+__device__ inline void StoreGated(const A& a, int m, int n, float gate, float up) {
+  gate = gate * a.scale + (a.bias == nullptr ? 0.0f : a.bias[n / 2]);
+  up = up * a.scale + (a.bias == nullptr ? 0.0f : a.bias[a.n / 2 + n / 2]);
+  gate = ToFloat(FromFloat<T>(gate));
+  up = ToFloat(FromFloat<T>(up));
+  static_cast<T*>(a.y)[m * a.y_stride + n / 2] =
+      FromFloat<T>(FastActivated(static_cast<Activation>(a.gate), gate) * up);
+}
+
+}  // namespace awq::cuda
