@@ -21,7 +21,7 @@ const fs::path kDemo = fs::path(AWQ_SOURCE_DIR) / "models" / "demo";
 class Quality : public ::testing::Test {
  protected:
   fs::path Quantized(int64_t group = 128) const {
-    const fs::path out = scratch_.path() / "out";
+    fs::path out = scratch_.path() / "out";
     Quantize({.model = kDemo,
               .output = out,
               .method = "rtn",

@@ -133,7 +133,8 @@ TEST_F(VerifyTest, ScaledNeighboursAreUndone) {
   const std::string layer = "model.layers.0.";
   scale(layer + "input_layernorm.weight", 64, 0.25f);
   for (const std::string name : {"q_proj", "k_proj", "v_proj"}) {
-    const std::string full = layer + "self_attn." + name + ".weight";
+    std::string full = layer;
+    full.append("self_attn.").append(name).append(".weight");
     scale(full, elements(full), 4);
   }
   scale(layer + "mlp.up_proj.weight", elements(layer + "mlp.up_proj.weight"), 8);

@@ -63,7 +63,7 @@ Tensor WeightSource::Checked(const std::string& name, const Shape& expected) con
 }
 
 std::string WeightSource::SourceOf(LinearId id, int64_t layer) const {
-  const std::string own = model_.names.Weight(id, layer);
+  std::string own = model_.names.Weight(id, layer);
   if (id.expert < 0 || !checkpoint_->Find(own).empty()) return own;
   // "….experts.", where the names of two experts part.
   const std::string first = model_.names.Module({id.role, 0}, layer);

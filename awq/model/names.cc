@@ -31,7 +31,7 @@ int64_t FusedLinear::Row(std::span<const int64_t> rows, size_t part, int64_t row
   return row / share * block + before + row % share;
 }
 
-NameMap NameMap::Fused(std::vector<Role> roles, std::string pattern, int64_t groups) const {
+NameMap NameMap::Fused(std::vector<Role> roles, const std::string& pattern, int64_t groups) const {
   NameMap out = *this;
   for (Role role : roles) out.patterns_[role] = pattern;
   out.fused_.push_back({std::move(roles), groups});

@@ -30,7 +30,7 @@ class NameMap {
   // A copy with one more (or another) pattern.
   NameMap With(Role role, std::string pattern) const;
   // A copy where `roles` are parts of one module.
-  NameMap Fused(std::vector<Role> roles, std::string pattern, int64_t groups = 1) const;
+  NameMap Fused(std::vector<Role> roles, const std::string& pattern, int64_t groups = 1) const;
   // A copy without `prefix` at the beginning of every pattern that has it.
   NameMap WithoutPrefix(const std::string& prefix) const;
 

@@ -62,8 +62,8 @@ void DescendLanes(const Tile& tile, int64_t row, int rows, const std::array<Lane
   for (int64_t j = 0; j < width; ++j) {
     const float* gram = tile.Gram(j);
     Lanes moves{};
-    if (!MoveColumn(tile, tile.begin + j, row, rows, metric, gram[j],
-                    slope[static_cast<size_t>(j)], moves)) {
+    if (!MoveColumn(tile, tile.begin + j, row, rows, metric, gram[j], slope[static_cast<size_t>(j)],
+                    moves)) {
       continue;
     }
     Lanes together{};

@@ -73,7 +73,7 @@ class Families : public ::testing::TestWithParam<Case> {
                                ? std::vector<std::string>{"qweight", "qzeros", "scales"}
                                : std::vector<std::string>{"weight_packed", "weight_scale",
                                                           "weight_shape", "weight_zero_point"};
-        for (const std::string& part : parts) names.insert(module + "." + part);
+        for (const std::string& part : parts) names.insert(Cat(module, ".", part));
       }
     }
     return names;

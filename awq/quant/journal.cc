@@ -18,7 +18,7 @@ std::string Difference(const RawJson& before, const RawJson& now, const std::str
     };
     for (const auto& [key, value] : before.items()) {
       if (!now.contains(key)) return child(key) + ": the interrupted run had it, this one has not";
-      const std::string found = Difference(value, now.at(key), child(key));
+      std::string found = Difference(value, now.at(key), child(key));
       if (!found.empty()) return found;
     }
     for (const auto& [key, value] : now.items()) {

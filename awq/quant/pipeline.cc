@@ -118,9 +118,9 @@ class Pipeline {
     const auto blocks = static_cast<int64_t>(job_.blocks.size());
     const auto weighed = static_cast<size_t>(job_.method.WeighedBlocks(job_.options, blocks));
     if (weighed == 0) return;
-    const FisherJob job{job_.source,    job_.backend, job_.pool,
-                        std::span(job_.blocks).first(weighed), MetricFolder(), job_.poll,
-                        job_.weighing};
+    const FisherJob job{
+        job_.source,    job_.backend, job_.pool,    std::span(job_.blocks).first(weighed),
+        MetricFolder(), job_.poll,    job_.weighing};
     for (const TokenBlock& b : job.blocks) weighed_tokens_ += static_cast<int64_t>(b.size());
     FisherPass(job).Run();
     metrics_.emplace(job_.source.spec(), MetricFolder());
@@ -352,7 +352,7 @@ class Pipeline {
   std::unique_ptr<ActivationStore> prefix_;  // the quantized one's, for methods that follow it
   std::optional<MetricFiles> metrics_;       // of methods that ask for them
   int64_t weighed_tokens_ = 0;
-  std::set<std::string> written_;            // names of the source that are done
+  std::set<std::string> written_;  // names of the source that are done
 };
 
 }  // namespace

@@ -49,7 +49,7 @@ struct PipelineJob {
   int64_t moment_columns = 0;  // 0, or the columns of the blocks that moments are cut into
   std::function<void(int64_t layer)> layer_begins;
   std::function<void(const LinearOutcome&)> linear_done;
-  std::function<void()> poll;  // throws kCancelled
+  std::function<void()> poll;                           // throws kCancelled
   std::function<void(double done)> weighing = nullptr;  // of the pass back through the model, 0…1
 };
 

@@ -122,7 +122,8 @@ class LayerPlan {
       constexpr double kPasses = 6;  // over what goes in and out
       out += kPasses * tokens * static_cast<double>(s.k + s.n) / speed.weights;
     }
-    return out + 4 * AttentionFlops() * tokens / static_cast<double>(request_.tokens) / speed.linear;
+    return out +
+           4 * AttentionFlops() * tokens / static_cast<double>(request_.tokens) / speed.linear;
   }
 
   double Seconds(const MachineSpeed& speed) const {
@@ -299,7 +300,8 @@ int64_t WeighedTokens(const PlanRequest& request) {
 
 // The pass before the first layer; its memory is 0 where there is none.
 PlanUnit Gradients(const PlanRequest& request, const MachineSpeed* speed) {
-  PlanUnit out{.name = "gradients", .seconds = 0, .memory = 0, .largest = "weights and activations"};
+  PlanUnit out{
+      .name = "gradients", .seconds = 0, .memory = 0, .largest = "weights and activations"};
   const auto tokens = static_cast<double>(WeighedTokens(request));
   if (tokens == 0) return out;
   const ModelSpec& model = request.source.spec();

@@ -8,9 +8,9 @@
 namespace awq {
 namespace {
 
-constexpr int64_t kRows = 128;       // rows whose systems are built together
+constexpr int64_t kRows = 128;        // rows whose systems are built together
 constexpr int64_t kCoupledRows = 16;  // that move at once where a metric ties rows together
-constexpr double kDamping = 0.01;  // towards the present scales
+constexpr double kDamping = 0.01;     // towards the present scales
 
 // A s = b of one row: A_gh = c_gᵀ H_gh c_h, b_g = c_gᵀ (H w*)_g, c_g the steps of group g.
 struct System {
@@ -128,8 +128,9 @@ void RefreshErrors(const Rounding& rounding, int64_t begin, int64_t end, const T
   for (int64_t r = begin; r < end; ++r) {
     const float* scales = rounding.scales.As<const float>() + r * groups;
     for (int64_t c = 0; c < k; ++c) {
-      error.As<float>()[r * k + c] = rounding.target.As<const float>()[r * k + c] -
-                                     rounding.steps.As<const float>()[r * k + c] * scales[c / group];
+      error.As<float>()[r * k + c] =
+          rounding.target.As<const float>()[r * k + c] -
+          rounding.steps.As<const float>()[r * k + c] * scales[c / group];
     }
   }
 }
@@ -176,9 +177,9 @@ void RefitScales(Backend& backend, ThreadPool& pool, const Hessian& hessian, Rou
         for (int64_t r = from; r < to; ++r) {
           System& system = systems[static_cast<size_t>(at - begin + r)];
           for (int64_t g = 0; g < groups; ++g) {
-            system.B(g) = Dot(rounding.steps.As<const float>() + (at + r) * k + g * group,
-                              product.As<const float>() + r * k + g * group,
-                              std::min(group, k - g * group));
+            system.B(g) =
+                Dot(rounding.steps.As<const float>() + (at + r) * k + g * group,
+                    product.As<const float>() + r * k + g * group, std::min(group, k - g * group));
           }
           RefitRow(system, rounding.rule.scale_type,
                    rounding.scales.As<float>() + (at + r) * groups);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kJournalName = "journal.jsonl";
 
-fs::path WithoutSlash(fs::path target) {
+fs::path WithoutSlash(const fs::path& target) {
   return target.filename().empty() ? target.parent_path() : target;  // "out/" means "out"
 }
 

@@ -344,7 +344,7 @@ std::string TranslateRegex(std::string_view pattern, bool newest) {
 
 bool HasNewestCharacters(std::string_view text) {
   // By the upper bits of the code: whether anything has been added there.
-  static const std::vector<bool> kBlocks = [] {
+  static const std::vector<bool> blocks_with_additions = [] {
     std::vector<bool> blocks(0x1100);
     for (const PropertyRange& r : kAddedThere) {
       for (char32_t c = r.first >> 8; c <= r.last >> 8; ++c) blocks[c] = true;
@@ -358,7 +358,7 @@ bool HasNewestCharacters(std::string_view text) {
     }
     const Utf8Char c = DecodeUtf8(text.substr(i));
     i += c.length;
-    if (!kBlocks[c.code >> 8]) continue;
+    if (!blocks_with_additions[c.code >> 8]) continue;
     for (const PropertyRange& r : kAddedThere) {
       if (c.code >= r.first && c.code <= r.last) return true;
     }

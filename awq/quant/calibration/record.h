@@ -10,7 +10,7 @@
 namespace awq {
 
 // One of the three is filled.
-struct CalibrationRecord {
+struct CalibrationRecord {  // NOLINT(bugprone-exception-escape): of the JSON library
   std::string text;
   std::vector<int32_t> tokens;
   RawJson chat;       // {"messages": [...], "tools": [...]}, for the model's template

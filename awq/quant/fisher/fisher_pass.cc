@@ -25,7 +25,8 @@ int64_t TokensOf(std::span<const TokenBlock> blocks) {
 
 // body(piece, batch) for all pieces of the store.
 template <typename Body>
-void ForPieces(const FisherJob& job, const ActivationStore& store, int64_t layer, const Body& body) {
+void ForPieces(const FisherJob& job, const ActivationStore& store, int64_t layer,
+               const Body& body) {
   for (const auto& piece : store.Pieces(PieceTokens(job.source.spec(), layer))) {
     job.poll();
     BatchBuilder builder;

@@ -1,6 +1,6 @@
 // FisherPass: what errors at the outputs of every linear cost the model, from the gradients of
-// -log p(y), y drawn from the model's own predictions (the Fisher information): one pass forward and
-// one back through the full-precision model.
+// -log p(y), y drawn from the model's own predictions (the Fisher information): one pass forward
+// and one back through the full-precision model.
 #pragma once
 
 #include <cstdint>

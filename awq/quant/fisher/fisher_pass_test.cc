@@ -34,8 +34,8 @@ class FisherPassTest : public testing::Test {
   }
   ~FisherPassTest() override { fs::remove_all(folder_); }
 
-  MetricFiles Run(const std::string& name, int64_t stream_bytes,
-                  const std::function<void()>& poll = [] {}) {
+  MetricFiles Run(
+      const std::string& name, int64_t stream_bytes, const std::function<void()>& poll = [] {}) {
     FisherPass({source_, *backend_, pool_, blocks_, folder_ / name, poll,
                 [this](double done) { done_ = done; }, stream_bytes})
         .Run();

@@ -207,8 +207,7 @@ class SequentialMethod : public QuantMethod {
 
   static void RoundColumns(const LayerJob& job, const Recipe& recipe, const TensorView& w,
                            const DiagonalBlock& block, const Hessian& hessian,
-                           const SiteMoments& moments, const Tensor& metric,
-                           QuantizedLinear& out) {
+                           const SiteMoments& moments, const Tensor& metric, QuantizedLinear& out) {
     Rounding rounding;
     if (!metric.empty()) rounding.metric = ConvertTo(metric.view(), DType::kF32);
     rounding.rule = job.options.rule;

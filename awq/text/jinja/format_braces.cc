@@ -102,8 +102,8 @@ std::string Group(const std::string& digits, char separator, size_t each) {
   return out;
 }
 
-std::string Number(const Spec& s, bool negative, std::string prefix, std::string digits,
-                   std::string rest, size_t group) {
+std::string Number(const Spec& s, bool negative, const std::string& prefix, std::string digits,
+                   const std::string& rest, size_t group) {
   if (s.grouping != '\0') {
     if (s.zero || s.align == '=') Raise("unsupported: a format that groups and pads with zeros");
     digits = Group(digits, s.grouping, group);

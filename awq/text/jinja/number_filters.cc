@@ -20,7 +20,7 @@ Value Abs(Interpreter&, const Value& v, Arguments&) {
 
 Value Int(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("int", a, {"default", "base"});
-  const Value otherwise = p.Find(0) != nullptr ? *p.Find(0) : Value(int64_t{0});
+  Value otherwise = p.Find(0) != nullptr ? *p.Find(0) : Value(int64_t{0});
   if (const auto* u = v.As<Undefined>()) Raise(u->what);
   int64_t i = 0;
   double d = 0;

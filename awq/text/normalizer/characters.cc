@@ -100,13 +100,9 @@ class Bert : public Normalizer {
  private:
   void Clean(char32_t c, std::string& out) const {
     if (options_.clean_text) {
-      if (c == '\t' || c == '\n' || c == '\r') {
-        c = ' ';
-      } else if (c == 0 || c == kReplacement || IsOther(c)) {
-        return;
-      } else if (IsSpace(c)) {
-        c = ' ';
-      }
+      const bool breaks = c == '\t' || c == '\n' || c == '\r';  // which are of the others too
+      if (!breaks && (c == 0 || c == kReplacement || IsOther(c))) return;
+      if (breaks || IsSpace(c)) c = ' ';
     }
     const bool apart = options_.handle_chinese_chars && IsIdeograph(c);
     if (apart) out += ' ';

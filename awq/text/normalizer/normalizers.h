@@ -44,7 +44,7 @@ std::unique_ptr<const Normalizer> MakeBert(const BertNormalizerOptions& options)
 // The byte alphabet of GPT-2 instead of bytes.
 std::unique_ptr<const Normalizer> MakeByteLevelNormalizer();
 // SentencePiece's compiled replacement rules, applied as Hugging Face does. Throws kCorrupt.
-std::unique_ptr<const Normalizer> MakePrecompiled(std::string charsmap);
+std::unique_ptr<const Normalizer> MakePrecompiled(const std::string& charsmap);
 std::unique_ptr<const Normalizer> MakeSentencePiece(SentencePieceRules rules);  // throws kCorrupt
 
 }  // namespace awq

@@ -89,7 +89,7 @@ class Precompiled : public Normalizer {
 
 }  // namespace
 
-std::unique_ptr<const Normalizer> MakePrecompiled(std::string charsmap) {
+std::unique_ptr<const Normalizer> MakePrecompiled(const std::string& charsmap) {
   return std::make_unique<Precompiled>(charsmap);
 }
 
