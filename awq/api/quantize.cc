@@ -22,6 +22,7 @@
 #include "awq/checkpoint/shard_writer.h"
 #include "awq/checkpoint/weights.h"
 #include "awq/quant/calibration/calibration.h"
+#include "awq/quant/fisher/metric_files.h"
 #include "awq/quant/pipeline.h"
 #include "awq/quant/plan.h"
 #include "awq/quant/run_folder.h"
@@ -344,7 +345,8 @@ class QuantizeRun {
     const int64_t done = std::min(journal.size(), num_layers_);
     const std::string kept = Cat(folder.path().string(), " keeps ", done, " of ", num_layers_,
                                  " layers; the same command with --resume goes on");
-    if (e.code() == ErrorCode::kCancelled && done > 0) Fail(e.code(), "stopped; ", kept);
+    const bool worth = done > 0 || std::filesystem::exists(folder.path() / kMetricFolder / "progress");
+    if (e.code() == ErrorCode::kCancelled && worth) Fail(e.code(), "stopped; ", kept);
     if (e.code() == ErrorCode::kIo || e.code() == ErrorCode::kOutOfMemory) {
       const int64_t missing = plan.disk - BytesIn(folder.path()) - FreeDisk(folder.target());
       const bool full = e.code() == ErrorCode::kIo && missing > 0;

@@ -111,7 +111,7 @@ class Pipeline {
   }
 
  private:
-  std::filesystem::path MetricFolder() const { return job_.work / "metrics"; }
+  std::filesystem::path MetricFolder() const { return job_.work / kMetricFolder; }
 
   // A pass back through the model, if the method asks for one and it has not been made yet.
   void WeighOutputs() {

@@ -372,7 +372,7 @@ void PlanDisk(const PlanRequest& request, QuantPlan& plan) {
   int64_t run = 0;  // of the pass back, before anything is written
   if (const int64_t tokens = WeighedTokens(request); tokens > 0) {
     for (int64_t i = 0; i < model.num_layers(); ++i) {
-      plan.metric_bytes += MetricFiles::Bytes(model, i);
+      plan.metric_bytes += 2 * MetricFiles::Bytes(model, i);  // two versions
     }
     run = plan.metric_bytes + std::min(tokens, FisherTokensAtOnce(model) + request.longest_block) *
                                   kFloat * model.hidden * (model.num_layers() + 3);

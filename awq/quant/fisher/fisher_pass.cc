@@ -42,11 +42,11 @@ int64_t FisherTokensAtOnce(const ModelSpec& model, int64_t stream_bytes) {
 }
 
 void FisherPass::Run() {
-  if (files_.Complete()) return;
   std::filesystem::create_directories(job_.folder);
   const int64_t most = FisherTokensAtOnce(job_.source.spec(), job_.stream_bytes);
-  size_t begin = 0;
-  int64_t tokens = 0;
+  auto begin = static_cast<size_t>(files_.blocks_done());
+  int64_t tokens = TokensOf(job_.blocks.first(begin));
+  if (begin > 0) Tell(kBack * static_cast<double>(tokens * job_.source.spec().num_layers()));
   while (begin < job_.blocks.size()) {
     size_t end = begin + 1;
     while (end < job_.blocks.size() &&
@@ -54,14 +54,14 @@ void FisherPass::Run() {
       ++end;
     }
     const auto blocks = job_.blocks.subspan(begin, end - begin);
-    RunBlocks(blocks, tokens, begin == 0);
+    RunBlocks(blocks, tokens);
+    files_.Commit(static_cast<int64_t>(end));
     tokens += TokensOf(blocks);
     begin = end;
   }
-  files_.MarkComplete();
 }
 
-void FisherPass::RunBlocks(std::span<const TokenBlock> blocks, int64_t first_token, bool first) {
+void FisherPass::RunBlocks(std::span<const TokenBlock> blocks, int64_t first_token) {
   const ModelSpec& model = job_.source.spec();
   Stores inputs;  // of every layer, and of the head
   for (int64_t i = 0; i <= model.num_layers(); ++i) {
@@ -74,7 +74,7 @@ void FisherPass::RunBlocks(std::span<const TokenBlock> blocks, int64_t first_tok
   for (int64_t i = model.num_layers() - 1; i >= 0; --i) {
     inputs.back()->Remove();
     inputs.pop_back();
-    Backward(i, *inputs.back(), gradient, first);
+    Backward(i, *inputs.back(), gradient);
     Tell(kBack * static_cast<double>(TokensOf(blocks)));
   }
   inputs.back()->Remove();
@@ -128,12 +128,13 @@ void FisherPass::Head(const ActivationStore& last, int64_t first_token,
   gradient.Flip();
 }
 
-void FisherPass::Backward(int64_t layer, const ActivationStore& input, ActivationStore& gradient,
-                          bool first) const {
+void FisherPass::Backward(int64_t layer, const ActivationStore& input,
+                          ActivationStore& gradient) const {
   const ModelSpec& model = job_.source.spec();
   const LayerWeights weights(job_.source, layer);
   const LayerParams params = weights.Stored();
-  std::map<LinearId, Tensor> sums = first ? files_.Zeros(layer) : files_.Read(layer);
+  std::map<LinearId, Tensor> sums =
+      files_.blocks_done() == 0 ? files_.Zeros(layer) : files_.Read(layer);
   {
     LayerGradient back(job_.backend, model, layer, params);
     Workspace scratch(job_.backend);

@@ -36,17 +36,16 @@ class FisherPass {
  public:
   explicit FisherPass(const FisherJob& job) : job_(job), files_(job.source.spec(), job.folder) {}
 
-  // Does nothing if it has been done.
+  // Goes on behind the runs of blocks that have been done.
   void Run();
 
  private:
   using Stores = std::vector<std::unique_ptr<ActivationStore>>;
   // Over some blocks, whose first token has this number.
-  void RunBlocks(std::span<const TokenBlock> blocks, int64_t first_token, bool first);
+  void RunBlocks(std::span<const TokenBlock> blocks, int64_t first_token);
   void Forward(Stores& inputs) const;
   void Head(const ActivationStore& last, int64_t first_token, ActivationStore& gradient) const;
-  void Backward(int64_t layer, const ActivationStore& input, ActivationStore& gradient,
-                bool first) const;
+  void Backward(int64_t layer, const ActivationStore& input, ActivationStore& gradient) const;
   void Tell(double tokens);
 
   const FisherJob& job_;

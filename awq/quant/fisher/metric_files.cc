@@ -1,10 +1,10 @@
 #include "awq/quant/fisher/metric_files.h"
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
 #include "awq/base/file.h"
+#include "awq/base/json.h"
 #include "awq/quant/output_metric.h"
 
 namespace awq {
@@ -35,8 +35,8 @@ std::vector<Entry> EntriesOf(const ModelSpec& model, int64_t layer) {
 
 }  // namespace
 
-std::filesystem::path MetricFiles::FileOf(int64_t layer) const {
-  return folder_ / ("layer" + std::to_string(layer));
+std::filesystem::path MetricFiles::FileOf(int64_t layer, int64_t version) const {
+  return folder_ / Cat("layer", layer, ".", version);
 }
 
 std::map<LinearId, Tensor> MetricFiles::Zeros(int64_t layer) const {
@@ -57,7 +57,7 @@ int64_t MetricFiles::Bytes(const ModelSpec& model, int64_t layer) {
 
 void MetricFiles::Write(int64_t layer, const std::map<LinearId, Tensor>& sums) const {
   std::filesystem::create_directories(folder_);
-  ScratchFile file(FileOf(layer));
+  ScratchFile file(FileOf(layer, 1 - ReadProgress().version));
   for (const Entry& e : EntriesOf(model_, layer)) {
     file.Write(e.offset, sums.at(e.id).As<const float>(), e.bytes());
   }
@@ -74,17 +74,24 @@ Tensor MetricFiles::Read(int64_t layer, LinearId id) const {
   for (const Entry& e : EntriesOf(model_, layer)) {
     if (!(e.id == KeyOf(id))) continue;
     Tensor out = MakeTensor(DType::kF32, e.shape);
-    ScratchFile(FileOf(layer)).Read(e.offset, out.As<float>(), e.bytes());
+    ScratchFile(FileOf(layer, ReadProgress().version)).Read(e.offset, out.As<float>(), e.bytes());
     return out;
   }
   return {};
 }
 
-bool MetricFiles::Complete() const { return std::filesystem::exists(Marker()); }
+MetricFiles::Progress MetricFiles::ReadProgress() const {
+  if (!std::filesystem::exists(ProgressFile())) return {};
+  const Json json = Json::Parse(ReadFile(ProgressFile()), ProgressFile().string());
+  return {json.Int("blocks"), json.Int("version")};
+}
 
-void MetricFiles::MarkComplete() const {
+int64_t MetricFiles::blocks_done() const { return ReadProgress().blocks; }
+
+void MetricFiles::Commit(int64_t blocks) const {
   SyncFolder(folder_);
-  WriteFileAtomically(Marker(), "");
+  const RawJson json = {{"blocks", blocks}, {"version", 1 - ReadProgress().version}};
+  WriteFileAtomically(ProgressFile(), json.dump());
 }
 
 }  // namespace awq

@@ -1,4 +1,5 @@
-// MetricFiles: sums Σ g gᵀ of the gradients at the outputs of every linear, a file a layer.
+// MetricFiles: sums Σ g gᵀ of the gradients at the outputs of every linear, a file a layer, in two
+// versions: one is whole while the other is written.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,9 @@
 
 namespace awq {
 
+// Where a run keeps them, within its folder.
+inline constexpr const char* kMetricFolder = "metrics";
+
 class MetricFiles {
  public:
   MetricFiles(const ModelSpec& model, std::filesystem::path folder)
@@ -20,19 +24,26 @@ class MetricFiles {
   std::map<LinearId, Tensor> Zeros(int64_t layer) const;
   static int64_t Bytes(const ModelSpec& model, int64_t layer);
 
-  // All or none of a layer's sums.
+  // All of a layer's sums, into the version that is not whole.
   void Write(int64_t layer, const std::map<LinearId, Tensor>& sums) const;
+  // Of the whole one.
   std::map<LinearId, Tensor> Read(int64_t layer) const;
   // Of one linear; empty if it has none.
   Tensor Read(int64_t layer, LinearId id) const;
 
-  // Whether all layers are there to stay.
-  bool Complete() const;
-  void MarkComplete() const;
+  // So many blocks have gone into what was written, which is the whole version from now on.
+  void Commit(int64_t blocks) const;
+  // 0: there is no whole version.
+  int64_t blocks_done() const;
 
  private:
-  std::filesystem::path FileOf(int64_t layer) const;
-  std::filesystem::path Marker() const { return folder_ / "complete"; }
+  std::filesystem::path FileOf(int64_t layer, int64_t version) const;
+  struct Progress {
+    int64_t blocks = 0;
+    int64_t version = 1;  // the whole one
+  };
+  Progress ReadProgress() const;
+  std::filesystem::path ProgressFile() const { return folder_ / "progress"; }
 
   const ModelSpec& model_;
   std::filesystem::path folder_;

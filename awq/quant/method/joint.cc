@@ -2,6 +2,7 @@
 // GPTQ (arXiv:2210.17323, static groups, columns by falling diagonal) and joint, which adds to it
 // AWQ's scales, targets corrected for the drift of the inputs, searched ranges, coordinate descent
 // on the codes and least-squares scales.
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <span>
@@ -52,8 +53,9 @@ class SequentialMethod : public QuantMethod {
   bool NeedsCalibration() const override { return true; }
   bool FollowsPrefix() const override { return true; }
   int64_t WeighedBlocks(const MethodOptions& options, int64_t blocks) const override {
+    constexpr int64_t kLeast = 32;
     const int64_t one_of = recipe_of_(options.effort).weighed;
-    return one_of == 0 ? 0 : (blocks + one_of - 1) / one_of;
+    return one_of == 0 ? 0 : std::max(blocks / one_of, std::min(blocks, kLeast));
   }
   // Products: four losses, rounding a half, a descent one, a refit one and a half; the correction
   // one for the drift, one for solving.
