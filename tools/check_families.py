@@ -72,10 +72,12 @@ def modules(tensors):
 def check(awq, source, method, scratch):
     model, out = scratch / "model", scratch / "out"
     shutil.copytree(source, model, ignore=shutil.ignore_patterns("golden.safetensors"))
-    write_tokenizer(model, json.loads((model / "config.json").read_text())["vocab_size"])
+    config = json.loads((model / "config.json").read_text())
+    window = min(64, config.get("max_position_embeddings", 64))
+    write_tokenizer(model, config["vocab_size"])
     (scratch / "calib.txt").write_text(text(600, 1))
     quantize = [awq, "quantize", model, "-o", out, "--group-size", 32, "--method", method, "--json"]
-    run(*quantize, "--calib", scratch / "calib.txt", "--max-calib-seq-len", 64, "--threads", 1)
+    run(*quantize, "--calib", scratch / "calib.txt", "--max-calib-seq-len", window, "--threads", 1)
     tensors = check_awq_gemm.read(out)
     assert modules(tensors) == modules(oracle_eval.read_tensors(source)), "the output has other modules than the source"
     tokenizer = oracle_eval.AutoTokenizer.from_pretrained(out)
@@ -84,9 +86,9 @@ def check(awq, source, method, scratch):
     for i in range(TEXTS):
         file = scratch / f"eval{i}.txt"
         file.write_text(text(100, 2 + i))
-        ours = run(awq, "eval", out, "--text", file, "--window", 64, "--no-bos", "--device", "ref", "--json")
+        ours = run(awq, "eval", out, "--text", file, "--window", window, "--no-bos", "--device", "ref", "--json")
         ids = tokenizer.encode(file.read_text(), add_special_tokens=False)
-        theirs = oracle_eval.evaluate(built, oracle_eval.windows(ids, None, 64))
+        theirs = oracle_eval.evaluate(built, oracle_eval.windows(ids, None, window))
         off = ours["perplexity"] / theirs["perplexity"] - 1 if ours["tokens"] == theirs["tokens"] else math.inf
         results.append((abs(off), off, ours["perplexity"], theirs["perplexity"]))
     return sorted(results)

@@ -213,6 +213,18 @@ TEST(ChatTemplate, RefusalsNameTheirReason) {
   }
 }
 
+TEST(ChatTemplate, LongConversationsRender) {
+  RawJson context = {{"messages", RawJson::array()}};
+  const std::string content(1000, 'x');
+  for (int i = 0; i < 4000; ++i)
+    context["messages"].push_back({{"role", "user"}, {"content", content}});
+  const auto chat = ChatTemplate::Parse(
+      "{% for m in messages[::-1] %}{% if loop.index0 < messages | length - 1 and messages | first "
+      "is mapping %}{{ m.content }}{% endif %}{% endfor %}",
+      RawJson::object());
+  EXPECT_EQ(chat->Render(context).size(), 3999u * 1000);
+}
+
 TEST(ChatTemplate, FunctionsOutliveTheirObjects) {
   const auto render = [](const std::string& source) {
     return ChatTemplate::Parse(source, RawJson::object())->Render(RawJson::object());

@@ -30,6 +30,15 @@ bool CanSlice(const Value& object, const std::vector<Value>& bounds) {
                      [&](const Value& b) { return b.IsNone() || b.Integer(i); });
 }
 
+// Whether a filter looks at more than the first or last element of a container. Templates ask for
+// the length of all messages at every message.
+bool Walks(std::string_view filter) {
+  for (std::string_view name : {"length", "count", "first", "last", "default", "d"}) {
+    if (filter == name) return false;
+  }
+  return true;
+}
+
 Value MacroAttribute(const Macro& macro, std::string_view name) {
   if (name == "name") return Value(macro.name);
   if (name == "catch_kwargs") return Value(macro.kwargs >= 0);
@@ -231,7 +240,7 @@ Value Interpreter::ApplyFilter(std::string_view name, const Value& input, Argume
   const Depth nesting(*this);
   const FilterFunction filter = FindFilter(name);
   if (filter == nullptr) Raise("No filter named '" + std::string(name) + "'.");
-  Spend(input);
+  if (input.String() != nullptr || Walks(name)) Spend(input);
   Value result = filter(*this, input, arguments);
   if (result.String() != nullptr) Charge(result.String()->size());
   if (result.AsList() != nullptr) Charge(result.AsList()->items.size() * sizeof(Value));

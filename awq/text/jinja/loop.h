@@ -24,7 +24,7 @@ class Loop : public Object {
   Loop(Source source, int64_t length, int depth);
   // Goes on to the next item; null at the end.
   const Value* Next();
-  const Value* Find(std::string_view name) const override;
+  const Value* Find(std::string_view name) const override;  // lasts until the next call
 
  private:
   const Value* Peek() const;

@@ -199,8 +199,12 @@ std::string ReprOfList(const List& l, const Value& v) {
 }
 
 std::string ReprOfObject(const Object& o, const Value& v) {
-  if (o.kind == "loop")
-    return "<LoopContext " + Repr(*o.Find("index")) + "/" + Repr(*o.Find("length")) + ">";
+  if (o.kind == "loop") {
+    std::string out =
+        "<LoopContext " + Repr(*o.Find("index"));  // Find's value lasts until the next
+    out += "/" + Repr(*o.Find("length")) + ">";
+    return out;
+  }
   if (o.kind == "TemplateReference") return "<TemplateReference None>";
   if (o.kind != "Namespace") Raise("unsupported: a " + TypeName(v) + " cannot be written");
   std::string out;

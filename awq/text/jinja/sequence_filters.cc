@@ -79,19 +79,31 @@ Value Join(Interpreter& in, const Value& v, Arguments& a) {
   return Value(std::move(out));
 }
 
+// The first or last element; what has them at hand is not walked through.
+Value Outermost(const Value& v, bool last) {
+  const auto of = [&](const auto& items, const auto& element) {
+    if (items.empty())
+      return Value::MakeUndefined(last ? "No last item, sequence was empty."
+                                       : "No first item, sequence was empty.");
+    return element(last ? items.back() : items.front());
+  };
+  const auto same = [](const Value& item) { return item; };
+  if (const List* l = v.AsList()) return of(l->items, same);
+  if (const Dict* d = v.AsDict())
+    return of(d->items, [](const std::pair<Value, Value>& item) { return item.first; });
+  return of(Elements(v), same);
+}
+
 Value First(Interpreter&, const Value& v, Arguments&) {
-  if (const List* l = v.AsList(); l != nullptr && l->kind == List::kIterator) {
-    const Value* next = TakeNext(*l);
-    return next != nullptr ? *next : Value::MakeUndefined("No first item, sequence was empty.");
-  }
-  const auto items = Elements(v);
-  return items.empty() ? Value::MakeUndefined("No first item, sequence was empty.") : items.front();
+  const List* l = v.AsList();
+  if (l == nullptr || l->kind != List::kIterator) return Outermost(v, false);
+  const Value* next = TakeNext(*l);
+  return next != nullptr ? *next : Value::MakeUndefined("No first item, sequence was empty.");
 }
 Value Last(Interpreter&, const Value& v, Arguments&) {
   if (const List* l = v.AsList(); l != nullptr && l->kind == List::kIterator)
     Raise("'" + l->name + "' object is not reversible");
-  const auto items = Elements(v);
-  return items.empty() ? Value::MakeUndefined("No last item, sequence was empty.") : items.back();
+  return Outermost(v, true);
 }
 
 Value Reverse(Interpreter&, const Value& v, Arguments&) {
