@@ -131,12 +131,14 @@ void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionSha
   constexpr int kShared = ShortSharedBytes(D);
   const dim3 grid(1, static_cast<unsigned>(shape.kv_heads),
                   static_cast<unsigned>(batch.num_seqs() * shape.splits));
-  if (device.arch == 90 && shape.splits > 1 && shape.splits <= kMostClustered) {
-    void (*kernel)(AttentionShape) = ShortAttention<T, D, true>;
-    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
-    return LaunchClusters(queue, kernel, grid, dim3(1, 1, static_cast<unsigned>(shape.splits)),
-                          32 * kAttentionWarps, kShared, shape);
+  if constexpr (D <= 128) {  // larger heads have not been measured as clusters
+    if (device.arch == 90 && shape.splits > 1 && shape.splits <= kMostClustered) {
+      void (*kernel)(AttentionShape) = ShortAttention<T, D, true>;
+      AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
+      AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
+      return LaunchClusters(queue, kernel, grid, dim3(1, 1, static_cast<unsigned>(shape.splits)),
+                            32 * kAttentionWarps, kShared, shape);
+    }
   }
   void (*kernel)(AttentionShape) = ShortAttention<T, D, false>;
   AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
