@@ -24,7 +24,7 @@ start=$SECONDS
 [ "${1:-}" = --no-packages ] || step "packages" scripts/install_packages.sh
 step "build (CPU)" scripts/build.sh release --cuda off
 rm -rf "$out"
-step "quantize" "$awq" quantize "$model" -o "$out"
+step "quantize" "$awq" quantize "$model" -o "$out" --max-calib-samples 64
 step "inspect" "$awq" inspect "$out"
 step "perplexity on $text" perplexities
 awk -v b16="$(bytes $model)" -v b4="$(bytes $out)" \
