@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "awq/quant/fisher/fisher_pass.h"
+#include "awq/quant/fisher/head_gradient.h"
 #include "awq/quant/output_metric.h"
 #include "awq/quant/pipeline.h"
 
@@ -310,8 +311,12 @@ PlanUnit Gradients(const PlanRequest& request, const MachineSpeed* speed) {
     out.memory = std::max(out.memory, plan.GradientMemory());
     if (speed != nullptr) out.seconds += plan.GradientSeconds(*speed, tokens);
   }
-  constexpr int64_t kHead = int64_t{160} << 20;  // logits, a slice of the head
-  out.memory = std::max(out.memory, request.process_bytes + kHead);
+  const HeadSlices slices;
+  const int64_t rows = std::min<int64_t>(request.tokens, PieceTokens(model, 0));
+  const int64_t logits = std::min(slices.logits, rows * model.vocab * kFloat);
+  const int64_t weight = std::min(slices.weight, model.vocab * model.hidden * kFloat);
+  const int64_t streams = 3 * rows * model.hidden * kFloat;
+  out.memory = std::max(out.memory, request.process_bytes + 2 * (logits + weight) + streams);
   const double head = 4 * static_cast<double>(model.vocab * model.hidden) * tokens;
   if (speed != nullptr) {
     constexpr double kPasses = 4;  // over the logits

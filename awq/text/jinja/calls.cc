@@ -29,7 +29,7 @@ void Interpreter::KeepFrame() {
 
 Value Interpreter::MakeMacro(const Macro& macro) {
   KeepFrame();
-  const Value function = MakeFunction(
+  Value function = MakeFunction(
       macro.name, [this, &macro, closure = frame_](Interpreter&, Arguments& arguments) {
         return Value(CallMacro(macro, closure, arguments));
       });
