@@ -14,6 +14,7 @@ namespace awq {
 namespace {
 
 constexpr int64_t kFloat = 4;
+constexpr double kCoupled = 4;  // time of steps on few rows at a time, in that of all at once
 constexpr int64_t kStored = 2;  // bytes of a weight of the source in a prepared linear
 
 struct SiteShape {
@@ -120,11 +121,11 @@ class LayerPlan {
       for (const int64_t n : s.rows) {
         out += static_cast<double>(n * std::min(n, kMetricColumns)) * tokens / speed.gram;
       }
-      constexpr double kPasses = 6;  // over what goes in and out
+      constexpr double kPasses = 20;  // over what goes in and out
       out += kPasses * tokens * static_cast<double>(s.k + s.n) / speed.weights;
     }
     return out +
-           4 * AttentionFlops() * tokens / static_cast<double>(request_.tokens) / speed.linear;
+           6 * AttentionFlops() * tokens / static_cast<double>(request_.tokens) / speed.linear;
   }
 
   double Seconds(const MachineSpeed& speed) const {
@@ -134,7 +135,7 @@ class LayerPlan {
     return ForwardSeconds(speed) + ProductFlops() / speed.product + SolveFlops() / speed.solve +
            (SearchPasses() + (1 + cost_.passes) * weights) / speed.weights +
            decoded * weights / speed.decoded + cost_.ranges * weights * RangeSeconds(speed) +
-           cost_.descents * weights / speed.descents;
+           (cost_.couplings > 0 ? kCoupled : 1) * cost_.descents * weights / speed.descents;
   }
 
  private:
@@ -178,6 +179,10 @@ class LayerPlan {
     for (const SiteShape& s : sites_) {
       out += cost_.products * 2 * static_cast<double>(s.weights()) * Columns(s);
       out += cost_.searches * 2 * SearchedWeights(s) * Columns(s);
+      for (const int64_t n : s.rows) {
+        const auto width = static_cast<double>(std::min(n, kMetricColumns));
+        out += kCoupled * cost_.couplings * 2 * static_cast<double>(n * s.k) * width;
+      }
     }
     return out;
   }
