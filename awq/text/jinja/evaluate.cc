@@ -218,7 +218,11 @@ Arguments Interpreter::EvaluateArguments(const std::vector<Argument>& arguments)
 Value Interpreter::CallExpression(const Expression& e, const Value* caller) {
   const Value function = Evaluate(*e.operands[0]);
   Arguments arguments = EvaluateArguments(e.arguments);
-  if (caller != nullptr) arguments.named.emplace_back("caller", *caller);
+  if (caller != nullptr) {  // behind the named ones, before what ** spreads
+    const auto named = std::count_if(e.arguments.begin(), e.arguments.end(),
+                                     [](const Argument& x) { return x.kind == Argument::kNamed; });
+    arguments.named.emplace(arguments.named.begin() + named, "caller", *caller);
+  }
   at_ = e.at;
   return Call(function, arguments);
 }
