@@ -345,8 +345,7 @@ class QuantizeRun {
     const int64_t done = std::min(journal.size(), num_layers_);
     const std::string kept = Cat(folder.path().string(), " keeps ", done, " of ", num_layers_,
                                  " layers; the same command with --resume goes on");
-    const bool worth =
-        done > 0 || std::filesystem::exists(folder.path() / kMetricFolder / "progress");
+    const bool worth = done > 0 || MetricFiles::AnyIn(folder.path());
     if (e.code() == ErrorCode::kCancelled && worth) Fail(e.code(), "stopped; ", kept);
     if (e.code() == ErrorCode::kIo || e.code() == ErrorCode::kOutOfMemory) {
       const int64_t missing = plan.disk - BytesIn(folder.path()) - FreeDisk(folder.target());

@@ -120,21 +120,6 @@ Tensor Aims(Backend& backend, const Rounding& rounding, const TensorView& error,
   return out;
 }
 
-// The errors of rows [begin, end) under their present scales.
-void RefreshErrors(const Rounding& rounding, int64_t begin, int64_t end, const TensorView& error) {
-  const int64_t k = rounding.k();
-  const int64_t group = rounding.rule.scheme.GroupSize(k);
-  const int64_t groups = rounding.rule.scheme.Groups(k);
-  for (int64_t r = begin; r < end; ++r) {
-    const float* scales = rounding.scales.As<const float>() + r * groups;
-    for (int64_t c = 0; c < k; ++c) {
-      error.As<float>()[r * k + c] =
-          rounding.target.As<const float>()[r * k + c] -
-          rounding.steps.As<const float>()[r * k + c] * scales[c / group];
-    }
-  }
-}
-
 }  // namespace
 
 void RefitScales(Backend& backend, ThreadPool& pool, const Hessian& hessian, Rounding& rounding) {
@@ -185,7 +170,7 @@ void RefitScales(Backend& backend, ThreadPool& pool, const Hessian& hessian, Rou
                    rounding.scales.As<float>() + (at + r) * groups);
         }
       });
-      if (coupled) RefreshErrors(rounding, at, stop, error.view());
+      if (coupled) UpdateErrors(rounding, at, stop, error.view());
     }
   }
 }

@@ -80,22 +80,25 @@ void CorrectTarget(Backend& backend, const Hessian& hessian, const TensorView& d
   }
 }
 
-Tensor RoundingError(ThreadPool& pool, const Rounding& rounding) {
+void UpdateErrors(const Rounding& rounding, int64_t begin, int64_t end, const TensorView& error) {
   const int64_t k = rounding.k();
   const int64_t group = rounding.rule.scheme.GroupSize(k);
   const int64_t groups = rounding.rule.scheme.Groups(k);
-  Tensor out = MakeTensor(DType::kF32, {rounding.n(), k});
-  pool.For(rounding.n(), 16, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      for (int64_t g = 0; g < groups; ++g) {
-        const float scale = rounding.scales.As<const float>()[r * groups + g];
-        for (int64_t i = r * k + g * group; i < r * k + std::min((g + 1) * group, k); ++i) {
-          out.As<float>()[i] =
-              rounding.target.As<const float>()[i] - rounding.steps.As<const float>()[i] * scale;
-        }
+  for (int64_t r = begin; r < end; ++r) {
+    for (int64_t g = 0; g < groups; ++g) {
+      const float scale = rounding.scales.As<const float>()[r * groups + g];
+      for (int64_t i = r * k + g * group; i < r * k + std::min((g + 1) * group, k); ++i) {
+        error.As<float>()[i] =
+            rounding.target.As<const float>()[i] - rounding.steps.As<const float>()[i] * scale;
       }
     }
-  });
+  }
+}
+
+Tensor RoundingError(ThreadPool& pool, const Rounding& rounding) {
+  Tensor out = MakeTensor(DType::kF32, {rounding.n(), rounding.k()});
+  pool.For(rounding.n(), 16,
+           [&](int64_t begin, int64_t end) { UpdateErrors(rounding, begin, end, out.view()); });
   return out;
 }
 

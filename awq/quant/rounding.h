@@ -63,6 +63,8 @@ double RoundingLoss(Backend& backend, const Hessian& hessian, const Rounding& ro
 
 // error[N, K] = W* - Ŵ.
 Tensor RoundingError(ThreadPool& pool, const Rounding& rounding);
+// The same of rows [begin, end) of it.
+void UpdateErrors(const Rounding& rounding, int64_t begin, int64_t end, const TensorView& error);
 
 // Makes them the columns of `out` that begin at `first`, the first of a group.
 void StoreColumns(const Rounding& rounding, int64_t first, QuantizedWeight& out);

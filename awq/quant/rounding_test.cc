@@ -188,6 +188,22 @@ Tensor Metric(Backend& backend, int64_t n, int64_t width) {
   return MakeOutputMetric(sums.view(), 0.1);
 }
 
+// Random weights in groups of 64 whose ranges have been searched.
+Rounding Searched(Backend& backend, ThreadPool& pool, const Hessian& hessian, int64_t rows) {
+  Rounding out;
+  out.rule.scheme = {.group = 64};
+  out.target = MakeTensor(DType::kF32, {rows, hessian.gram.shape()[0]});
+  std::mt19937 weights(11);
+  std::normal_distribution<float> normal;
+  for (float& v : out.target.Span<float>()) v = 0.02f * normal(weights);
+  RangeGrids grids =
+      SearchRanges(backend, pool, out.rule, out.target.view(), hessian.gram.view(), true);
+  out.scales = std::move(grids.scales);
+  out.zeros = std::move(grids.zeros);
+  out.steps = MakeTensor(DType::kF32, out.target.shape());
+  return out;
+}
+
 // Rows that answer for one another: every step lowers the loss that the metric weighs, and the end
 // is below what steps that ignore the metric reach.
 TEST(CoupledRounding, NoStepRaisesTheLoss) {
@@ -207,16 +223,7 @@ TEST(CoupledRounding, NoStepRaisesTheLoss) {
   for (const int64_t width : {int64_t{150}, int64_t{64}}) {
     double reached[2];
     for (const bool coupled : {false, true}) {
-      Rounding rounding;
-      rounding.rule.scheme = {.group = 64};
-      rounding.target = MakeTensor(DType::kF32, {kRows, kColumns});
-      std::mt19937 weights(11);
-      for (float& v : rounding.target.Span<float>()) v = 0.02f * normal(weights);
-      RangeGrids grids = SearchRanges(*backend, pool, rounding.rule, rounding.target.view(),
-                                      hessian.gram.view(), true);
-      rounding.scales = std::move(grids.scales);
-      rounding.zeros = std::move(grids.zeros);
-      rounding.steps = MakeTensor(DType::kF32, {kRows, kColumns});
+      Rounding rounding = Searched(*backend, pool, hessian, kRows);
       const auto measured = [&] {
         if (coupled) return RoundingLoss(*backend, hessian, rounding);
         rounding.metric = Metric(*backend, kRows, width);
@@ -260,15 +267,7 @@ TEST(CoupledRounding, IdentityChangesNothing) {
   const Hessian hessian = MakeHessian(*backend, gram.view(), 0.01);
   Rounding both[2];
   for (Rounding& rounding : both) {
-    rounding.rule.scheme = {.group = 64};
-    rounding.target = MakeTensor(DType::kF32, {kRows, kColumns});
-    std::mt19937 weights(11);
-    for (float& v : rounding.target.Span<float>()) v = 0.02f * normal(weights);
-    RangeGrids grids = SearchRanges(*backend, pool, rounding.rule, rounding.target.view(),
-                                    hessian.gram.view(), true);
-    rounding.scales = std::move(grids.scales);
-    rounding.zeros = std::move(grids.zeros);
-    rounding.steps = MakeTensor(DType::kF32, {kRows, kColumns});
+    rounding = Searched(*backend, pool, hessian, kRows);
     if (&rounding == &both[1]) rounding.metric = WeightOnlyMoments(kRows, 1, 48).gram;
     RoundBothWays(*backend, pool, hessian, rounding);
     DescendCodes(*backend, pool, hessian, rounding);

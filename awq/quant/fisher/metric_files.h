@@ -13,6 +13,7 @@ namespace awq {
 
 // Where a run keeps them, within its folder.
 inline constexpr const char* kMetricFolder = "metrics";
+inline constexpr const char* kProgressName = "progress";
 
 class MetricFiles {
  public:
@@ -35,6 +36,10 @@ class MetricFiles {
   void Commit(int64_t blocks) const;
   // 0: there is no whole version.
   int64_t blocks_done() const;
+  // Whether a run's folder holds metrics of some blocks.
+  static bool AnyIn(const std::filesystem::path& work) {
+    return std::filesystem::exists(work / kMetricFolder / kProgressName);
+  }
 
  private:
   std::filesystem::path FileOf(int64_t layer, int64_t version) const;
@@ -43,7 +48,7 @@ class MetricFiles {
     int64_t version = 1;  // the whole one
   };
   Progress ReadProgress() const;
-  std::filesystem::path ProgressFile() const { return folder_ / "progress"; }
+  std::filesystem::path ProgressFile() const { return folder_ / kProgressName; }
 
   const ModelSpec& model_;
   std::filesystem::path folder_;
