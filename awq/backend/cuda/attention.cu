@@ -6,7 +6,9 @@
 
 #include "awq/backend/cuda/attention_long.cuh"
 #include "awq/backend/cuda/attention_short.cuh"
+#include "awq/backend/cuda/attention_wgmma.cuh"
 #include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/tensor_map.h"
 
 namespace awq::cuda {
 namespace {
@@ -60,17 +62,17 @@ __global__ void PlainKernel(const AttentionShape a, int sequences) {
 }
 
 struct Rows {
-  int64_t shortest = 0;  // sequences of the short arrangement
-  int64_t longest = 0;   // most rows of the others; 0: there are none
+  int64_t shortest = 0;  // most rows of a sequence of the short arrangement; 0: there are none
+  int64_t longest = 0;   // of the others
 };
-Rows CountRows(const Batch& batch, int64_t heads) {
+Rows CountRows(const Batch& batch, int64_t heads, int64_t d) {
   Rows out;
   for (size_t b = 0; b + 1 < batch.host_seq_start.size(); ++b) {
     const int64_t rows = (batch.host_seq_start[b + 1] - batch.host_seq_start[b]) * heads;
-    if (rows > kShortRows) {
+    if (rows > ShortRows(d)) {
       out.longest = std::max(out.longest, rows);
-    } else if (rows > 0) {
-      ++out.shortest;
+    } else {
+      out.shortest = std::max(out.shortest, rows);
     }
   }
   return out;
@@ -91,10 +93,10 @@ bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedK
   const int64_t d = q.dim(2);
   const int64_t padded = d <= 128 ? (d <= 64 ? 64 : 128) : (d <= 192 ? 192 : 256);
   const int64_t row = 2 * padded + 16;  // bytes
-  const int64_t shared = std::max<int64_t>((4 * kTileKeys + kLongRows<1>)*row,
-                                           ShortSharedBytes(static_cast<int>(padded)));
+  const int64_t shared = (4 * kTileKeys + kLongRows<1>)*row;
   if (shared > device.shared_per_block) return false;
-  return q.dtype != DType::kF32 && (cache.page_size() & (cache.page_size() - 1)) == 0 &&
+  return q.dtype != DType::kF32 && std::has_single_bit(static_cast<uint64_t>(cache.page_size())) &&
+         cache.page_size() >= kStepKeys &&
          cache.keys.dtype == q.dtype && d % 8 == 0 && d <= 256 && q.strides[0] % 2 == 0 &&
          reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
          reinterpret_cast<uintptr_t>(cache.keys.data) % 16 == 0 &&
@@ -125,30 +127,58 @@ void RunLong(const Queue& queue, const DeviceLimits& device, const AttentionShap
 // Splits that can be a cluster (sm_90).
 constexpr int kMostClustered = 16;
 
+template <typename T, int D, bool kWhole, int kRows>
+void LaunchShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+                 const Batch& batch) {
+  const auto splits = static_cast<unsigned>(shape.splits);
+  const dim3 grid(1, static_cast<unsigned>(shape.kv_heads),
+                  static_cast<unsigned>(batch.num_seqs()) * splits);
+  // Larger heads have not been measured as clusters.
+  const bool clustered = device.arch == 90 && D <= 128 && splits > 1 && splits <= kMostClustered;
+  void (*kernel)(AttentionShape, bool) = ShortAttention<T, D, kWhole, kRows>;
+  if (clustered) {
+    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
+  }
+  LaunchClusters(queue, kernel, grid, dim3(1, 1, clustered ? splits : 1), 32 * kAttentionWarps, 0,
+                 shape, clustered);
+}
+
 template <typename T, int D>
 void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-              const Batch& batch) {
-  constexpr int kShared = ShortSharedBytes(D);
-  const dim3 grid(1, static_cast<unsigned>(shape.kv_heads),
-                  static_cast<unsigned>(batch.num_seqs() * shape.splits));
-  if constexpr (D <= 128) {  // larger heads have not been measured as clusters
-    if (device.arch == 90 && shape.splits > 1 && shape.splits <= kMostClustered) {
-      void (*kernel)(AttentionShape) = ShortAttention<T, D, true>;
-      AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-      AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
-      return LaunchClusters(queue, kernel, grid, dim3(1, 1, static_cast<unsigned>(shape.splits)),
-                            32 * kAttentionWarps, kShared, shape);
+              const Batch& batch, int64_t rows) {
+  const auto launch = [&](auto whole) {
+    if constexpr (D <= 128) {
+      if (rows > 8) return LaunchShort<T, D, whole.value, 16>(queue, device, shape, batch);
     }
+    LaunchShort<T, D, whole.value, 8>(queue, device, shape, batch);
+  };
+  if constexpr (D <= 128) {
+    if (shape.d == D) return launch(std::true_type());
   }
-  void (*kernel)(AttentionShape) = ShortAttention<T, D, false>;
+  launch(std::false_type());
+}
+
+template <typename T, int D>
+void RunWgmma(const Queue& queue, const AttentionShape& shape, const PagedKv& cache,
+              const Batch& batch, int64_t rows) {
+  constexpr int kShared = WgmmaSharedBytes(D);
+  void (*kernel)(AttentionShape, CUtensorMap, CUtensorMap) = WgmmaAttention<T, D>;
   AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-  Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, shape);
+  const auto map = [&](const TensorView& pages) {
+    return SwizzledRowsMap(pages.data, pages.NumElements() / shape.d, shape.d, shape.d, kBoxKeys);
+  };
+  const dim3 grid(static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()),
+                  static_cast<unsigned>((rows + kWgmmaRows - 1) / kWgmmaRows));
+  Launch(queue, kernel, grid, kWgmmaThreads, kShared, shape, map(cache.keys), map(cache.values));
 }
 
 template <typename T>
 void Run(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-         const Batch& batch, const Rows& rows) {
-  if (rows.longest > 0) {
+         const PagedKv& cache, const Batch& batch, const Rows& rows) {
+  if (rows.longest > 0 && device.arch == 90 && shape.d <= 128) {
+    const auto run = shape.d <= 64 ? RunWgmma<T, 64> : RunWgmma<T, 128>;
+    run(queue, shape, cache, batch, rows.longest);
+  } else if (rows.longest > 0) {
     const auto run = shape.d <= 64    ? RunLong<T, 64>
                      : shape.d <= 80  ? RunLong<T, 80>
                      : shape.d <= 96  ? RunLong<T, 96>
@@ -163,7 +193,7 @@ void Run(const Queue& queue, const DeviceLimits& device, const AttentionShape& s
                      : shape.d <= 128 ? RunShort<T, 128>
                      : shape.d <= 192 ? RunShort<T, 192>
                                       : RunShort<T, 256>;
-    run(queue, device, shape, batch);
+    run(queue, device, shape, batch, rows.shortest);
   }
 }
 
@@ -217,11 +247,11 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .partial_stats = static_cast<float2*>(workspace),
       .finished = counters};
   if (fast) {
-    const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads());
+    const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads(), q.dim(2));
     if (q.dtype == DType::kF16) {
-      Run<__half>(queue, device, shape, batch, rows);
+      Run<__half>(queue, device, shape, cache, batch, rows);
     } else {
-      Run<__nv_bfloat16>(queue, device, shape, batch, rows);
+      Run<__nv_bfloat16>(queue, device, shape, cache, batch, rows);
     }
   } else {
     AWQ_CHECK(shape.d <= kPlainLanes * kPlainElements, kUnsupported, "backend cuda: heads of ",

@@ -2,9 +2,7 @@
 //
 // Rows are pairs of a query token and a query head of one kv head: row r of a sequence is token r /
 // R, head r % R of the R that share the kv head, so that a tile of rows reads each key once.
-// Sequences of many rows take attention_long.cuh, those of at most kShortRows attention_short.cuh.
-// Keys and values are copied to shared memory ahead of their use; rows there are 16 bytes longer
-// than d, so that the 8 rows of a matrix load meet different banks.
+// Sequences of many rows take attention_long.cuh, those of few attention_short.cuh.
 #pragma once
 
 #include "awq/backend/cuda/numeric.cuh"
@@ -14,8 +12,10 @@ namespace awq::cuda {
 
 inline constexpr int kTileKeys = 64;
 inline constexpr int kAttentionWarps = 4;
-// Sequences with at most this many rows take the short arrangement.
+// Sequences with at most this many rows take the short arrangement: with heads of more than 128
+// elements 8.
 inline constexpr int kShortRows = 16;
+__host__ __device__ constexpr int ShortRows(int64_t d) { return d <= 128 ? kShortRows : 8; }
 
 struct AttentionShape {
   const void* q;
