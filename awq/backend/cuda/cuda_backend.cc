@@ -48,6 +48,7 @@ class CudaBackend : public Backend {
   }
   std::unique_ptr<PackedWeight> PrepareQuantized(const QuantizedWeight& w) override {
     if (Q4Weight::Supports(w.scheme, w.n(), w.k())) return std::make_unique<Q4Weight>(*stream_, w);
+    if (Q8Weight::Supports(w.scheme, w.k())) return std::make_unique<Q8Weight>(*stream_, w);
     return std::make_unique<PlainWeight>(*stream_, w);
   }
 

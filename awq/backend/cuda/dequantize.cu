@@ -34,6 +34,16 @@ __global__ void Q4Kernel(Q4Shape shape, const uint8_t* blocks, float scale, bool
 }
 
 template <typename T>
+__global__ void Q8Kernel(Q8Shape shape, const uint8_t* blocks, int64_t first, T* to,
+                         int64_t stride) {
+  BeginKernel();
+  const int64_t column = int64_t{blockIdx.y} * kThreads + threadIdx.x;
+  if (column >= shape.k) return;
+  to[blockIdx.x * stride + column] =
+      FromFloat<T>(ValueOfQ8(shape, blocks, first + blockIdx.x, column));
+}
+
+template <typename T>
 __global__ void PlainKernel(const uint8_t* codes, const float* scales, const uint8_t* zeros,
                             int64_t group, int64_t groups, int64_t k, int64_t first, T* to,
                             int64_t stride) {
@@ -58,6 +68,14 @@ void Dequantize(const Queue& queue, const Q4Weight& w, int64_t first, const Tens
     using T = typename decltype(type)::type;
     Launch(queue, Q4Kernel<T>, Grid(to.dim(0), (w.k() + 3) / 4), kThreads, 0, w.shape(), w.blocks(),
            w.scale(), w.gated(), first, to.As<T>(), to.strides[0]);
+  });
+}
+
+void Dequantize(const Queue& queue, const Q8Weight& w, int64_t first, const TensorView& to) {
+  WithType(to.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    Launch(queue, Q8Kernel<T>, Grid(to.dim(0), w.k()), kThreads, 0, w.shape(), w.blocks(), first,
+           to.As<T>(), to.strides[0]);
   });
 }
 

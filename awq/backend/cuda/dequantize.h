@@ -9,6 +9,7 @@ namespace awq::cuda {
 
 // to[rows, K] = outputs [first, first + rows) of w; F32, F16 or BF16.
 void Dequantize(const Queue& queue, const Q4Weight& w, int64_t first, const TensorView& to);
+void Dequantize(const Queue& queue, const Q8Weight& w, int64_t first, const TensorView& to);
 void Dequantize(const Queue& queue, const PlainWeight& w, int64_t first, const TensorView& to);
 
 }  // namespace awq::cuda

@@ -1,15 +1,18 @@
 // The 8-bit linear for few rows of x: codes go from memory straight to registers and tensor cores.
 //
-// y[M, N] = x[M, K] · dequant(W)[N, K]     x f16 or bf16; f32 accumulate; one byte a code
-// grid    (N / 16, M / 32)                 block 4 warps, each every fourth 128 inputs
+// y[M, N] = x[M, K] · dequant(W)[N, K]     x f16 or bf16; f32 accumulate; layout_q8.h
+// grid    (as many blocks as fit, M / 64)  block 4 warps, each every fourth 128 inputs of a tile
 // lane l  = 4r + q: outputs r and r + 8, inputs 16q … 16q + 15 of 64; four mma steps of four inputs
 //         a lane, whose order is free as long as x has the same
+// A thread block takes row tiles in turn; the codes of the next one are under way while the sums of
+// this one meet. More than 16 rows of x share two tiles, so that x is read half as often.
 // bound   HBM: N·K bytes
 #include "awq/backend/cuda/direct_q8.h"
 
-#include <bit>
+#include <algorithm>
 
 #include "awq/backend/cuda/codes.cuh"
+#include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ptx.cuh"
 
@@ -17,15 +20,10 @@ namespace awq::cuda {
 namespace {
 
 constexpr int kWarps = 4;
-constexpr int kTile = 16;   // outputs
-constexpr int kChunk = 64;  // inputs
-constexpr int kDepth = 4;   // chunks in flight a warp
 
 struct Args {
-  const uint8_t* codes;
-  const float* scales;
-  const uint8_t* zeros;
-  int groups, group_shift;  // inputs of a group: 2^shift
+  const uint8_t* blocks;
+  int row_tiles, blocks_per_row;
   const void* x;
   int64_t x_stride;
   const float* bias;
@@ -55,160 +53,215 @@ __device__ inline uint32_t Expand<__nv_bfloat16>(uint32_t w, int first, uint32_t
   return reinterpret_cast<const uint32_t&>(pair);
 }
 
-template <typename T, int kCols>
+// kGroups: groups in 128 inputs; kCols: tiles of 8 rows of x; kTiles: row tiles of 16 outputs at a
+// time; kDepth: stages of 64 inputs in flight a warp.
+template <typename T, int kGroups, int kCols, int kTiles, int kDepth>
 __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
-  __shared__ float sums[kWarps][kCols * 4][32];
+  static_assert(kDepth % 2 == 0, "a stage is always the same half of a block");
+  constexpr int kBlockBytes = Q8Shape::kCodes + kGroups * Q8Shape::kMeta;
+  constexpr int kSums = kTiles * kCols * 4;
+  constexpr int kBuffers = kSums <= 32 ? 2 : 1;  // in 48 KB; with two, one barrier a tile will do
+  __shared__ float sums[kBuffers][kWarps][kSums][32];
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int r = lane / 4;
   const int q = lane % 4;
-  const int first = static_cast<int>(blockIdx.x) * kTile;
   const int first_row = static_cast<int>(blockIdx.y) * 8 * kCols;  // of x
-  const uint8_t* codes[2];
-  const float* scales[2];
-  const uint8_t* zeros[2];
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    const int64_t row = min(first + r + 8 * i, a.n - 1);
-    codes[i] = a.codes + row * a.k + 16 * q;
-    scales[i] = a.scales + row * a.groups;
-    zeros[i] = a.zeros + row * a.groups;
-  }
-  const uint4* x[kCols];
-#pragma unroll
-  for (int c = 0; c < kCols; ++c) {
-    const int64_t row = min(first_row + 8 * c + r, a.m - 1);
-    x[c] = reinterpret_cast<const uint4*>(static_cast<const T*>(a.x) + row * a.x_stride + 16 * q);
-  }
+  const int step = static_cast<int>(gridDim.x) * kTiles;           // from one tile to the next
+  const int first_tile = static_cast<int>(blockIdx.x) * kTiles;
 
   struct Stage {
-    uint4 codes[2];
-    float scales[2];
-    uint32_t zeros[2];
+    uint4 codes[kTiles][2];
+    float2 scales[kTiles];
+    uint32_t zeros[kTiles];
   } stages[kDepth];
-  const auto load = [&](Stage& s, int at) {
-    const int g = at >> a.group_shift;
+  // What is loaded next: block `ahead` of tile `tile_ahead`.
+  int tile_ahead = first_tile;
+  int ahead = warp;
+  const auto load = [&](Stage& s, int half) {
+    if (ahead >= a.blocks_per_row || tile_ahead >= a.row_tiles) return;
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      s.codes[i] = make_uint4(0, 0, 0, 0);
-      if (at + 16 * q < a.k) s.codes[i] = LoadStream(codes[i] + at);
-      s.scales[i] = __ldg(scales[i] + g);
-      s.zeros[i] = __ldg(zeros[i] + g);
+    for (int t = 0; t < kTiles; ++t) {
+      const int tile = min(tile_ahead + t, a.row_tiles - 1);
+      const uint8_t* block =
+          a.blocks + (int64_t{tile} * a.blocks_per_row + ahead) * int64_t{kBlockBytes};
+      s.codes[t][0] = LoadStream(block + 1024 * half + 16 * lane);
+      s.codes[t][1] = LoadStream(block + 1024 * half + 512 + 16 * lane);
+      const uint8_t* meta = block + Q8Shape::kCodes + (kGroups == 2 ? half * Q8Shape::kMeta : 0);
+      s.scales[t] = __ldg(reinterpret_cast<const float2*>(meta) + r);
+      s.zeros[t] = LoadOnce<uint16_t>(meta + 4 * kTileN + 2 * r);
     }
+    if (half == 0) return;
+    ahead += kWarps;
+    if (ahead >= a.blocks_per_row) ahead = warp, tile_ahead += step;
   };
-  // Chunks 2c and 2c + 1 of every fourth c: whole lines of 128 bytes.
-  const auto place = [&](int i) { return ((i / 2) * kWarps + warp) * 2 * kChunk + i % 2 * kChunk; };
 
   AllowNextKernel();
 #pragma unroll
-  for (int d = 0; d < kDepth; ++d) {
-    if (place(d) < a.k) load(stages[d], place(d));
-  }
+  for (int d = 0; d < kDepth; ++d) load(stages[d], d % 2);
   WaitForPreviousKernel();  // x is the previous kernel's
 
-  float total[kCols][4] = {};
-  for (int i = 0; place(i) < a.k; i += kDepth) {
-#pragma unroll
-    for (int d = 0; d < kDepth; ++d) {
-      const int at = place(i + d);
-      if (at >= a.k) continue;
-      const Stage s = stages[d];
-      const int next = place(i + d + kDepth);
-      if (next < a.k) load(stages[d], next);
-      float sum[kCols][4] = {};
-      uint4 xs[kCols][2];
-#pragma unroll
-      for (int c = 0; c < kCols; ++c) {
-        xs[c][0] = xs[c][1] = make_uint4(0, 0, 0, 0);
-        if (at + 16 * q >= a.k) continue;
-        xs[c][0] = x[c][at / 8];
-        xs[c][1] = x[c][at / 8 + 1];
-      }
-      const uint32_t words[2][4] = {{s.codes[0].x, s.codes[0].y, s.codes[0].z, s.codes[0].w},
-                                    {s.codes[1].x, s.codes[1].y, s.codes[1].z, s.codes[1].w}};
-#pragma unroll
-      for (int t = 0; t < 4; ++t) {
-        const uint32_t w[4] = {
-            Expand<T>(words[0][t], 0, s.zeros[0]), Expand<T>(words[1][t], 0, s.zeros[1]),
-            Expand<T>(words[0][t], 2, s.zeros[0]), Expand<T>(words[1][t], 2, s.zeros[1])};
-#pragma unroll
-        for (int c = 0; c < kCols; ++c) {
-          const uint4& v = xs[c][t / 2];
-          Mma<T>(sum[c], w, t % 2 == 0 ? v.x : v.z, t % 2 == 0 ? v.y : v.w);
-        }
-      }
-#pragma unroll
-      for (int c = 0; c < kCols; ++c) {
-#pragma unroll
-        for (int j = 0; j < 4; ++j) total[c][j] += s.scales[j / 2] * sum[c][j];
-      }
-    }
-  }
-
+  const T* x[kCols];
 #pragma unroll
   for (int c = 0; c < kCols; ++c) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j) sums[warp][c * 4 + j][lane] = total[c][j];
+    const int row = min(first_row + 8 * c + r, a.m - 1);
+    x[c] = static_cast<const T*>(a.x) + row * a.x_stride + 16 * q;
   }
-  __syncthreads();
-  for (int e = static_cast<int>(threadIdx.x); e < kCols * 128; e += 32 * kWarps) {
-    const int from = e % 32;
-    const int j = e / 32 % 4;
-    const int m = first_row + e / 128 * 8 + 2 * (from % 4) + j % 2;
-    const int n = first + from / 4 + j / 2 * 8;
-    if (m >= a.m || n >= a.n) continue;
-    float y = a.bias == nullptr ? 0.0f : a.bias[n];
+  float total[kTiles][kCols][4] = {};
+  const auto compute = [&](const Stage& s, int first) {  // inputs [first, first + 64)
+    float sum[kTiles][kCols][4] = {};
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w) y += sums[w][e / 32][from];
-    const int64_t at = m * a.y_stride + n;
-    if (a.y_f32) {
-      static_cast<float*>(a.y)[at] = y;
+    for (int part = 0; part < 2; ++part) {  // 8 of this lane's 16
+      uint4 xs[kCols];
+#pragma unroll
+      for (int c = 0; c < kCols; ++c) {
+        xs[c] = make_uint4(0, 0, 0, 0);
+        if (first + 16 * q < a.k) xs[c] = *reinterpret_cast<const uint4*>(x[c] + first + 8 * part);
+      }
+#pragma unroll
+      for (int t = 0; t < kTiles; ++t) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          const uint4& even = s.codes[t][0];
+          const uint4& odd = s.codes[t][1];
+          const uint32_t u = part == 0 ? (i == 0 ? even.x : even.y) : (i == 0 ? even.z : even.w);
+          const uint32_t v = part == 0 ? (i == 0 ? odd.x : odd.y) : (i == 0 ? odd.z : odd.w);
+          const uint32_t w[4] = {
+              Expand<T>(u, 0, s.zeros[t] & 0xff), Expand<T>(v, 0, s.zeros[t] >> 8),
+              Expand<T>(u, 2, s.zeros[t] & 0xff), Expand<T>(v, 2, s.zeros[t] >> 8)};
+#pragma unroll
+          for (int c = 0; c < kCols; ++c) {
+            Mma<T>(sum[t][c], w, i == 0 ? xs[c].x : xs[c].z, i == 0 ? xs[c].y : xs[c].w);
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+#pragma unroll
+      for (int c = 0; c < kCols; ++c) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          total[t][c][j] += (j < 2 ? s.scales[t].x : s.scales[t].y) * sum[t][c][j];
+        }
+      }
+    }
+  };
+
+  int buffer = 0;
+  // Adds up what the warps have of a tile, and stores it.
+  const auto finish = [&](int tile) {
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+#pragma unroll
+      for (int c = 0; c < kCols; ++c) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          sums[buffer][warp][(t * kCols + c) * 4 + j][lane] = total[t][c][j];
+          total[t][c][j] = 0.0f;
+        }
+      }
+    }
+    __syncthreads();
+    for (int e = static_cast<int>(threadIdx.x); e < kSums * 32; e += 32 * kWarps) {
+      const int from = e % 32;
+      const int j = e / 32 % 4;
+      const int c = e / 128 % kCols;
+      const int m = first_row + 8 * c + 2 * (from % 4) + j % 2;
+      const int n = (tile + e / (128 * kCols)) * kTileN + from / 4 + j / 2 * 8;
+      if (m >= a.m || n >= a.n) continue;
+      float y = a.bias == nullptr ? 0.0f : a.bias[n];
+#pragma unroll
+      for (int w = 0; w < kWarps; ++w) y += sums[buffer][w][e / 32][from];
+      const int64_t at = m * a.y_stride + n;
+      if (a.y_f32) {
+        static_cast<float*>(a.y)[at] = y;
+      } else {
+        static_cast<T*>(a.y)[at] = FromFloat<T>(y);
+      }
+    }
+    if (kBuffers == 1) {
+      __syncthreads();
     } else {
-      static_cast<T*>(a.y)[at] = FromFloat<T>(y);
+      buffer ^= 1;
+    }
+  };
+
+  int tile = first_tile;
+  int block = warp;
+  while (tile < a.row_tiles) {
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d) {
+      if (tile >= a.row_tiles) break;
+      if (block < a.blocks_per_row) {
+        compute(stages[d], block * kBlockK + d % 2 * 64);
+        load(stages[d], d % 2);
+      }
+      if (d % 2 == 0) continue;
+      block += kWarps;
+      if (block < a.blocks_per_row) continue;
+      finish(tile);
+      block = warp;
+      tile += step;
     }
   }
 }
 
-template <typename T>
-auto* ChooseKernel(int64_t m) {
-  return m <= 8 ? &DirectQ8Kernel<T, 1> : m <= 16 ? &DirectQ8Kernel<T, 2> : &DirectQ8Kernel<T, 4>;
+// As many thread blocks as the device holds at once.
+template <typename T, int kGroups, int kCols, int kTiles, int kDepth>
+void LaunchRows(const Queue& queue, const DeviceLimits& device, const Args& args) {
+  void (*kernel)(Args) = DirectQ8Kernel<T, kGroups, kCols, kTiles, kDepth>;
+  int fit = 0;
+  AWQ_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, kernel, 32 * kWarps, 0));
+  const int tiles = (args.row_tiles + kTiles - 1) / kTiles;
+  const dim3 grid(static_cast<unsigned>(std::min(tiles, std::max(fit, 1) * device.sms)),
+                  static_cast<unsigned>((args.m + 8 * kCols - 1) / (8 * kCols)));
+  Launch(queue, kernel, grid, 32 * kWarps, 0, args);
+}
+
+template <typename T, int kGroups>
+void LaunchGroups(const Queue& queue, const DeviceLimits& device, const Args& args) {
+  if (args.m <= 8) return LaunchRows<T, kGroups, 1, 1, 4>(queue, device, args);
+  if (args.m <= 16) return LaunchRows<T, kGroups, 2, 1, 4>(queue, device, args);
+  LaunchRows<T, kGroups, 4, 1, 4>(queue, device, args);
 }
 
 }  // namespace
 
-bool SupportsDirectQ8(const PlainWeight& w, const TensorView& x, const TensorView& y, int arch) {
-  const bool type = x.dtype == DType::kF16 ? arch >= 75 : x.dtype == DType::kBF16 && arch >= 80;
+bool SupportsDirectQ8(const Q8Weight& w, const TensorView& x, const TensorView& y,
+                      const DeviceLimits& device) {
+  const bool type =
+      x.dtype == DType::kF16 ? device.arch >= 75 : x.dtype == DType::kBF16 && device.arch >= 80;
   const bool readable =
       w.k() % 16 == 0 && x.strides[0] % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
-  const bool grouped =
-      w.groups() == 1 || (w.group() >= kChunk && (w.group() & (w.group() - 1)) == 0);
-  return type && readable && grouped && x.dim(0) <= kMaxDirectQ8Rows &&
+  return type && readable && x.dim(0) <= kMaxDirectQ8Rows &&
          (y.dtype == x.dtype || y.dtype == DType::kF32);
 }
 
-void DirectQ8(const Queue& queue, const PlainWeight& w, const TensorView& x, const TensorView& bias,
-              const TensorView& y) {
-  const Args args{
-      .codes = w.codes(),
-      .scales = w.scales(),
-      .zeros = w.zeros(),
-      .groups = static_cast<int>(w.groups()),
-      .group_shift = w.groups() == 1 ? 31 : std::countr_zero(static_cast<uint64_t>(w.group())),
-      .x = x.data,
-      .x_stride = x.strides[0],
-      .bias = bias.As<const float>(),
-      .y = y.data,
-      .y_stride = y.strides[0],
-      .y_f32 = y.dtype == DType::kF32,
-      .m = static_cast<int>(x.dim(0)),
-      .n = static_cast<int>(w.n()),
-      .k = static_cast<int>(w.k())};
-  const dim3 grid(static_cast<unsigned>((w.n() + kTile - 1) / kTile),
-                  static_cast<unsigned>((x.dim(0) + 31) / 32));
+void DirectQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,
+              const TensorView& x, const TensorView& bias, const TensorView& y) {
+  const Q8Shape& shape = w.shape();
+  const Args args{.blocks = w.blocks(),
+                  .row_tiles = static_cast<int>(shape.RowTiles()),
+                  .blocks_per_row = static_cast<int>(shape.BlocksPerRow()),
+                  .x = x.data,
+                  .x_stride = x.strides[0],
+                  .bias = bias.As<const float>(),
+                  .y = y.data,
+                  .y_stride = y.strides[0],
+                  .y_f32 = y.dtype == DType::kF32,
+                  .m = static_cast<int>(x.dim(0)),
+                  .n = static_cast<int>(w.n()),
+                  .k = static_cast<int>(w.k())};
+  const auto run = [&](auto type) {
+    using T = typename decltype(type)::type;
+    const auto launch = shape.GroupsPerBlock() == 1 ? LaunchGroups<T, 1> : LaunchGroups<T, 2>;
+    launch(queue, device, args);
+  };
   if (x.dtype == DType::kF16) {
-    Launch(queue, ChooseKernel<__half>(x.dim(0)), grid, 32 * kWarps, 0, args);
+    run(Type<__half>());
   } else {
-    Launch(queue, ChooseKernel<__nv_bfloat16>(x.dim(0)), grid, 32 * kWarps, 0, args);
+    run(Type<__nv_bfloat16>());
   }
 }
 

@@ -1,6 +1,7 @@
 // The 8-bit linear for few rows of x.
 #pragma once
 
+#include "awq/backend/cuda/gemm_table.h"
 #include "awq/backend/cuda/launch.h"
 #include "awq/backend/cuda/packed.h"
 #include "awq/base/tensor.h"
@@ -9,12 +10,12 @@ namespace awq::cuda {
 
 inline constexpr int64_t kMaxDirectQ8Rows = 256;
 
-// Whether DirectQ8 takes it: 16-bit x of few rows, K a multiple of 16, groups of 64, 128, 256 … or
-// the whole row.
-bool SupportsDirectQ8(const PlainWeight& w, const TensorView& x, const TensorView& y, int arch);
+// Whether DirectQ8 takes it: 16-bit x of few rows, K a multiple of 16.
+bool SupportsDirectQ8(const Q8Weight& w, const TensorView& x, const TensorView& y,
+                      const DeviceLimits& device);
 
 // y[M, N] = x[M, K] · Wᵀ + bias[N].
-void DirectQ8(const Queue& queue, const PlainWeight& w, const TensorView& x, const TensorView& bias,
-              const TensorView& y);
+void DirectQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,
+              const TensorView& x, const TensorView& bias, const TensorView& y);
 
 }  // namespace awq::cuda

@@ -167,6 +167,8 @@ __device__ float WeightAt(const StackedWeight& w, const Q4Shape& shape, int64_t 
       const auto code = static_cast<float>(static_cast<const uint8_t*>(w.data)[n * shape.k + k]);
       return (code - static_cast<float>(w.zeros[at])) * w.scales[at];
     }
+    case StackedWeight::kQ8:
+      return ValueOfQ8({shape.n, shape.k, w.group}, static_cast<const uint8_t*>(w.data), n, k);
     case StackedWeight::kQ4:
       break;
   }
@@ -241,6 +243,10 @@ StackedWeight Describe(const PackedWeight& weight) {
     out.scale = q4->scale();
     out.group = q4->shape().group;
     out.has_zeros = q4->shape().has_zeros;
+  } else if (const auto* q8 = dynamic_cast<const Q8Weight*>(&weight)) {
+    out.kind = StackedWeight::kQ8;
+    out.data = q8->blocks();
+    out.group = static_cast<int>(q8->shape().group);
   } else if (const auto* plain = dynamic_cast<const PlainWeight*>(&weight)) {
     out.kind = StackedWeight::kPlain;
     out.data = plain->codes();

@@ -12,9 +12,9 @@ namespace awq::cuda {
 
 // One weight of a stack as kernels see it.
 struct StackedWeight {
-  enum Kind : int { kF32, kF16, kBF16, kQ4, kPlain };
+  enum Kind : int { kF32, kF16, kBF16, kQ4, kQ8, kPlain };
   Kind kind = kF16;
-  const void* data = nullptr;      // dense rows, blocks of layout.h, or one code a byte
+  const void* data = nullptr;      // dense rows, blocks of a layout, or one code a byte
   const float* scales = nullptr;   // kPlain [N, groups]
   const uint8_t* zeros = nullptr;  // kPlain [N, groups]
   float scale = 1.0f;              // kQ4: of the whole weight

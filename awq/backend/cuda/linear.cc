@@ -39,8 +39,10 @@ void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorV
                        const TensorView& y) {
   if (const auto* q4 = dynamic_cast<const Q4Weight*>(&w)) {
     if (!RunQ4(*q4, x, bias, y)) RunAsFloats(*q4, x, bias, y);
+  } else if (const auto* q8 = dynamic_cast<const Q8Weight*>(&w)) {
+    if (SupportsDirectQ8(*q8, x, y, device_)) return DirectQ8(queue_, device_, *q8, x, bias, y);
+    RunAsFloats(*q8, x, bias, y);
   } else if (const auto* plain = dynamic_cast<const PlainWeight*>(&w)) {
-    if (SupportsDirectQ8(*plain, x, y, device_.arch)) return DirectQ8(queue_, *plain, x, bias, y);
     RunAsFloats(*plain, x, bias, y);
   } else {
     RunDense(dynamic_cast<const DenseWeight&>(w), x, bias, y);

@@ -2,6 +2,7 @@
 
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/pack_q4_device.h"
+#include "awq/backend/cuda/pack_q8_device.h"
 
 namespace awq::cuda {
 namespace {
@@ -56,6 +57,29 @@ Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w, bool gated)
                   .zeros = zeros.As<const uint8_t>(),
                   .groups = w.scheme.Groups(w.k()),
                   .gated = gated},
+                 data_.As<uint8_t>());
+}
+
+bool Q8Weight::Supports(const QuantScheme& scheme, int64_t k) {
+  const int64_t group = scheme.GroupSize(k);
+  return scheme.bits == 8 && (scheme.Groups(k) == 1 || group == 64 || group % kBlockK == 0);
+}
+
+Q8Weight::Q8Weight(Stream& stream, const QuantizedWeight& w)
+    : PackedWeight(w.n(), w.k()),
+      shape_{.n = w.n(), .k = w.k(), .group = w.scheme.GroupSize(w.k())},
+      data_() {
+  // One group takes in the padding, too.
+  if (w.scheme.Groups(w.k()) == 1) shape_.group = shape_.BlocksPerRow() * kBlockK;
+  data_ = stream.Alloc(DType::kU8, {shape_.NumBytes()});
+  const Tensor codes = Upload(stream, w.codes.view());
+  const Tensor scales = Upload(stream, ConvertTo(w.scales.view(), DType::kF32).view());
+  const Tensor zeros = w.scheme.symmetric ? Tensor() : Upload(stream, w.zeros.view());
+  PackQ8OnDevice({.stream = stream.get()}, shape_,
+                 {.codes = codes.As<const uint8_t>(),
+                  .scales = scales.As<const float>(),
+                  .zeros = zeros.As<const uint8_t>(),
+                  .groups = w.scheme.Groups(w.k())},
                  data_.As<uint8_t>());
 }
 

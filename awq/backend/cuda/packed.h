@@ -1,6 +1,7 @@
 // What the CUDA backend keeps of a linear's weight.
 #pragma once
 
+#include "awq/backend/cuda/layout_q8.h"
 #include "awq/backend/cuda/pack_q4.h"
 #include "awq/backend/cuda/stream.h"
 #include "awq/ops/packed_weight.h"
@@ -37,7 +38,21 @@ class Q4Weight : public PackedWeight {
   Tensor data_;
 };
 
-// Everything else, 8 bits above all: the canonical tensors, one byte a code, f32 scales.
+// 8 bits in the layout of layout_q8.h.
+class Q8Weight : public PackedWeight {
+ public:
+  Q8Weight(Stream& stream, const QuantizedWeight& w);
+  int64_t NumBytes() const override { return data_.view().NumBytes(); }
+  const Q8Shape& shape() const { return shape_; }
+  const uint8_t* blocks() const { return data_.As<const uint8_t>(); }
+  static bool Supports(const QuantScheme& scheme, int64_t k);
+
+ private:
+  Q8Shape shape_;
+  Tensor data_;
+};
+
+// Everything else: the canonical tensors, one byte a code, f32 scales.
 class PlainWeight : public PackedWeight {
  public:
   PlainWeight(Stream& stream, const QuantizedWeight& w);
