@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <type_traits>
 
-#include "awq/backend/cuda/attention_long.cuh"
-#include "awq/backend/cuda/attention_short.cuh"
-#include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/attention_launch.cuh"
 
 namespace awq::cuda {
 namespace {
@@ -59,12 +56,8 @@ __global__ void PlainKernel(const AttentionShape a, int sequences) {
   }
 }
 
-struct Rows {
-  int64_t shortest = 0;  // sequences of the short arrangement
-  int64_t longest = 0;   // most rows of the others; 0: there are none
-};
-Rows CountRows(const Batch& batch, int64_t heads) {
-  Rows out;
+AttentionRows CountRows(const Batch& batch, int64_t heads) {
+  AttentionRows out;
   for (size_t b = 0; b + 1 < batch.host_seq_start.size(); ++b) {
     const int64_t rows = (batch.host_seq_start[b + 1] - batch.host_seq_start[b]) * heads;
     if (rows > kShortRows) {
@@ -92,79 +85,14 @@ bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedK
   const int64_t padded = d <= 128 ? (d <= 64 ? 64 : 128) : (d <= 192 ? 192 : 256);
   const int64_t row = 2 * padded + 16;  // bytes
   const int64_t shared = std::max<int64_t>((4 * kTileKeys + kLongRows<1>)*row,
-                                           ShortSharedBytes(static_cast<int>(padded)));
+                                           ShortSharedBytes(static_cast<int>(2 * padded)));
   if (shared > device.shared_per_block) return false;
+  const bool e4m3 = cache.keys.dtype == DType::kF8E4M3;
   return q.dtype != DType::kF32 && (cache.page_size() & (cache.page_size() - 1)) == 0 &&
-         cache.keys.dtype == q.dtype && d % 8 == 0 && d <= 256 && q.strides[0] % 2 == 0 &&
-         reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
+         (e4m3 || cache.keys.dtype == q.dtype) && d % (e4m3 ? 16 : 8) == 0 && d <= 256 &&
+         q.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
          reinterpret_cast<uintptr_t>(cache.keys.data) % 16 == 0 &&
          reinterpret_cast<uintptr_t>(cache.values.data) % 16 == 0;
-}
-
-template <typename T, int D, int kM>
-void LaunchLong(const Queue& queue, const AttentionShape& shape, const Batch& batch, int64_t rows) {
-  constexpr int kShared = kLongSharedBytes<D, kM>;
-  void (*kernel)(AttentionShape) = LongAttention<T, D, kM>;
-  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-  const dim3 grid(static_cast<unsigned>((rows + kLongRows<kM> - 1) / kLongRows<kM>),
-                  static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()));
-  Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, shape);
-}
-
-template <typename T, int D>
-void RunLong(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-             const Batch& batch, int64_t rows) {
-  if constexpr (D <= 128) {
-    if (kLongSharedBytes<D, 2> <= device.shared_per_block) {
-      return LaunchLong<T, D, 2>(queue, shape, batch, rows);
-    }
-  }
-  LaunchLong<T, D, 1>(queue, shape, batch, rows);
-}
-
-// Splits that can be a cluster (sm_90).
-constexpr int kMostClustered = 16;
-
-template <typename T, int D>
-void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-              const Batch& batch) {
-  constexpr int kShared = ShortSharedBytes(D);
-  const dim3 grid(1, static_cast<unsigned>(shape.kv_heads),
-                  static_cast<unsigned>(batch.num_seqs() * shape.splits));
-  if constexpr (D <= 128) {  // larger heads have not been measured as clusters
-    if (device.arch == 90 && shape.splits > 1 && shape.splits <= kMostClustered) {
-      void (*kernel)(AttentionShape) = ShortAttention<T, D, true>;
-      AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-      AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
-      return LaunchClusters(queue, kernel, grid, dim3(1, 1, static_cast<unsigned>(shape.splits)),
-                            32 * kAttentionWarps, kShared, shape);
-    }
-  }
-  void (*kernel)(AttentionShape) = ShortAttention<T, D, false>;
-  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-  Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, shape);
-}
-
-template <typename T>
-void Run(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-         const Batch& batch, const Rows& rows) {
-  if (rows.longest > 0) {
-    const auto run = shape.d <= 64    ? RunLong<T, 64>
-                     : shape.d <= 80  ? RunLong<T, 80>
-                     : shape.d <= 96  ? RunLong<T, 96>
-                     : shape.d <= 112 ? RunLong<T, 112>
-                     : shape.d <= 128 ? RunLong<T, 128>
-                     : shape.d <= 192 ? RunLong<T, 192>
-                                      : RunLong<T, 256>;
-    run(queue, device, shape, batch, rows.longest);
-  }
-  if (rows.shortest > 0) {
-    const auto run = shape.d <= 64    ? RunShort<T, 64>
-                     : shape.d <= 128 ? RunShort<T, 128>
-                     : shape.d <= 192 ? RunShort<T, 192>
-                                      : RunShort<T, 256>;
-    run(queue, device, shape, batch);
-  }
 }
 
 int64_t Partials(const Batch& batch, const PagedKv& cache, int64_t splits) {
@@ -217,11 +145,13 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .partial_stats = static_cast<float2*>(workspace),
       .finished = counters};
   if (fast) {
-    const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads());
-    if (q.dtype == DType::kF16) {
-      Run<__half>(queue, device, shape, batch, rows);
+    const AttentionRows rows = CountRows(batch, q.dim(1) / cache.kv_heads());
+    if (cache.keys.dtype == DType::kF8E4M3) {
+      RunE4m3Attention(queue, device, shape, batch, rows, q.dtype);
+    } else if (q.dtype == DType::kF16) {
+      RunAttention<__half, __half>(queue, device, shape, batch, rows);
     } else {
-      Run<__nv_bfloat16>(queue, device, shape, batch, rows);
+      RunAttention<__nv_bfloat16, __nv_bfloat16>(queue, device, shape, batch, rows);
     }
   } else {
     AWQ_CHECK(shape.d <= kPlainLanes * kPlainElements, kUnsupported, "backend cuda: heads of ",
@@ -229,7 +159,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
     const dim3 grid(static_cast<unsigned>(q.dim(0)), static_cast<unsigned>(q.dim(1)));
     WithType(q.dtype, [&](auto tq) {
       using T = typename decltype(tq)::type;
-      WithType(cache.keys.dtype, [&](auto tc) {
+      WithCacheType(cache.keys.dtype, [&](auto tc) {
         using C = typename decltype(tc)::type;
         Launch(queue, PlainKernel<T, C>, grid, kPlainLanes, 0, shape,
                static_cast<int>(batch.num_seqs()));

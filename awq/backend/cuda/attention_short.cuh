@@ -3,7 +3,7 @@
 // values. Keys are split over thread blocks as well: those of a sequence are a cluster that meets
 // in its shared memory, or, where they are too many, the last of them to finish adds what all
 // wrote. Three tiles, of keys and of values in turn, are under way at a time: 51 KB at d = 128, so
-// that four blocks share an SM. bound   memory: 4·G·d bytes a key
+// that four blocks share an SM. bound   memory: 4·G·d bytes a key, half of them in E4M3
 #pragma once
 
 #include "awq/backend/cuda/attention.cuh"
@@ -13,8 +13,8 @@ namespace awq::cuda {
 inline constexpr int kShortStages = 3;
 inline constexpr int kWeightRowBytes = 2 * kTileKeys + 16;
 
-constexpr int ShortSharedBytes(int d) {
-  return kShortStages * kTileKeys * (2 * d + 16) + kShortRows * kWeightRowBytes;
+constexpr int ShortSharedBytes(int row_bytes) {
+  return kShortStages * kTileKeys * (row_bytes + 16) + kShortRows * kWeightRowBytes;
 }
 
 // By all threads of a block that has written its split; the last one adds all splits.
@@ -106,12 +106,14 @@ __device__ void CombineCluster(const AttentionShape& a, int g, int begin, int ro
 
 // D: head size, rounded up to what is compiled. grid (1, G, B · splits); kCluster: the splits of a
 // sequence are a cluster.
-template <typename T, int D, bool kCluster>
+template <typename T, typename C, int D, bool kCluster>
 __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
     ShortAttention(const AttentionShape a) {
   constexpr int kColumns = D / kAttentionWarps;  // of the values, a warp
   static_assert(kColumns % 16 == 0);
-  using Loader = TileLoader<T, D>;
+  static_assert(D % 32 == 0);
+  using Loader = TileLoader<C, D>;
+  using M = Operand<C>;
   extern __shared__ __align__(16) uint8_t shared[];
   __shared__ float peaks[kAttentionWarps][kShortRows];
   __shared__ float2 stats[kCluster ? kShortRows : 1];
@@ -150,14 +152,16 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
 
   uint32_t q[D / 16][4];
   int position[2];
-  LoadQueries<T, D>(a, span, g, 0, q, position);
+  LoadQueries<T, C, D>(a, span, g, 0, q, position);
   float out[kColumns / 8][4] = {};
   float largest[2] = {-INFINITY, -INFINITY};
   float total[2] = {};  // of this warp's keys
   const uint32_t key_at =
       (16 * warp + lane % 8 + lane / 16 * 8) * Loader::kRowBytes + lane / 8 % 2 * 16;
   const uint32_t weight_at = weights_at + lane % 16 * kWeightRowBytes + lane / 16 * 16;
-  const uint32_t value_at = lane % 16 * Loader::kRowBytes + lane / 16 * 16 + 2 * kColumns * warp;
+  const uint32_t value_at =
+      kIsE4m3<C> ? lane * Loader::kRowBytes + kColumns * warp
+                 : lane % 16 * Loader::kRowBytes + lane / 16 * 16 + 2 * kColumns * warp;
 
   for (int item = 0; item < items; item += 2) {
     AsyncWait<1>();
@@ -167,11 +171,19 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
     const uint32_t keys = base + item % kShortStages * Loader::kBytes + key_at;
     float s[2][4] = {};
 #pragma unroll
-    for (int step = 0; step < D / 16; ++step) {
+    for (int step = 0; step < D * static_cast<int>(sizeof(C)) / 32; ++step) {
       uint32_t k[4];
       LoadMatrices(keys + 32 * step, k);
-      Mma<T>(s[0], q[step], k[0], k[1]);
-      Mma<T>(s[1], q[step], k[2], k[3]);
+      if constexpr (kIsE4m3<C>) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const F16Pairs key = ExpandE4m3(k[i]);
+          Mma<M>(s[i / 2], q[2 * step + i % 2], key.low, key.high);
+        }
+      } else {
+        Mma<M>(s[0], q[step], k[0], k[1]);
+        Mma<M>(s[1], q[step], k[2], k[3]);
+      }
     }
     float highest[2] = {-INFINITY, -INFINITY};
 #pragma unroll
@@ -220,24 +232,46 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
         const uint32_t to =
             (lane / 4 + 8 * i) * kWeightRowBytes + 2 * (16 * warp + 8 * j + 2 * (lane % 4));
         *reinterpret_cast<uint32_t*>(shared + kShortStages * Loader::kBytes + to) =
-            PackPair<T>(u, v);
+            PackPair<M>(u, v);
       }
     }
     __syncthreads();  // the weights of all warps are there
     const uint32_t values = base + (item + 1) % kShortStages * Loader::kBytes + value_at;
+    if constexpr (kIsE4m3<C>) {
 #pragma unroll
-    for (int j = 0; j < kTileKeys / 16; ++j) {
-      uint32_t w[4];
-      LoadMatrices(weight_at + 32 * j, w);
+      for (int j = 0; j < kTileKeys / 32; ++j) {
+        uint32_t w[2][4];
+        LoadMatrices(weight_at + 64 * j, w[0]);
+        LoadMatrices(weight_at + 64 * j + 32, w[1]);
 #pragma unroll
-      for (int c = 0; c < kColumns / 16; ++c) {
-        uint32_t v[4];
-        LoadMatricesTransposed(values + 16 * j * Loader::kRowBytes + 32 * c, v);
-        Mma<T>(out[2 * c], w, v[0], v[1]);
-        Mma<T>(out[2 * c + 1], w, v[2], v[3]);
+        for (int c = 0; c < kColumns / 16; ++c) {
+          uint32_t v[4];  // 16 columns of 8 keys each
+          LoadMatricesTransposed(values + 32 * j * Loader::kRowBytes + 16 * c, v);
+#pragma unroll
+          for (int h = 0; h < 2; ++h) {
+            const F16Pairs first = ExpandE4m3Columns(v[2 * h]);
+            const F16Pairs second = ExpandE4m3Columns(v[2 * h + 1]);
+            Mma<M>(out[2 * c], w[h], first.low, second.low);
+            Mma<M>(out[2 * c + 1], w[h], first.high, second.high);
+          }
+        }
+      }
+    } else {
+#pragma unroll
+      for (int j = 0; j < kTileKeys / 16; ++j) {
+        uint32_t w[4];
+        LoadMatrices(weight_at + 32 * j, w);
+#pragma unroll
+        for (int c = 0; c < kColumns / 16; ++c) {
+          uint32_t v[4];
+          LoadMatricesTransposed(values + 16 * j * Loader::kRowBytes + 32 * c, v);
+          Mma<M>(out[2 * c], w, v[0], v[1]);
+          Mma<M>(out[2 * c + 1], w, v[2], v[3]);
+        }
       }
     }
   }
+  Settle<C>(out);
 
   __syncthreads();  // maxima have been read
 #pragma unroll
@@ -264,7 +298,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
     }
 #pragma unroll
     for (int c = 0; c < kColumns / 8; ++c) {
-      const int column = kColumns * warp + 8 * c + 2 * (lane % 4);
+      const int column = kColumns * warp + SumColumn<C>(c, lane);
       if (column >= a.d) continue;
       if (kCluster) {
         *reinterpret_cast<float2*>(shared + 4 * (row * a.d + column)) =
