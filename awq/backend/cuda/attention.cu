@@ -56,14 +56,14 @@ __global__ void PlainKernel(const AttentionShape a, int sequences) {
   }
 }
 
-AttentionRows CountRows(const Batch& batch, int64_t heads) {
+AttentionRows CountRows(const Batch& batch, int64_t heads, int64_t d) {
   AttentionRows out;
   for (size_t b = 0; b + 1 < batch.host_seq_start.size(); ++b) {
     const int64_t rows = (batch.host_seq_start[b + 1] - batch.host_seq_start[b]) * heads;
-    if (rows > kShortRows) {
+    if (rows > ShortRows(d)) {
       out.longest = std::max(out.longest, rows);
-    } else if (rows > 0) {
-      ++out.shortest;
+    } else {
+      out.shortest = std::max(out.shortest, rows);
     }
   }
   return out;
@@ -84,13 +84,13 @@ bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedK
   const int64_t d = q.dim(2);
   const int64_t padded = d <= 128 ? (d <= 64 ? 64 : 128) : (d <= 192 ? 192 : 256);
   const int64_t row = 2 * padded + 16;  // bytes
-  const int64_t shared = std::max<int64_t>((4 * kTileKeys + kLongRows<1>)*row,
-                                           ShortSharedBytes(static_cast<int>(2 * padded)));
+  const int64_t shared = (4 * kTileKeys + kLongRows<1>)*row;
   if (shared > device.shared_per_block) return false;
   const bool e4m3 = cache.keys.dtype == DType::kF8E4M3;
-  return q.dtype != DType::kF32 && (cache.page_size() & (cache.page_size() - 1)) == 0 &&
-         (e4m3 || cache.keys.dtype == q.dtype) && d % (e4m3 ? 16 : 8) == 0 && d <= 256 &&
-         q.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
+  return q.dtype != DType::kF32 && std::has_single_bit(static_cast<uint64_t>(cache.page_size())) &&
+         cache.page_size() >= kStepKeys && (e4m3 || cache.keys.dtype == q.dtype) &&
+         d % (e4m3 ? 16 : 8) == 0 && d <= 256 && q.strides[0] % 2 == 0 &&
+         reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
          reinterpret_cast<uintptr_t>(cache.keys.data) % 16 == 0 &&
          reinterpret_cast<uintptr_t>(cache.values.data) % 16 == 0;
 }
@@ -145,13 +145,13 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .partial_stats = static_cast<float2*>(workspace),
       .finished = counters};
   if (fast) {
-    const AttentionRows rows = CountRows(batch, q.dim(1) / cache.kv_heads());
+    const AttentionRows rows = CountRows(batch, q.dim(1) / cache.kv_heads(), q.dim(2));
     if (cache.keys.dtype == DType::kF8E4M3) {
-      RunE4m3Attention(queue, device, shape, batch, rows, q.dtype);
+      RunE4m3Attention(queue, device, shape, cache, batch, rows, q.dtype);
     } else if (q.dtype == DType::kF16) {
-      RunAttention<__half, __half>(queue, device, shape, batch, rows);
+      RunAttention<__half, __half>(queue, device, shape, cache, batch, rows);
     } else {
-      RunAttention<__nv_bfloat16, __nv_bfloat16>(queue, device, shape, batch, rows);
+      RunAttention<__nv_bfloat16, __nv_bfloat16>(queue, device, shape, cache, batch, rows);
     }
   } else {
     AWQ_CHECK(shape.d <= kPlainLanes * kPlainElements, kUnsupported, "backend cuda: heads of ",

@@ -2,14 +2,9 @@
 //
 // Rows are pairs of a query token and a query head of one kv head: row r of a sequence is token r /
 // R, head r % R of the R that share the kv head, so that a tile of rows reads each key once.
-// Sequences of many rows take attention_long.cuh, those of at most kShortRows attention_short.cuh.
-// Keys and values are copied to shared memory ahead of their use; rows there are 16 bytes longer
-// than d, so that the 8 rows of a matrix load meet different banks.
+// Sequences of many rows take attention_long.cuh, those of few attention_short.cuh.
 //
-// T: type of queries and of y; C: of the cache, T or E4M3. E4M3 is expanded to f16 in registers: a
-// matrix load brings a lane four neighbours instead of two. Of keys these are the elements 4i, …,
-// 4i + 3 of a step of 16 for lane i of a row, so that queries are arranged likewise; of values two
-// columns of two keys, so that a product has every other column.
+// T: type of queries and of y; C: of the cache, T or E4M3, which is expanded to f16 in registers.
 #pragma once
 
 #include <type_traits>
@@ -22,8 +17,10 @@ namespace awq::cuda {
 
 inline constexpr int kTileKeys = 64;
 inline constexpr int kAttentionWarps = 4;
-// Sequences with at most this many rows take the short arrangement.
+// Sequences with at most this many rows take the short arrangement: with heads of more than 128
+// elements 8.
 inline constexpr int kShortRows = 16;
+__host__ __device__ constexpr int ShortRows(int64_t d) { return d <= 128 ? kShortRows : 8; }
 
 struct AttentionShape {
   const void* q;
@@ -201,7 +198,7 @@ class TileLoader {
 
 // The A operand of rows first_row + {lane / 4, lane / 4 + 8} of a sequence's queries, in steps of
 // 16 elements; rows past the last repeat it.
-template <typename T, typename C, int D>
+template <typename T, int D>
 __device__ inline void LoadQueries(const AttentionShape& a, const KeySpan& span, int g,
                                    int first_row, uint32_t (&q)[D / 16][4], int (&position)[2]) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -218,11 +215,8 @@ __device__ inline void LoadQueries(const AttentionShape& a, const KeySpan& span,
   for (int s = 0; s < D / 16; ++s) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int c =
-          16 * s + (kIsE4m3<C> ? 4 * (lane % 4) + 2 * (i / 2) : 8 * (i / 2) + 2 * (lane % 4));
-      q[s][i] =
-          c < a.d ? ConvertPair<Operand<C>, T>(*reinterpret_cast<const uint32_t*>(query[i % 2] + c))
-                  : 0;
+      const int c = 16 * s + 8 * (i / 2) + 2 * (lane % 4);
+      q[s][i] = c < a.d ? *reinterpret_cast<const uint32_t*>(query[i % 2] + c) : 0;
     }
   }
 }

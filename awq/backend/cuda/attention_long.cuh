@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
   // Late tiles see most keys: they come first.
   const int first_row = (static_cast<int>(gridDim.x) - 1 - static_cast<int>(blockIdx.x)) * kRows;
   const KeySpan span(a, sequence, first_row, kRows, 0, 1);
-  if (first_row >= span.rows || span.rows <= kShortRows) return;
+  if (first_row >= span.rows || span.rows <= ShortRows(a.d)) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 

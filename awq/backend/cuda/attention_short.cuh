@@ -1,26 +1,28 @@
-// Attention of at most 16 rows: a block of four warps has them all. Of a tile's 64 keys each warp
-// weighs 16; the weights meet in shared memory, and each warp sums a quarter of the elements of the
-// values. Keys are split over thread blocks as well: those of a sequence are a cluster that meets
-// in its shared memory, or, where they are too many, the last of them to finish adds what all
-// wrote. Three tiles, of keys and of values in turn, are under way at a time: 51 KB at d = 128, so
-// that four blocks share an SM. bound   memory: 4·G·d bytes a key, half of them in E4M3
+// Attention of at most 16 rows: decoding. No shared memory and no barrier while keys are read: the
+// four warps of a block take 16 keys in turn, and what a lane loads from global memory, 16 bytes at
+// a time, is its share of the operands of the products:
+//   scores[row, key]: the elements of a head may come in any order, as long as queries and keys
+//     agree, so that 8 neighbours of a key are what one lane holds of it in two products;
+//   sums[element, row]: values are the left operand, whose pairs are of two neighbouring keys, put
+//     together from two loads by byte permutations; the weights are, as they come, the right one.
+// The next keys are asked for as soon as these are multiplied, and then the next values. Warps meet
+// in shared memory at the end. Keys are split over thread blocks as well: those of a sequence are a
+// cluster that meets in its shared memory, or, where they are too many, the last of them to finish
+// adds what all wrote. Elements of E4M3 are expanded to f16 between load and product.
+// bound   memory: 4·G·d bytes a key, half of them in E4M3
 #pragma once
 
 #include "awq/backend/cuda/attention.cuh"
 
 namespace awq::cuda {
 
-inline constexpr int kShortStages = 3;
-inline constexpr int kWeightRowBytes = 2 * kTileKeys + 16;
+inline constexpr int kStepKeys = 16;  // of a warp; a page has a multiple of them
 
-constexpr int ShortSharedBytes(int row_bytes) {
-  return kShortStages * kTileKeys * (row_bytes + 16) + kShortRows * kWeightRowBytes;
-}
-
-// By all threads of a block that has written its split; the last one adds all splits.
+// By all threads of a block that has written its split; the last one adds all splits. shares:
+// shared memory for [rows][splits], each split's part of the whole.
 template <typename T>
 __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int begin, int rows,
-                              uint8_t* shared) {
+                              float* shares) {
   const int thread = static_cast<int>(threadIdx.x);
   const int heads = a.heads / a.kv_heads;
   __shared__ bool last;
@@ -35,7 +37,6 @@ __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int 
   if (!last) return;
   __threadfence();
   const int64_t first = (int64_t{sequence} * a.kv_heads + g) * kShortRows * a.splits;
-  float* shares = reinterpret_cast<float*>(shared);  // [rows][splits], of the whole
   for (int row = thread; row < rows; row += 32 * kAttentionWarps) {
     const float2* stats = a.partial_stats + first + row * a.splits;
     float top = -INFINITY;
@@ -67,9 +68,9 @@ __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int 
   }
 }
 
-// The same by all blocks of a cluster, each of which has its sums, [row][d], and (max, sum) of each
-// row in its shared memory: the elements are shared out among them.
-template <typename T>
+// The same by all blocks of a cluster, each of which has its sums, [row][kStride], and (max, sum)
+// of each row in its shared memory: the elements are shared out among them.
+template <typename T, int kStride>
 __device__ void CombineCluster(const AttentionShape& a, int g, int begin, int rows, int split,
                                uint32_t sums, uint32_t stats) {
   ClusterSync();
@@ -87,7 +88,7 @@ __device__ void CombineCluster(const AttentionShape& a, int g, int begin, int ro
       const auto rank = static_cast<uint32_t>(s);
       const float highest = ClusterLoad(stats + 8 * row, rank);
       const float count = ClusterLoad(stats + 8 * row + 4, rank);
-      const float v = ClusterLoad(sums + 4 * i, rank);
+      const float v = ClusterLoad(sums + 4 * (row * kStride + c), rank);
       if (highest == -INFINITY) continue;  // without keys: its sums mean nothing
       const float higher = fmaxf(top, highest);
       const float shrink = Exp2((top - higher) * a.scale);
@@ -104,219 +105,292 @@ __device__ void CombineCluster(const AttentionShape& a, int g, int begin, int ro
   ClusterSync();  // nobody's shared memory goes before it has been read
 }
 
-// D: head size, rounded up to what is compiled. grid (1, G, B · splits); kCluster: the splits of a
-// sequence are a cluster.
-template <typename T, typename C, int D, bool kCluster>
-__global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
-    ShortAttention(const AttentionShape a) {
-  constexpr int kColumns = D / kAttentionWarps;  // of the values, a warp
-  static_assert(kColumns % 16 == 0);
-  static_assert(D % 32 == 0);
-  using Loader = TileLoader<C, D>;
+// Two or four words that are used once; zeros when not `inside`.
+__device__ inline void LoadOnce(const void* from, bool inside, uint32_t (&v)[4]) {
+  v[0] = v[1] = v[2] = v[3] = 0;
+  if (inside) {
+    asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3])
+                 : "l"(from)
+                 : "memory");
+  }
+}
+__device__ inline void LoadOnce(const void* from, bool inside, uint32_t (&v)[2]) {
+  v[0] = v[1] = 0;
+  if (inside) {
+    asm volatile("ld.global.L1::no_allocate.v2.u32 {%0,%1}, [%2];"
+                 : "=r"(v[0]), "=r"(v[1])
+                 : "l"(from)
+                 : "memory");
+  }
+}
+
+// Elements 4 · part … 4 · part + 3 of a lane's load of a key, as two pairs.
+template <typename C>
+__device__ inline F16Pairs KeyPairs(const uint32_t (&load)[4], int part) {
+  if constexpr (kIsE4m3<C>) {
+    return ExpandE4m3(load[part]);
+  } else {
+    return {load[2 * part], load[2 * part + 1]};
+  }
+}
+// Columns 2 · i and 2 · i + 1 of two keys, a pair a column.
+template <typename C, int kWords>
+__device__ inline F16Pairs ColumnPairs(const uint32_t (&first)[kWords],
+                                       const uint32_t (&second)[kWords], int i) {
+  if constexpr (kIsE4m3<C>) {
+    return ExpandE4m3(__byte_perm(first[i / 2], second[i / 2], i % 2 == 0 ? 0x5140 : 0x7362));
+  } else {
+    return {__byte_perm(first[i], second[i], 0x5410), __byte_perm(first[i], second[i], 0x7632)};
+  }
+}
+
+// D: head size, rounded up to what is compiled, kWhole: not rounded; kRows: most rows, 8 or 16.
+// grid (1, G, B · splits); `clustered`: the splits of a sequence are a cluster.
+template <typename T, typename C, int D, bool kWhole, int kRows>
+__global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ? 4 : 2)
+    ShortAttention(const AttentionShape a, bool clustered) {
+  constexpr int kHalves = kRows / 8;  // of 8 rows
   using M = Operand<C>;
-  extern __shared__ __align__(16) uint8_t shared[];
-  __shared__ float peaks[kAttentionWarps][kShortRows];
-  __shared__ float2 stats[kCluster ? kShortRows : 1];
-  const uint32_t base = SharedAddress(shared);
-  const uint32_t weights_at = base + kShortStages * Loader::kBytes;
+  constexpr int kElements = 16 / sizeof(C);            // of a key, a load of a lane
+  constexpr int kAcross = D / (4 * kElements);         // loads of four lanes
+  constexpr int kDown = D / 64;                        // loads of 64 elements of a value
+  constexpr int kWords = 2 * sizeof(C);                // of a lane's share of them
+  constexpr bool kValuesAhead = D * sizeof(C) <= 256;  // else there are too few registers
+  __shared__ __align__(16) float sums[kAttentionWarps][kRows][D];
+  __shared__ float2 stats[kAttentionWarps][kRows];  // (max, sum)
+  __shared__ float2 merged[kRows];                  // of all warps
   AllowNextKernel();
+  const int d = kWhole ? D : a.d;
   const int sequence = static_cast<int>(blockIdx.z) / a.splits;
   const int split = static_cast<int>(blockIdx.z) % a.splits;
   const int g = static_cast<int>(blockIdx.y);
   const int heads = a.heads / a.kv_heads;
-  const KeySpan span(a, sequence, 0, kShortRows, split, a.splits);
-  if (span.rows == 0 || span.rows > kShortRows) return;
+  const KeySpan span(a, sequence, 0, kRows, split, a.splits);
+  if (span.rows == 0 || span.rows > ShortRows(d)) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int quad = lane / 4;
+  const int pair = lane % 4;
 
-  // Item 2i is the keys of tile i, item 2i + 1 its values.
-  const Loader loader(a, sequence, g);
-  const int items = 2 * max(0, span.tile_end - span.tile_begin);
-  typename Loader::Places places;
-  const auto load = [&](int item) {
-    if (item < items) {
-      const int tile = span.tile_begin + item / 2;
-      if (item % 2 == 0) places = loader.Find(a, tile, span.end_key);
-      loader.Load(a, item % 2 == 0 ? a.keys : a.values, places, tile,
-                  base + item % kShortStages * Loader::kBytes);
-    }
-    AsyncCommit();
+  constexpr int kStepsPerTile = kTileKeys / kStepKeys;
+  const int end_step =
+      min(kStepsPerTile * span.tile_end, (span.end_key + kStepKeys - 1) / kStepKeys);
+  const int* table = a.table + sequence * a.table_stride;
+  const auto page_of = [&](int step) {
+    return step < end_step ? __ldg(table + (kStepKeys * step >> a.page_shift)) : 0;
   };
+  // Where a step's keys and values begin, in elements.
+  const auto place = [&](int step, int page) {
+    const int slot = kStepKeys * step & (a.page_size - 1);
+    return ((int64_t{page} * a.kv_heads + g) * a.page_size + slot) * d;
+  };
+  uint32_t keys[2][kAcross][4];  // of keys quad, quad + 8
+  const auto load_keys = [&](int64_t at) {
+    const C* from = static_cast<const C*>(a.keys) + at + quad * d + kElements * pair;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+#pragma unroll
+      for (int j = 0; j < kAcross; ++j) {
+        LoadOnce(from + 8 * i * d + 4 * kElements * j, kElements * (4 * j + pair) < d, keys[i][j]);
+      }
+    }
+  };
+  uint32_t values[kDown][4][kWords];  // of keys 2 · pair + {0, 1, 8, 9}
+  const auto load_values = [&](int64_t at, int step, int h) {
+    const C* from = static_cast<const C*>(a.values) + at + 2 * pair * d + 64 * h + 8 * quad;
+    const int left = span.end_key - kStepKeys * step - 2 * pair;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int key = i % 2 + 8 * (i / 2);
+      LoadOnce(from + key * d, key < left && 64 * h + 8 * quad < d, values[h][i]);
+    }
+  };
+
+  int step = kStepsPerTile * span.tile_begin + warp;
+  int64_t at = place(step, page_of(step));
+  int next_page = page_of(step + kAttentionWarps);
   // What other steps have stored was there before this step's first kernel; what this one stores,
   // and queries, are there once the previous kernel has ended.
-  const bool early = (span.tile_begin + 1) * kTileKeys <= span.cached;
-  if (!early) WaitForPreviousKernel();
-  load(0);
-  load(1);
-  if (early) WaitForPreviousKernel();
-
-  uint32_t q[D / 16][4];
-  int position[2];
-  LoadQueries<T, C, D>(a, span, g, 0, q, position);
-  float out[kColumns / 8][4] = {};
-  float largest[2] = {-INFINITY, -INFINITY};
-  float total[2] = {};  // of this warp's keys
-  const uint32_t key_at =
-      (16 * warp + lane % 8 + lane / 16 * 8) * Loader::kRowBytes + lane / 8 % 2 * 16;
-  const uint32_t weight_at = weights_at + lane % 16 * kWeightRowBytes + lane / 16 * 16;
-  const uint32_t value_at =
-      kIsE4m3<C> ? lane * Loader::kRowBytes + kColumns * warp
-                 : lane % 16 * Loader::kRowBytes + lane / 16 * 16 + 2 * kColumns * warp;
-
-  for (int item = 0; item < items; item += 2) {
-    AsyncWait<1>();
-    __syncthreads();  // these keys are there, and nobody reads the values before them any more
-    load(item + 2);
-    const int first_key = (span.tile_begin + item / 2) * kTileKeys + 16 * warp;
-    const uint32_t keys = base + item % kShortStages * Loader::kBytes + key_at;
-    float s[2][4] = {};
+  const bool early = kStepKeys * (step + 1) <= span.cached;
+  const auto begin = [&] {
+    if (step >= end_step) return;
+    load_keys(at);
 #pragma unroll
-    for (int step = 0; step < D * static_cast<int>(sizeof(C)) / 32; ++step) {
-      uint32_t k[4];
-      LoadMatrices(keys + 32 * step, k);
-      if constexpr (kIsE4m3<C>) {
+    for (int h = 0; h < kDown; ++h) {
+      if (kValuesAhead) load_values(at, step, h);
+    }
+  };
+  if (early) begin();
+  WaitForPreviousKernel();
+  if (!early) begin();
+
+  // Rows quad, and quad + 8: the elements of a key that this lane has, in pairs.
+  uint32_t q[kHalves][kAcross][kElements / 2];
+  int position[kHalves];
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const F16Pairs key = ExpandE4m3(k[i]);
-          Mma<M>(s[i / 2], q[2 * step + i % 2], key.low, key.high);
-        }
-      } else {
-        Mma<M>(s[0], q[step], k[0], k[1]);
-        Mma<M>(s[1], q[step], k[2], k[3]);
+  for (int n = 0; n < kHalves; ++n) {
+    const int row = min(quad + 8 * n, span.rows - 1);
+    position[n] = span.cached + row / heads;
+    const T* from = static_cast<const T*>(a.q) + (span.begin + row / heads) * a.q_stride +
+                    (g * heads + row % heads) * d + kElements * pair;
+#pragma unroll
+    for (int j = 0; j < kAcross; ++j) {
+#pragma unroll
+      for (int i = 0; i < kElements / 2; ++i) {
+        q[n][j][i] = kElements * (4 * j + pair) < d
+                         ? ConvertPair<M, T>(
+                               *reinterpret_cast<const uint32_t*>(from + 4 * kElements * j + 2 * i))
+                         : 0;
       }
     }
-    float highest[2] = {-INFINITY, -INFINITY};
+  }
+
+  // Elements 64 · h + 8 · quad + 2 · i + {0, 1} of rows 8 · n + 2 · pair + {0, 1}.
+  float out[kHalves][kDown][4][4] = {};
+  float largest[kHalves];
+  float total[kHalves] = {};  // of this lane's keys
 #pragma unroll
-    for (int j = 0; j < 2; ++j) {
+  for (int n = 0; n < kHalves; ++n) largest[n] = -INFINITY;
+
+  for (; step < end_step; step += kAttentionWarps) {
+    float s[2][4] = {};  // rows quad, quad + 8; keys 8 · i + 2 · pair + {0, 1}
+#pragma unroll
+    for (int j = 0; j < kAcross; ++j) {
+#pragma unroll
+      for (int part = 0; part < kElements / 4; ++part) {
+        const uint32_t rows[4] = {q[0][j][2 * part], kHalves > 1 ? q[kHalves - 1][j][2 * part] : 0,
+                                  q[0][j][2 * part + 1],
+                                  kHalves > 1 ? q[kHalves - 1][j][2 * part + 1] : 0};
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          const F16Pairs key = KeyPairs<C>(keys[i][j], part);
+          Mma<M>(s[i], rows, key.low, key.high);
+        }
+      }
+    }
+    const int next = step + kAttentionWarps;
+    const int64_t next_at = place(next, next_page);
+    if (next < end_step) load_keys(next_at);
+    next_page = page_of(next + kAttentionWarps);
+
+    uint32_t weights[kHalves][2];
+#pragma unroll
+    for (int n = 0; n < kHalves; ++n) {
+      float higher = largest[n];
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const int key = first_key + 8 * j + 2 * (lane % 4) + i % 2;
-        const int p = position[i / 2];
+        float& score = s[i / 2][2 * n + i % 2];
+        const int key = kStepKeys * step + 8 * (i / 2) + 2 * pair + i % 2;
         if (AdjustsScores(a)) {
-          const int row = min(lane / 4 + 8 * (i / 2), span.rows - 1);
-          s[j][i] = AdjustScore(a, s[j][i], g * heads + row % heads, p - key);
+          const int row = min(quad + 8 * n, span.rows - 1);
+          score = AdjustScore(a, score, g * heads + row % heads, position[n] - key);
         }
-        if (key > p || (a.window > 0 && key <= p - a.window)) s[j][i] = -INFINITY;
-        highest[i / 2] = fmaxf(highest[i / 2], s[j][i]);
+        if (key > position[n] || (a.window > 0 && key <= position[n] - a.window)) score = -INFINITY;
+        higher = fmaxf(higher, score);
       }
-    }
+      higher = fmaxf(higher, __shfl_xor_sync(~0u, higher, 1));
+      higher = fmaxf(higher, __shfl_xor_sync(~0u, higher, 2));
+      const float shift = higher == -INFINITY ? 0.0f : higher * a.scale;
+      if (__any_sync(~0u, higher > largest[n])) {
+        const float shrink = Exp2(largest[n] * a.scale - shift);
+        total[n] *= shrink;
+        largest[n] = higher;
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      highest[i] = fmaxf(highest[i], __shfl_xor_sync(~0u, highest[i], 1));
-      highest[i] = fmaxf(highest[i], __shfl_xor_sync(~0u, highest[i], 2));
-      if (lane % 4 == 0) peaks[warp][lane / 4 + 8 * i] = highest[i];
-    }
-    AsyncWait<1>();
-    __syncthreads();  // the maxima of all warps and these values are there; the keys are free
-    load(item + 3);
-    float shift[2];
+        for (int r = 0; r < 2; ++r) {
+          const float factor = __shfl_sync(~0u, shrink, 4 * (2 * pair + r));
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      float top = largest[i];
-#pragma unroll
-      for (int w = 0; w < kAttentionWarps; ++w) top = fmaxf(top, peaks[w][lane / 4 + 8 * i]);
-      shift[i] = top == -INFINITY ? 0.0f : top * a.scale;
-      const float shrink = Exp2(largest[i] * a.scale - shift[i]);
-      largest[i] = top;
-      total[i] *= shrink;
-#pragma unroll
-      for (int c = 0; c < kColumns / 8; ++c) {
-        out[c][2 * i] *= shrink;
-        out[c][2 * i + 1] *= shrink;
-      }
-#pragma unroll
-      for (int j = 0; j < 2; ++j) {
-        const float u = Exp2(fmaf(s[j][2 * i], a.scale, -shift[i]));
-        const float v = Exp2(fmaf(s[j][2 * i + 1], a.scale, -shift[i]));
-        total[i] += u + v;
-        const uint32_t to =
-            (lane / 4 + 8 * i) * kWeightRowBytes + 2 * (16 * warp + 8 * j + 2 * (lane % 4));
-        *reinterpret_cast<uint32_t*>(shared + kShortStages * Loader::kBytes + to) =
-            PackPair<M>(u, v);
-      }
-    }
-    __syncthreads();  // the weights of all warps are there
-    const uint32_t values = base + (item + 1) % kShortStages * Loader::kBytes + value_at;
-    if constexpr (kIsE4m3<C>) {
-#pragma unroll
-      for (int j = 0; j < kTileKeys / 32; ++j) {
-        uint32_t w[2][4];
-        LoadMatrices(weight_at + 64 * j, w[0]);
-        LoadMatrices(weight_at + 64 * j + 32, w[1]);
-#pragma unroll
-        for (int c = 0; c < kColumns / 16; ++c) {
-          uint32_t v[4];  // 16 columns of 8 keys each
-          LoadMatricesTransposed(values + 32 * j * Loader::kRowBytes + 16 * c, v);
-#pragma unroll
-          for (int h = 0; h < 2; ++h) {
-            const F16Pairs first = ExpandE4m3Columns(v[2 * h]);
-            const F16Pairs second = ExpandE4m3Columns(v[2 * h + 1]);
-            Mma<M>(out[2 * c], w[h], first.low, second.low);
-            Mma<M>(out[2 * c + 1], w[h], first.high, second.high);
+          for (int c = 0; c < 4 * kDown; ++c) {
+            out[n][c / 4][c % 4][r] *= factor;
+            out[n][c / 4][c % 4][2 + r] *= factor;
           }
         }
       }
-    } else {
 #pragma unroll
-      for (int j = 0; j < kTileKeys / 16; ++j) {
-        uint32_t w[4];
-        LoadMatrices(weight_at + 32 * j, w);
+      for (int i = 0; i < 2; ++i) {
+        const float u = Exp2(fmaf(s[i][2 * n], a.scale, -shift));
+        const float v = Exp2(fmaf(s[i][2 * n + 1], a.scale, -shift));
+        total[n] += u + v;
+        weights[n][i] = PackPair<M>(u, v);
+      }
+    }
+
 #pragma unroll
-        for (int c = 0; c < kColumns / 16; ++c) {
-          uint32_t v[4];
-          LoadMatricesTransposed(values + 16 * j * Loader::kRowBytes + 32 * c, v);
-          Mma<M>(out[2 * c], w, v[0], v[1]);
-          Mma<M>(out[2 * c + 1], w, v[2], v[3]);
+    for (int h = 0; h < kDown; ++h) {
+      if (!kValuesAhead) load_values(at, step, h);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const F16Pairs near = ColumnPairs<C>(values[h][0], values[h][1], i);
+        const F16Pairs far = ColumnPairs<C>(values[h][2], values[h][3], i);
+        const uint32_t pairs[4] = {near.low, near.high, far.low, far.high};
+#pragma unroll
+        for (int n = 0; n < kHalves; ++n) {
+          Mma<M>(out[n][h][i], pairs, weights[n][0], weights[n][1]);
         }
       }
+      if (kValuesAhead && next < end_step) load_values(next_at, next, h);
     }
+    at = next_at;
   }
-  Settle<C>(out);
 
-  __syncthreads();  // maxima have been read
 #pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    total[i] += __shfl_xor_sync(~0u, total[i], 1);
-    total[i] += __shfl_xor_sync(~0u, total[i], 2);
-    if (lane % 4 == 0) peaks[warp][lane / 4 + 8 * i] = total[i];
-  }
-  __syncthreads();
+  for (int n = 0; n < kHalves; ++n) {
+    total[n] += __shfl_xor_sync(~0u, total[n], 1);
+    total[n] += __shfl_xor_sync(~0u, total[n], 2);
+    if (pair == 0) stats[warp][8 * n + quad] = make_float2(largest[n], total[n]);
 #pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    const int row = lane / 4 + 8 * i;
-    if (row >= span.rows) continue;
-    float sum = 0.0f;
+    for (int r = 0; r < 2; ++r) {
 #pragma unroll
-    for (int w = 0; w < kAttentionWarps; ++w) sum += peaks[w][row];
-    const int token = span.begin + row / heads;
-    const int head = g * heads + row % heads;
-    const int64_t at = ((int64_t{sequence} * a.kv_heads + g) * kShortRows + row) * a.splits + split;
-    if (kCluster) {
-      if (warp == 0 && lane % 4 == 0) stats[row] = make_float2(largest[i], sum);
-    } else if (a.splits > 1 && warp == 0 && lane % 4 == 0) {
-      a.partial_stats[at] = make_float2(largest[i], sum);
-    }
-#pragma unroll
-    for (int c = 0; c < kColumns / 8; ++c) {
-      const int column = kColumns * warp + SumColumn<C>(c, lane);
-      if (column >= a.d) continue;
-      if (kCluster) {
-        *reinterpret_cast<float2*>(shared + 4 * (row * a.d + column)) =
-            make_float2(out[c][2 * i], out[c][2 * i + 1]);
-      } else if (a.splits > 1) {
-        *reinterpret_cast<float2*>(a.partial + at * a.d + column) =
-            make_float2(out[c][2 * i], out[c][2 * i + 1]);
-      } else {
-        *reinterpret_cast<uint32_t*>(static_cast<T*>(a.y) + token * a.y_stride + head * a.d +
-                                     column) =
-            PackPair<T>(out[c][2 * i] / sum, out[c][2 * i + 1] / sum);
+      for (int h = 0; h < kDown; ++h) {
+        auto* to = reinterpret_cast<float4*>(&sums[warp][8 * n + 2 * pair + r][64 * h + 8 * quad]);
+        to[0] =
+            make_float4(out[n][h][0][r], out[n][h][0][2 + r], out[n][h][1][r], out[n][h][1][2 + r]);
+        to[1] =
+            make_float4(out[n][h][2][r], out[n][h][2][2 + r], out[n][h][3][r], out[n][h][3][2 + r]);
       }
     }
   }
-  if constexpr (kCluster) {
-    CombineCluster<T>(a, g, span.begin, span.rows, split, base, SharedAddress(stats));
+  __syncthreads();
+  // The sums of all warps become one, in the first one's place when splits are still to meet.
+  for (int i = static_cast<int>(threadIdx.x); i < span.rows * d / 4; i += 32 * kAttentionWarps) {
+    const int row = i / (d / 4);
+    const int c = i % (d / 4) * 4;
+    float top = -INFINITY;
+#pragma unroll
+    for (int w = 0; w < kAttentionWarps; ++w) top = fmaxf(top, stats[w][row].x);
+    float sum[4] = {};
+    float weight = 0.0f;
+#pragma unroll
+    for (int w = 0; w < kAttentionWarps; ++w) {
+      const float2 st = stats[w][row];
+      const float share = st.x == -INFINITY ? 0.0f : Exp2((st.x - top) * a.scale);
+      weight += share * st.y;
+      const float4 v = *reinterpret_cast<const float4*>(&sums[w][row][c]);
+      sum[0] += share * v.x;
+      sum[1] += share * v.y;
+      sum[2] += share * v.z;
+      sum[3] += share * v.w;
+    }
+    const int64_t at_split =
+        ((int64_t{sequence} * a.kv_heads + g) * kShortRows + row) * a.splits + split;
+    if (a.splits == 1) {
+      T* to = static_cast<T*>(a.y) + (span.begin + row / heads) * a.y_stride +
+              (g * heads + row % heads) * d + c;
+      reinterpret_cast<uint32_t*>(to)[0] = PackPair<T>(sum[0] / weight, sum[1] / weight);
+      reinterpret_cast<uint32_t*>(to)[1] = PackPair<T>(sum[2] / weight, sum[3] / weight);
+      continue;
+    }
+    float* to = clustered ? &sums[0][row][c] : a.partial + at_split * d + c;
+    *reinterpret_cast<float4*>(to) = make_float4(sum[0], sum[1], sum[2], sum[3]);
+    if (c == 0) {
+      (clustered ? merged[row] : a.partial_stats[at_split]) = make_float2(top, weight);
+    }
+  }
+  if (clustered) {
+    CombineCluster<T, D>(a, g, span.begin, span.rows, split, SharedAddress(sums),
+                         SharedAddress(merged));
   } else if (a.splits > 1) {
-    CombineSplits<T>(a, sequence, g, span.begin, span.rows, shared);
+    CombineSplits<T>(a, sequence, g, span.begin, span.rows, &sums[0][0][0]);
   }
 }
 

@@ -162,6 +162,11 @@ __device__ inline void AsyncProxyFence() {
 #endif
 }
 
+// Of `threads` threads, whole warps, that name the same barrier; 0 is __syncthreads'.
+__device__ inline void NamedBarrier(int barrier, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+
 // ---- cp.async (sm_80); sm_75 copies through registers
 // Copies `bytes`, 16 or 0, and fills 16 up with zeros.
 __device__ inline void AsyncCopy16(uint32_t to, const void* from, int bytes) {

@@ -5,6 +5,7 @@
 #include <cuda_fp16.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define AWQ_SM90A 1
@@ -14,12 +15,20 @@
 
 namespace awq::cuda {
 
-// Shared memory as the B operand: rows of 128 bytes, 8 of them a swizzled atom of 1024 bytes.
+// Shared memory as the B operand, in swizzled atoms of 1024 bytes: 8 rows of 128 bytes, a row 64
+// inputs of one column. `address` is that of the first input.
 __device__ inline uint64_t SwizzledRows(uint32_t address) {
   constexpr uint64_t kAtomStride = 1024 / 16;
   constexpr uint64_t kSwizzle128 = 1;
   return uint64_t{(address & 0x3ffff) >> 4} | (uint64_t{1} << 16) | (kAtomStride << 32) |
          (kSwizzle128 << 62);
+}
+// The same with a row 64 columns of one input; the next 64 columns are `block_bytes` behind.
+__device__ inline uint64_t SwizzledInputs(uint32_t address, int block_bytes) {
+  constexpr uint64_t kAtomStride = 1024 / 16;
+  constexpr uint64_t kSwizzle128 = 1;
+  return uint64_t{(address & 0x3ffff) >> 4} | (static_cast<uint64_t>(block_bytes / 16) << 16) |
+         (kAtomStride << 32) | (kSwizzle128 << 62);
 }
 
 __device__ inline void WgmmaFence() {
@@ -39,6 +48,12 @@ __device__ inline void WgmmaWait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 #endif
 }
+// After the wait for what wrote d: keeps the compiler from reading d before it.
+template <int kCount>
+__device__ inline void WgmmaDone(float (&d)[kCount]) {
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(d[i])::"memory");
+}
 template <int kRegisters>
 __device__ inline void GiveRegisters() {
 #if AWQ_SM90A
@@ -52,130 +67,57 @@ __device__ inline void TakeRegisters() {
 #endif
 }
 
-// d[64, kN] += a[64, 16] · b[16, kN]: a in registers, 16 rows a warp in the order of mma.m16n8k16.
-template <typename T, int kN>
-__device__ void Wgmma(float (&d)[kN / 2], const uint32_t (&a)[4], uint64_t b);
-
-#define AWQ_D8(d, i)                                                                          \
+// d[64, kN] = a[64, 16] · b[16, kN], added to what d holds when kAdd: a in registers, 16 rows a
+// warp in the order of mma.m16n8k16. b: SwizzledRows of its columns, or when kByInputs
+// SwizzledInputs.
+template <typename T, int kN, bool kAdd = true, bool kByInputs = false>
+__device__ inline void Wgmma(float (&d)[kN / 2], const uint32_t (&a)[4], uint64_t b) {
+  static_assert(kN == 16 || kN == 32 || kN == 64 || kN == 128);
+#if AWQ_SM90A
+#define AWQ_D8(i)                                                                             \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
       "+f"(d[i + 6]), "+f"(d[i + 7])
-
-template <>
-__device__ inline void Wgmma<__half, 16>(float (&d)[8], const uint32_t (&a)[4], uint64_t b) {
-#if AWQ_SM90A
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7"
-      "}, {%8, %9, %10, %11}, %12, 1, 1, 1, 0;"
-      : AWQ_D8(d, 0)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-#endif
-}
-template <>
-__device__ inline void Wgmma<__nv_bfloat16, 16>(float (&d)[8], const uint32_t (&a)[4], uint64_t b) {
-#if AWQ_SM90A
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7"
-      "}, {%8, %9, %10, %11}, %12, 1, 1, 1, 0;"
-      : AWQ_D8(d, 0)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-#endif
-}
-template <>
-__device__ inline void Wgmma<__half, 32>(float (&d)[16], const uint32_t (&a)[4], uint64_t b) {
-#if AWQ_SM90A
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15"
-      "}, {%16, %17, %18, %19}, %20, 1, 1, 1, 0;"
-      : AWQ_D8(d, 0), AWQ_D8(d, 8)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-#endif
-}
-template <>
-__device__ inline void Wgmma<__nv_bfloat16, 32>(float (&d)[16], const uint32_t (&a)[4],
-                                                uint64_t b) {
-#if AWQ_SM90A
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15"
-      "}, {%16, %17, %18, %19}, %20, 1, 1, 1, 0;"
-      : AWQ_D8(d, 0), AWQ_D8(d, 8)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-#endif
-}
-template <>
-__device__ inline void Wgmma<__half, 64>(float (&d)[32], const uint32_t (&a)[4], uint64_t b) {
-#if AWQ_SM90A
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31"
-      "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 0;"
-      : AWQ_D8(d, 0), AWQ_D8(d, 8), AWQ_D8(d, 16), AWQ_D8(d, 24)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-#endif
-}
-template <>
-__device__ inline void Wgmma<__nv_bfloat16, 64>(float (&d)[32], const uint32_t (&a)[4],
-                                                uint64_t b) {
-#if AWQ_SM90A
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31"
-      "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 0;"
-      : AWQ_D8(d, 0), AWQ_D8(d, 8), AWQ_D8(d, 16), AWQ_D8(d, 24)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-#endif
-}
-template <>
-__device__ inline void Wgmma<__half, 128>(float (&d)[64], const uint32_t (&a)[4], uint64_t b) {
-#if AWQ_SM90A
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, "
-      "%40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, "
-      "%56, %57, %58, %59, %60, %61, %62, %63"
-      "}, {%64, %65, %66, %67}, %68, 1, 1, 1, 0;"
-      : AWQ_D8(d, 0), AWQ_D8(d, 8), AWQ_D8(d, 16), AWQ_D8(d, 24), AWQ_D8(d, 32), AWQ_D8(d, 40),
-        AWQ_D8(d, 48), AWQ_D8(d, 56)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-#endif
-}
-template <>
-__device__ inline void Wgmma<__nv_bfloat16, 128>(float (&d)[64], const uint32_t (&a)[4],
-                                                 uint64_t b) {
-#if AWQ_SM90A
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, "
-      "%40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, "
-      "%56, %57, %58, %59, %60, %61, %62, %63"
-      "}, {%64, %65, %66, %67}, %68, 1, 1, 1, 0;"
-      : AWQ_D8(d, 0), AWQ_D8(d, 8), AWQ_D8(d, 16), AWQ_D8(d, 24), AWQ_D8(d, 32), AWQ_D8(d, 40),
-        AWQ_D8(d, 48), AWQ_D8(d, 56)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
-#endif
-}
-
+#define AWQ_LIST8 "%0, %1, %2, %3, %4, %5, %6, %7"
+#define AWQ_LIST16 AWQ_LIST8 ", %8, %9, %10, %11, %12, %13, %14, %15"
+#define AWQ_LIST32                                                               \
+  AWQ_LIST16                                                                     \
+      ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, " \
+      "%30, %31"
+#define AWQ_LIST64                                                               \
+  AWQ_LIST32                                                                     \
+      ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, " \
+      "%46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, "   \
+      "%60, %61, %62, %63"
+#define AWQ_WGMMA(size, list, operands, ...)                                                      \
+  if constexpr (std::is_same_v<T, __half>) {                                                      \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" size "k16.f32.f16.f16 {" list "}, " operands \
+:__VA_ARGS__                                                                                      \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kAdd ? 1 : 0),         \
+                   "n"(kByInputs ? 1 : 0));                                                       \
+  } else {                                                                                        \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" size "k16.f32.bf16.bf16 {" list "}, "        \
+                 operands:__VA_ARGS__                                                             \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kAdd ? 1 : 0),         \
+                   "n"(kByInputs ? 1 : 0));                                                       \
+  }
+  if constexpr (kN == 16) {
+    AWQ_WGMMA("16", AWQ_LIST8, "{%8, %9, %10, %11}, %12, %13, 1, 1, %14;", AWQ_D8(0))
+  } else if constexpr (kN == 32) {
+    AWQ_WGMMA("32", AWQ_LIST16, "{%16, %17, %18, %19}, %20, %21, 1, 1, %22;", AWQ_D8(0), AWQ_D8(8))
+  } else if constexpr (kN == 64) {
+    AWQ_WGMMA("64", AWQ_LIST32, "{%32, %33, %34, %35}, %36, %37, 1, 1, %38;", AWQ_D8(0), AWQ_D8(8),
+              AWQ_D8(16), AWQ_D8(24))
+  } else {
+    AWQ_WGMMA("128", AWQ_LIST64, "{%64, %65, %66, %67}, %68, %69, 1, 1, %70;", AWQ_D8(0), AWQ_D8(8),
+              AWQ_D8(16), AWQ_D8(24), AWQ_D8(32), AWQ_D8(40), AWQ_D8(48), AWQ_D8(56))
+  }
+#undef AWQ_WGMMA
+#undef AWQ_LIST64
+#undef AWQ_LIST32
+#undef AWQ_LIST16
+#undef AWQ_LIST8
 #undef AWQ_D8
+#endif
+}
 
 }  // namespace awq::cuda

@@ -1,0 +1,261 @@
+// Attention of many rows on sm_90a, heads of up to 128 elements. A block has 128 rows, 64 a
+// warpgroup; one more warp fills a ring of two tiles of keys and two of values, 128 keys each, by
+// the copy engine, a page's 16 keys × 64 elements at a time, swizzled as wgmma reads them. Queries,
+// scores, weights and sums stay in registers. While the tensor cores multiply the weights of a tile
+// with its values, the scores of the next tile become weights (FlashAttention-3,
+// arXiv:2407.08608).
+// bound   tensor cores, then exponentials
+#pragma once
+
+#include <cuda.h>
+
+#include "awq/backend/cuda/attention.cuh"
+#include "awq/backend/cuda/wgmma.cuh"
+
+namespace awq::cuda {
+
+inline constexpr int kWgmmaRows = 128;
+inline constexpr int kWgmmaKeys = 128;  // of a tile
+inline constexpr int kWgmmaThreads = 384;
+inline constexpr int kBoxKeys = 16;  // of a copy; a page has a multiple of them
+constexpr int WgmmaSharedBytes(int d) { return 4 * 2 * kWgmmaKeys * d + 1024; }
+
+// Two stages of keys and of values, each with a barrier for "full" and one for "empty".
+struct KeyRing {
+  uint32_t tiles;     // [stage][keys, values]
+  uint32_t barriers;  // [stage][keys, values][full, empty]
+  int tile_bytes;
+
+  __device__ uint32_t Tile(int tile, int which) const {
+    return tiles + (tile % 2 * 2 + which) * tile_bytes;
+  }
+  __device__ uint32_t Full(int tile, int which) const {
+    return barriers + (tile % 2 * 2 + which) * 16;
+  }
+  __device__ uint32_t Empty(int tile, int which) const { return Full(tile, which) + 8; }
+  // Tiles are counted from 0.
+  __device__ void WaitFull(int tile, int which) const {
+    BarrierWait(Full(tile, which), tile / 2 % 2);
+  }
+  __device__ void WaitEmpty(int tile, int which) const {
+    BarrierWait(Empty(tile, which), tile / 2 % 2 ^ 1);
+  }
+};
+
+// By one warp: copies keys and values of all tiles.
+template <int D>
+__device__ void FillRing(const AttentionShape& a, const KeyRing& ring, const CUtensorMap* keys,
+                         const CUtensorMap* values, const int* table, int g, int first_key,
+                         int end_key) {
+  constexpr int kBoxes = kWgmmaKeys / kBoxKeys;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int half = lane / kBoxes;
+  for (int tile = 0; first_key + tile * kWgmmaKeys < end_key; ++tile) {
+    const int key = first_key + tile * kWgmmaKeys + lane % kBoxes * kBoxKeys;
+    const bool copies = half < D / 64 && key < end_key;
+    const int page = copies ? __ldg(table + (key >> a.page_shift)) : 0;
+    const int row = (page * a.kv_heads + g) * a.page_size + (key & (a.page_size - 1));
+    const int boxes = __popc(__ballot_sync(~0u, copies));
+#pragma unroll
+    for (int which = 0; which < 2; ++which) {
+      ring.WaitEmpty(tile, which);
+      if (lane == 0) BarrierExpect(ring.Full(tile, which), boxes * kBoxKeys * 128);
+      __syncwarp();
+      if (copies) {
+        BoxCopy(ring.Tile(tile, which) + half * kWgmmaKeys * 128 + lane % kBoxes * kBoxKeys * 128,
+                which == 0 ? keys : values, 64 * half, row, ring.Full(tile, which));
+      }
+    }
+  }
+}
+
+// D: head size, rounded up to 64 or 128. grid (G, B, row tiles)
+template <typename T, int D>
+__global__ void __launch_bounds__(kWgmmaThreads, 1)
+    WgmmaAttention(const AttentionShape a, const __grid_constant__ CUtensorMap keys,
+                   const __grid_constant__ CUtensorMap values) {
+#if AWQ_SM90A
+  constexpr int kConsumers = 8;  // warps
+  extern __shared__ uint8_t dynamic[];
+  __shared__ uint64_t barriers[8];
+  AllowNextKernel();
+  const int g = static_cast<int>(blockIdx.x);
+  const int sequence = static_cast<int>(blockIdx.y);
+  const int heads = a.heads / a.kv_heads;
+  // Late tiles see most keys: they come first.
+  const int first_row =
+      (static_cast<int>(gridDim.z) - 1 - static_cast<int>(blockIdx.z)) * kWgmmaRows;
+  const KeySpan span(a, sequence, first_row, kWgmmaRows, 0, 1);
+  if (first_row >= span.rows || span.rows <= ShortRows(a.d)) return;
+  const int first_key = span.tile_begin * kTileKeys;
+  const uint32_t tiles = (SharedAddress(dynamic) + 1023) / 1024 * 1024;
+  const KeyRing ring = {tiles, SharedAddress(barriers), 2 * kWgmmaKeys * D};
+  if (threadIdx.x == 0) {
+    for (int tile = 0; tile < 2; ++tile) {
+      for (int which = 0; which < 2; ++which) {
+        BarrierInit(ring.Full(tile, which), 1);
+        BarrierInit(ring.Empty(tile, which), kConsumers);
+      }
+    }
+    BarrierInitFence();
+  }
+  __syncthreads();
+  WaitForPreviousKernel();
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  if (warp >= kConsumers) {
+    GiveRegisters<24>();
+    if (warp == kConsumers) {
+      FillRing<D>(a, ring, &keys, &values, a.table + sequence * a.table_stride, g, first_key,
+                  span.end_key);
+    }
+    return;
+  }
+  TakeRegisters<240>();
+
+  uint32_t q[D / 16][4];
+  int position[2];
+  LoadQueries<T, D>(a, span, g, first_row + 16 * warp, q, position);
+  float out[D / 2];
+#pragma unroll
+  for (int i = 0; i < D / 2; ++i) out[i] = 0.0f;
+  float s[kWgmmaKeys / 2];
+  uint32_t weights[kWgmmaKeys / 16][4];
+  float largest[2] = {-INFINITY, -INFINITY};
+  float total[2] = {};  // of this lane's keys
+  float shrink[2];      // of what has been added up before this tile
+
+  const auto multiply_keys = [&](int tile) {
+    ring.WaitFull(tile, 0);
+    const uint64_t k = SwizzledRows(ring.Tile(tile, 0));
+    WgmmaFence();
+    Wgmma<T, kWgmmaKeys, false>(s, q[0], k);
+#pragma unroll
+    for (int i = 1; i < D / 16; ++i) {
+      Wgmma<T, kWgmmaKeys>(s, q[i], k + i / 4 * (kWgmmaKeys * 128 / 16) + i % 4 * 2);
+    }
+    WgmmaCommit();
+  };
+  // Scores become weights; largest, total and shrink follow.
+  const auto weigh = [&](int tile) {
+    const int key0 = first_key + tile * kWgmmaKeys + 2 * (lane % 4);
+    if (AdjustsScores(a)) {
+#pragma unroll
+      for (int i = 0; i < kWgmmaKeys / 2; ++i) {
+        const int row = min(first_row + 16 * warp + lane / 4 + 8 * (i / 2 % 2), span.rows - 1);
+        const int key = key0 + i / 4 * 8 + i % 2;
+        s[i] = AdjustScore(a, s[i], g * heads + row % heads, position[i / 2 % 2] - key);
+      }
+    }
+    if (first_key + (tile + 1) * kWgmmaKeys > span.cached + first_row / heads + 1 || a.window > 0) {
+#pragma unroll
+      for (int i = 0; i < kWgmmaKeys / 2; ++i) {
+        const int key = key0 + i / 4 * 8 + i % 2;
+        const int p = position[i / 2 % 2];
+        if (key > p || (a.window > 0 && key <= p - a.window)) s[i] = -INFINITY;
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      float highest = largest[r];
+#pragma unroll
+      for (int i = 0; i < kWgmmaKeys / 4; ++i)
+        highest = fmaxf(highest, s[i / 2 * 4 + 2 * r + i % 2]);
+      highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 1));
+      highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
+      // A row that has seen no key yet keeps sums of zero.
+      const float shift = highest == -INFINITY ? 0.0f : highest * a.scale;
+      shrink[r] = Exp2(largest[r] * a.scale - shift);
+      largest[r] = highest;
+      float sum = 0.0f;
+#pragma unroll
+      for (int i = 0; i < kWgmmaKeys / 4; ++i) {
+        float& v = s[i / 2 * 4 + 2 * r + i % 2];
+        v = Exp2(fmaf(v, a.scale, -shift));
+        sum += v;
+      }
+      total[r] = total[r] * shrink[r] + sum;
+    }
+  };
+  const auto pack_weights = [&] {
+#pragma unroll
+    for (int i = 0; i < kWgmmaKeys / 4; ++i) {
+      weights[i / 4][i % 4] = PackPair<T>(s[2 * i], s[2 * i + 1]);
+    }
+  };
+  // Keys past the last have weights of 0, which their values, whatever they are, must not spoil.
+  const auto clear_values = [&](int tile) {
+    const int left = span.end_key - first_key - tile * kWgmmaKeys;
+    if (left >= kWgmmaKeys) return;
+    for (int i = static_cast<int>(threadIdx.x); i < (kWgmmaKeys - left) * (D / 8);
+         i += 32 * kConsumers) {
+      const int row = left + i / (D / 8);
+      const int chunk = i % (D / 8);
+      StoreShared(ring.Tile(tile, 1) + chunk / 8 * (kWgmmaKeys * 128) + row * 128 + chunk % 8 * 16,
+                  0, 0, 0, 0);
+    }
+    AsyncProxyFence();
+    NamedBarrier(1, 32 * kConsumers);
+  };
+
+  const auto multiply_values = [&](int tile) {
+    const uint64_t v = SwizzledInputs(ring.Tile(tile, 1), kWgmmaKeys * 128);
+    WgmmaFence();
+#pragma unroll
+    for (int i = 0; i < kWgmmaKeys / 16; ++i) {
+      Wgmma<T, D, true, true>(out, weights[i], v + i * (16 * 128 / 16));
+    }
+    WgmmaCommit();
+  };
+
+  const int last = (span.end_key - first_key - 1) / kWgmmaKeys;
+  multiply_keys(0);
+  WgmmaWait<0>();
+  WgmmaDone(s);
+  if (lane == 0) BarrierArrive(ring.Empty(0, 0));
+  weigh(0);
+  pack_weights();
+#pragma unroll 1
+  for (int tile = 0; tile < last; ++tile) {
+    multiply_keys(tile + 1);
+    ring.WaitFull(tile, 1);
+    multiply_values(tile);
+    WgmmaWait<1>();
+    WgmmaDone(s);
+    if (lane == 0) BarrierArrive(ring.Empty(tile + 1, 0));
+    weigh(tile + 1);
+    WgmmaWait<0>();
+    WgmmaDone(out);
+    if (lane == 0) BarrierArrive(ring.Empty(tile, 1));
+#pragma unroll
+    for (int i = 0; i < D / 2; ++i) out[i] *= shrink[i / 2 % 2];
+    pack_weights();
+  }
+  ring.WaitFull(last, 1);
+  clear_values(last);
+  multiply_values(last);
+  WgmmaWait<0>();
+  WgmmaDone(out);
+
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    float sum = total[r];
+    sum += __shfl_xor_sync(~0u, sum, 1);
+    sum += __shfl_xor_sync(~0u, sum, 2);
+    const int row = first_row + 16 * warp + lane / 4 + 8 * r;
+    if (row >= span.rows) continue;
+    const float inverse = 1.0f / sum;
+    T* to = static_cast<T*>(a.y) + (span.begin + row / heads) * a.y_stride +
+            (g * heads + row % heads) * a.d;
+#pragma unroll
+    for (int c = 0; c < D / 8; ++c) {
+      const int column = 8 * c + 2 * (lane % 4);
+      if (column >= a.d) continue;
+      *reinterpret_cast<uint32_t*>(to + column) =
+          PackPair<T>(out[4 * c + 2 * r] * inverse, out[4 * c + 2 * r + 1] * inverse);
+    }
+  }
+#endif
+}
+
+}  // namespace awq::cuda
