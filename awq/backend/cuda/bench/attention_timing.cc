@@ -112,7 +112,8 @@ Measurement Time(const DeviceLimits& device, const Ceilings& ceilings, const Ste
   const auto counters = AllocDevice<int>(s.sequences * kKvHeads);
   AWQ_CUDA(
       cudaMemset(counters.get(), 0, static_cast<size_t>(s.sequences * kKvHeads) * sizeof(int)));
-  const AttentionArgs args{.scale = 1.0f / std::sqrt(static_cast<float>(kHeadSize))};
+  AttentionArgs args;
+  args.scale = 1.0f / std::sqrt(static_cast<float>(kHeadSize));
   const int operations = static_cast<int>(std::max<int64_t>(copies, 4));
   const Timing time = TimeGraph(operations, 9, [&](cudaStream_t stream) {
     for (int i = 0; i < operations; ++i) {
