@@ -14,6 +14,26 @@
 namespace awq {
 namespace {
 
+// Every layer from the weights of the first.
+CausalLm WithSameLayers(Backend& backend, const WeightSource& source, int head_bits) {
+  const ModelSpec& model = source.spec();
+  for (int64_t i = 1; i < model.num_layers(); ++i) {
+    AWQ_CHECK(LayerLinears(model, i) == LayerLinears(model, 0), kUnsupported, "layers 0 and ", i,
+              " differ: they cannot have the same weights");
+  }
+  const LayerParams first = source.Layer(0);
+  return CausalLm(
+      backend, source, [&](int64_t) { return first.Share(); }, head_bits);
+}
+
+int64_t KvBytes(const KvCache& cache) {
+  int64_t bytes = 0;
+  for (const PagedKv& layer : cache.layers()) {
+    bytes += layer.keys.NumBytes() + (layer.values.empty() ? 0 : layer.values.NumBytes());
+  }
+  return bytes;
+}
+
 class Runner {
  public:
   Runner(const BenchOptions& options, const std::function<bool()>& cancelled)
@@ -25,17 +45,22 @@ class Runner {
         profiler_(*device_),
         backend_(options.explain ? &profiler_ : device_.get()),
         act_(ActivationType(options.dtype, backend_->Info(), false)),
-        model_(*backend_, source_, options.head_bits),
+        kv_type_(KvCacheType(options.kv_type, act_)),
+        model_(options.same_layers ? WithSameLayers(*backend_, source_, options.head_bits)
+                                   : CausalLm(*backend_, source_, options.head_bits)),
         scratch_(*backend_) {
     backend_->Sync();
     load_seconds_ = SecondsSince(start_);
+    if (const auto memory = backend_->Memory()) weights_held_ = memory->held;
   }
 
   BenchReport Describe() {
     BenchReport out;
     out.device = backend_->Info().device;
     out.dtype = NameOf(act_);
+    out.kv_type = NameOf(kv_type_);
     out.load_seconds = load_seconds_;
+    if (const auto memory = backend_->Memory()) out.context_bytes = memory->outside;
     for (const auto& file : source_.checkpoint().files()) {
       for (const std::string& name : file->Names()) {
         out.weight_bytes += file->Get(name).view().NumBytes();
@@ -49,7 +74,7 @@ class Runner {
   }
 
   BenchResult Prefill(int64_t tokens) {
-    KvCache cache(*backend_, source_.spec(), tokens, act_);
+    KvCache cache(*backend_, source_.spec(), tokens, kv_type_);
     const int64_t sequence = Open(cache, tokens);
     std::vector<double> times;
     for (int64_t i = -1; i < options_.repeats; ++i) {
@@ -65,7 +90,8 @@ class Runner {
   BenchResult Decode(int64_t batch) {
     const int64_t each = options_.context + options_.tokens;
     const int64_t pages = (each + kKvPageSize - 1) / kKvPageSize;
-    KvCache cache(*backend_, source_.spec(), batch * pages * kKvPageSize, act_);
+    KvCache cache(*backend_, source_.spec(), batch * pages * kKvPageSize, kv_type_);
+    const auto with_cache = backend_->Memory();
     std::vector<DecodeStep::Row> rows;
     for (int64_t b = 0; b < batch; ++b) {
       const int64_t sequence = Open(cache, each);
@@ -90,12 +116,17 @@ class Runner {
         ++rows[b].cached;
       }
     }
-    return Summarize("decode", batch, options_.context, batch, std::move(times));
+    BenchResult out = Summarize("decode", batch, options_.context, batch, std::move(times));
+    if (with_cache) {
+      const int64_t kv_cache = KvBytes(cache);
+      out.memory = BenchMemory{.weights = weights_held_,
+                               .kv_cache = kv_cache,
+                               .workspace = backend_->Memory()->most - weights_held_ - kv_cache};
+    }
+    return out;
   }
 
  private:
-  static constexpr int64_t kChunk = 4096;
-
   int64_t Open(KvCache& cache, int64_t tokens) {
     const int64_t sequence = cache.pool().Open();
     cache.pool().Reserve(sequence, tokens);
@@ -106,9 +137,9 @@ class Runner {
   }
   // Reads random tokens into an empty sequence, in chunks, and finds what follows them.
   void Read(KvCache& cache, int64_t sequence, int64_t tokens) {
-    for (int64_t done = 0; done < tokens; done += kChunk) {
+    for (int64_t done = 0; done < tokens; done += options_.chunk) {
       Poll();
-      const int64_t count = std::min(kChunk, tokens - done);
+      const int64_t count = std::min(options_.chunk, tokens - done);
       std::vector<int32_t> ids(static_cast<size_t>(count));
       for (int32_t& id : ids) id = RandomToken();
       const Workspace::Scope scope(scratch_);
@@ -188,9 +219,11 @@ class Runner {
   Profiler profiler_;
   Backend* backend_;
   DType act_;
+  DType kv_type_;
   CausalLm model_;
   Workspace scratch_;
   double load_seconds_ = 0;
+  int64_t weights_held_ = 0;  // bytes of the device
   std::mt19937_64 random_{1};
 };
 
@@ -206,6 +239,7 @@ void CheckOptions(const BenchOptions& o, int64_t context) {
   check(o.tokens >= 4 && o.context + o.tokens <= context, "tokens", o.tokens,
         Cat("4 … ", context - o.context, " beside the context").c_str());
   check(o.repeats > 0, "repeats", o.repeats, "at least 1");
+  check(o.chunk > 0, "chunk", o.chunk, "at least 1");
 }
 
 }  // namespace
@@ -219,8 +253,8 @@ BenchReport Bench(const BenchOptions& options, const std::function<void(const Be
     if (done) done(result);
     report.results.push_back(std::move(result));
   };
-  for (int64_t tokens : options.prompts) add(runner.Prefill(tokens));
   for (int64_t batch : options.batches) add(runner.Decode(batch));
+  for (int64_t tokens : options.prompts) add(runner.Prefill(tokens));
   return report;
 }
 

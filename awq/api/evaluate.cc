@@ -80,6 +80,7 @@ std::vector<EvaluateResult> Evaluate(const EvaluateOptions& options,
                        .window = options.window,
                        .device = options.device,
                        .dtype = options.dtype,
+                       .kv_type = options.kv_type,
                        .threads = options.threads,
                        .head_bits = options.head_bits});
   const auto start = Clock::now();

@@ -26,8 +26,10 @@ struct EvaluateOptions {
   int64_t max_windows = 0;  // from the beginning of the text; 0: all
   std::string device = "auto";
   std::string dtype = "auto";  // of activations; "auto" is "f32" on CPUs
-  int threads = 0;             // 0: all cores
-  int head_bits = 16;          // of the heads of `models`: 16 as stored, 8 or 4 rounded
+  // Of the KV cache of `models`, not of the reference's: also "fp8"; auto: that of activations.
+  std::string kv_type = "auto";
+  int threads = 0;     // 0: all cores
+  int head_bits = 16;  // of the heads of `models`: 16 as stored, 8 or 4 rounded
 };
 
 // KL(reference ‖ model) of the next-token distributions, in nats, over all scored tokens; computed

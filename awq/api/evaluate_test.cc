@@ -101,6 +101,20 @@ TEST(Evaluate, AnotherModelIsNot) {
 }
 
 // Windows that share a forward pass are independent of each other.
+TEST(Evaluate, AnE4m3CacheCostsLittle) {
+  EvaluateOptions options = Demo();
+  options.max_windows = 1;
+  options.reference = kDemo;
+  options.kv_type = "fp8";
+  const EvaluateResult r = Evaluate(options)[0];
+  ASSERT_TRUE(r.divergence.has_value());
+  EXPECT_NEAR(r.divergence->reference_perplexity, std::exp(GoldenNll("bos", 1) / 1023), 1e-3);
+  EXPECT_GT(r.divergence->mean, 1e-6);
+  EXPECT_LT(r.divergence->mean, 1e-2);
+  options.kv_type = "fp4";
+  Refused(options, ErrorCode::kInvalidArgument, "expected auto, f32, bf16, f16 or fp8");
+}
+
 TEST(Evaluate, SmallWindowsAreBatched) {
   EvaluateOptions options = Demo();
   options.window = 50;

@@ -64,6 +64,7 @@ class Llm::Impl {
         config_(ReadGenerationConfig(folder, source_.checkpoint().config())),
         backend_(MakeBackend(options.device, options.threads)),
         act_(ActivationType(options.dtype, backend_->Info(), false)),
+        kv_type_(KvCacheType(options.kv_type, act_)),
         device_(backend_->Info().device),
         context_(ResolveContext(options.context, source_.spec().context)),
         model_(*backend_, source_, options.head_bits) {}
@@ -114,7 +115,8 @@ class Llm::Impl {
     const int64_t capacity = std::min(context_, std::max<int64_t>(2 * tokens, 1024));
     generator_ = std::make_unique<Generator>(
         *backend_, model_, *tokenizer_,
-        GeneratorOptions{.context = context_, .capacity = capacity, .act = act_});
+        GeneratorOptions{
+            .context = context_, .capacity = capacity, .act = act_, .kv_type = kv_type_});
   }
   Generator& Room() {
     if (!generator_) MakeRoom(1);
@@ -152,6 +154,7 @@ class Llm::Impl {
   GenerationConfig config_;
   std::unique_ptr<Backend> backend_;
   DType act_;
+  DType kv_type_;
   std::string device_;
   int64_t context_;
   CausalLm model_;

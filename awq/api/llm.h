@@ -19,10 +19,10 @@
 namespace awq {
 
 struct LlmOptions {
-  std::string device = "auto";  // "cpu", "cuda", "ref"; auto: cuda where there is one, else cpu
-  int threads = 0;              // host threads; 0: all cores this process may use
-  std::string dtype =
-      "auto";           // of activations and KV cache: "f32", "bf16"; auto: the device's choice
+  std::string device = "auto";   // "cpu", "cuda", "ref"; auto: cuda where there is one, else cpu
+  int threads = 0;               // host threads; 0: all cores this process may use
+  std::string dtype = "auto";    // of activations: "f32", "bf16", "f16"; auto: the device's choice
+  std::string kv_type = "auto";  // of the KV cache: also "fp8" (E4M3); auto: that of activations
   int head_bits = 16;   // of the weight that makes the logits: 16 as stored, 8 or 4 rounded
   int64_t context = 0;  // tokens of prompt and answer; 0: the model's max_position_embeddings
 };

@@ -1,4 +1,4 @@
-// Element types, as safetensors names them, and the conversions between 16-bit floats and f32.
+// Element types, as safetensors names them, and the conversions between smaller floats and f32.
 #pragma once
 
 #include <bit>
@@ -65,6 +65,31 @@ inline uint16_t FloatToF16(float value) {
   }
   const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
   return static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
+}
+
+// E4M3 without infinities: sign, four exponent bits, three of mantissa; up to ±448, NaN 0x7f.
+inline float E4m3ToFloat(uint8_t bits) {
+  const uint32_t magnitude = bits & 0x7fu;
+  const uint32_t sign = uint32_t{bits & 0x80u} << 24;
+  if (magnitude == 0x7fu) return std::bit_cast<float>(sign | 0x7fc00000u);
+  // As the bits of a float whose exponent is 120 too small; subnormals become right with it.
+  const float value = std::bit_cast<float>(magnitude << 20) * 0x1p120f;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
+}
+
+// Rounds to nearest even; what is larger becomes ±448, NaN stays NaN.
+inline uint8_t FloatToE4m3(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint32_t sign = (bits >> 24) & 0x80u;
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return static_cast<uint8_t>(sign | 0x7fu);
+  if (magnitude >= 0x43e00000u) return static_cast<uint8_t>(sign | 0x7eu);  // ≥ 448
+  if (magnitude < 0x3c800000u) {  // below 2^-6: add a constant whose ulp is 2^-9
+    const float shifted = std::bit_cast<float>(magnitude) + 0x1p14f;
+    return static_cast<uint8_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x46800000u));
+  }
+  const uint32_t rounded = magnitude + 0x7ffffu + ((magnitude >> 20) & 1u);
+  return static_cast<uint8_t>(sign | ((rounded - 0x3c000000u) >> 20));
 }
 
 inline float RoundToF16(float value) { return F16ToFloat(FloatToF16(value)); }

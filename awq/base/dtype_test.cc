@@ -33,6 +33,8 @@ struct Format {
 
 constexpr Format kHalf = {5, 10};
 constexpr Format kBrain = {8, 7};
+constexpr Format kE4m3 = {4, 3};
+constexpr int kE4m3Nan = 0x7f;
 
 // Nearest, ties to even, by looking through all finite values. One more step of the largest
 // exponent stands for infinity, as IEEE rounds.
@@ -129,6 +131,46 @@ TEST(SixteenBits, NanStaysNan) {
     EXPECT_TRUE(IsNan16(FloatToF16(nan), kHalf)) << std::hex << bits;
     EXPECT_TRUE(IsNan16(FloatToBf16(nan), kBrain)) << std::hex << bits;
   }
+}
+
+TEST(E4m3, DecodesAndReencodesAllValues) {
+  for (int i = 0; i < 0x100; ++i) {
+    const float value = E4m3ToFloat(static_cast<uint8_t>(i));
+    const int magnitude = i & 0x7f;
+    ASSERT_EQ(FloatToE4m3(value), i);
+    if (magnitude == kE4m3Nan) {
+      ASSERT_TRUE(std::isnan(value)) << i;
+      continue;
+    }
+    ASSERT_EQ(static_cast<double>(std::fabs(value)), kE4m3.Value(magnitude)) << i;
+    ASSERT_EQ(std::signbit(value), i >= 0x80) << i;
+  }
+}
+
+// Every value, every midpoint and their f32 neighbours, against a search through all values.
+TEST(E4m3, RoundsToNearestEvenAndSaturates) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const auto check = [](float value) {
+    const double magnitude = std::fabs(static_cast<double>(value));
+    int best = 0;
+    for (int bits = 1; bits < kE4m3Nan; ++bits) {
+      const double gain =
+          std::fabs(kE4m3.Value(best) - magnitude) - std::fabs(kE4m3.Value(bits) - magnitude);
+      if (gain > 0 || (gain == 0 && bits % 2 == 0)) best = bits;
+    }
+    ASSERT_EQ(FloatToE4m3(value), best) << value;
+    ASSERT_EQ(FloatToE4m3(-value), best | 0x80) << value;
+  };
+  for (int bits = 0; bits < kE4m3Nan; ++bits) {
+    for (const double at : {kE4m3.Value(bits), (kE4m3.Value(bits) + kE4m3.Value(bits + 1)) / 2}) {
+      const auto value = static_cast<float>(at);
+      check(value);
+      check(std::nextafter(value, infinity));
+      if (value > 0) check(std::nextafter(value, -infinity));
+    }
+  }
+  check(1e30f);
+  EXPECT_EQ(FloatToE4m3(infinity), 0x7e);
 }
 
 TEST(Half, KnownValues) {

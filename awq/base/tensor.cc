@@ -105,6 +105,8 @@ float LoadFloat(const TensorView& view, int64_t i) {
       return F16ToFloat(view.As<const uint16_t>()[i]);
     case DType::kBF16:
       return Bf16ToFloat(view.As<const uint16_t>()[i]);
+    case DType::kF8E4M3:
+      return E4m3ToFloat(view.As<const uint8_t>()[i]);
     case DType::kF64:
       return static_cast<float>(view.As<const double>()[i]);
     default:
@@ -122,6 +124,9 @@ void StoreFloat(const TensorView& view, int64_t i, float value) {
       return;
     case DType::kBF16:
       view.As<uint16_t>()[i] = FloatToBf16(value);
+      return;
+    case DType::kF8E4M3:
+      view.As<uint8_t>()[i] = FloatToE4m3(value);
       return;
     default:
       Fail(ErrorCode::kInternal, "StoreFloat: element type ", NameOf(view.dtype));

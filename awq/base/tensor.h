@@ -109,9 +109,9 @@ class Tensor {
 
 // Host memory, 64-byte aligned, zeroed.
 Tensor MakeTensor(DType dtype, const Shape& shape);
-// Element i of a contiguous float tensor (F32, F16, BF16, F64) as f32.
+// Element i of a contiguous float tensor (F32, F16, BF16, F64, F8_E4M3) as f32.
 float LoadFloat(const TensorView& view, int64_t i);
-// Rounds to nearest even into F32, F16 or BF16.
+// Rounds to nearest even into F32, F16, BF16 or F8_E4M3.
 void StoreFloat(const TensorView& view, int64_t i, float value);
 // A host copy with another float type; src may have strided rows.
 Tensor ConvertTo(const TensorView& src, DType dtype);

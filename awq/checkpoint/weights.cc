@@ -32,6 +32,26 @@ NameMap NamesIn(const Checkpoint& checkpoint, const NameMap& names) {
 
 }  // namespace
 
+LinearWeight LinearWeight::Share() const {
+  LinearWeight out;
+  if (const auto* dense = std::get_if<Tensor>(&weight)) {
+    out.weight = dense->Share();
+  } else {
+    const auto& q = std::get<QuantizedWeight>(weight);
+    out.weight = QuantizedWeight{q.scheme, q.codes.Share(), q.scales.Share(), q.zeros.Share()};
+  }
+  out.bias = bias.Share();
+  return out;
+}
+
+LayerParams LayerParams::Share() const {
+  LayerParams out;
+  for (const auto& [id, linear] : linears) out.linears.emplace(id, linear.Share());
+  for (const auto& [role, v] : vectors) out.vectors.emplace(role, v.Share());
+  for (const auto& [role, v] : vector_biases) out.vector_biases.emplace(role, v.Share());
+  return out;
+}
+
 std::vector<LinearShape> ModuleParts(const Model& model, int64_t layer, LinearId id) {
   const FusedLinear* fused = model.names.FusedOf(id.role);
   if (fused == nullptr) return {LinearOf(model.spec, layer, id)};

@@ -18,6 +18,9 @@ namespace awq {
 struct LinearWeight {
   std::variant<Tensor, QuantizedWeight> weight;  // dense as stored [N, K], or quantized
   Tensor bias;                                   // as stored [N]; empty without one
+
+  // A second owner of the same memory.
+  LinearWeight Share() const;
 };
 
 // Everything a decoder layer is built from.
@@ -25,6 +28,8 @@ struct LayerParams {
   std::map<LinearId, LinearWeight> linears;
   std::map<Role, Tensor> vectors;        // norm weights, F32, with their offset
   std::map<Role, Tensor> vector_biases;  // norm biases, F32, of norms that have one
+
+  LayerParams Share() const;
 };
 
 // The linears of the module that holds `id`: that one alone, or all parts of a fused module in the

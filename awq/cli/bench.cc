@@ -53,13 +53,22 @@ std::string Explain(const BenchReport& report) {
   return out;
 }
 
+std::string MemoryLine(const BenchResult& r, int64_t context_bytes) {
+  const BenchMemory& m = *r.memory;
+  return Cat("  batch ", r.batch, ": weights ", FormatBytes(m.weights), ", KV cache ",
+             FormatBytes(m.kv_cache), ", workspace ", FormatBytes(m.workspace),
+             "; the device's own ", FormatBytes(context_bytes), "\n");
+}
+
 RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
   RawJson out = {{"model", options.model.string()},
                  {"device", report.device},
                  {"dtype", report.dtype},
+                 {"kv_type", report.kv_type},
                  {"head_bits", options.head_bits},
                  {"load_seconds", report.load_seconds},
                  {"weight_bytes", report.weight_bytes},
+                 {"context_bytes", report.context_bytes},
                  {"results", RawJson::array()}};
   for (const BenchResult& r : report.results) {
     out["results"].push_back({{"name", r.name},
@@ -69,6 +78,11 @@ RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
                               {"min_seconds", r.least},
                               {"max_seconds", r.most},
                               {"tokens_per_second", r.tokens_per_second}});
+    if (r.memory) {
+      out["results"].back()["memory"] = {{"weights", r.memory->weights},
+                                         {"kv_cache", r.memory->kv_cache},
+                                         {"workspace", r.memory->workspace}};
+    }
     for (const BenchOp& op : r.ops) {
       out["results"].back()["ops"].push_back({{"name", op.name},
                                               {"calls", op.calls},
@@ -96,6 +110,9 @@ int RunBench(const BenchOptions& options, bool json) {
     PrintErr(Cat("  ", report.device, ", activations ", report.dtype, "; loaded ",
                  FormatBytes(report.weight_bytes), " in ",
                  FormatNumber("%.1f s", report.load_seconds), "\n"));
+    for (const BenchResult& r : report.results) {
+      if (r.memory) PrintErr(MemoryLine(r, report.context_bytes));
+    }
     if (options.explain) Print(Explain(report));
   }
   return 0;
@@ -117,8 +134,12 @@ void AddBench(CLI::App& app, Action& chosen) {
   verb->add_option("--ctx", options->context, "tokens each has read before")->capture_default_str();
   verb->add_option("--tokens", options->tokens, "tokens each writes")->capture_default_str();
   verb->add_option("--repeats", options->repeats, "times a prompt is read")->capture_default_str();
+  verb->add_option("--chunk", options->chunk, "prompt tokens of one step")->capture_default_str();
+  verb->add_flag("--same-layers", options->same_layers,
+                 "all layers get the weights of the first (awq_synthetic --one-layer)");
   AddDeviceFlags(*verb, options->device, options->threads);
   AddDtypeFlag(*verb, options->dtype, "the device's choice");
+  AddKvTypeFlag(*verb, options->kv_type);
   AddHeadFlag(*verb, options->head_bits);
   verb->add_flag("--explain", options->explain,
                  "also what each operation takes, and what this device would allow");
@@ -126,7 +147,8 @@ void AddBench(CLI::App& app, Action& chosen) {
   verb->footer(
       "Example:\n  awq bench models/demo --prompt 128,512 --batch 1,8\n\n"
       "Prefill: one prompt, median of the repeats. Decode: one step of the whole batch, median of\n"
-      "the steps; the tokens a second are those of all sequences together.");
+      "the steps; the tokens a second are those of all sequences together. Memory is reported for\n"
+      "devices that have their own.");
   verb->callback(
       [options, json, &chosen] { chosen = [options, json] { return RunBench(*options, *json); }; });
 }

@@ -21,6 +21,15 @@ void AddDtypeFlag(CLI::App& verb, std::string& dtype, const std::string& automat
       ->group("Machine");
 }
 
+void AddKvTypeFlag(CLI::App& verb, std::string& kv_type) {
+  verb.add_option(
+          "--kv-type", kv_type,
+          "type of the KV cache: f32, bf16, f16, fp8 (E4M3, half the memory of 16 bits at a "
+          "small loss) or auto, that of activations")
+      ->capture_default_str()
+      ->group("Machine");
+}
+
 void AddHeadFlag(CLI::App& verb, int& bits) {
   verb.add_option("--head-bits", bits,
                   "bits of the head's weight: 16 as stored; 8 or 4, rounded when it is loaded")
@@ -32,6 +41,7 @@ void AddHeadFlag(CLI::App& verb, int& bits) {
 void AddLlmFlags(CLI::App& verb, LlmOptions& options) {
   AddDeviceFlags(verb, options.device, options.threads);
   AddDtypeFlag(verb, options.dtype, "the device's choice");
+  AddKvTypeFlag(verb, options.kv_type);
   AddHeadFlag(verb, options.head_bits);
   verb.add_option("--ctx", options.context,
                   "tokens of prompt and answer together; 0: as many as the model was made for")

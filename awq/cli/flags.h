@@ -13,9 +13,11 @@ namespace awq {
 void AddDeviceFlags(CLI::App& verb, std::string& device, int& threads);
 // --dtype.
 void AddDtypeFlag(CLI::App& verb, std::string& dtype, const std::string& automatic);
+// --kv-type.
+void AddKvTypeFlag(CLI::App& verb, std::string& kv_type);
 // --head-bits.
 void AddHeadFlag(CLI::App& verb, int& bits);
-// --device, --threads, --dtype, --head-bits, --ctx.
+// --device, --threads, --dtype, --kv-type, --head-bits, --ctx.
 void AddLlmFlags(CLI::App& verb, LlmOptions& options);
 // --temperature, --top-k, … --stop, --max-tokens.
 void AddGenerateFlags(CLI::App& verb, GenerateOptions& options);

@@ -161,6 +161,7 @@ struct LinearShape {
   int64_t k = 0;
   bool bias = false;
   bool quantizable = true;  // routers are not: a little noise sends tokens to other experts
+  bool operator==(const LinearShape&) const = default;
 };
 // The linears of a layer in the order in which they are computed: q, k, v, o, gate, up, down.
 std::vector<LinearShape> LayerLinears(const ModelSpec& model, int64_t layer);

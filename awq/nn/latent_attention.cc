@@ -16,18 +16,6 @@ TensorView AsHeads(const TensorView& rows, int64_t d) {
   return out;
 }
 
-LinearWeight ShareOf(const LinearWeight& from) {
-  LinearWeight out;
-  out.bias = from.bias.Share();
-  if (const auto* dense = std::get_if<Tensor>(&from.weight)) {
-    out.weight = dense->Share();
-  } else {
-    const auto& q = std::get<QuantizedWeight>(from.weight);
-    out.weight = QuantizedWeight{q.scheme, q.codes.Share(), q.scales.Share(), q.zeros.Share()};
-  }
-  return out;
-}
-
 // The rows of queries head by head, (nope, rope) each, become all heads' nope, then all heads'
 // rope.
 LinearWeight SplitQueries(const MlaSpec& spec, const LinearWeight& from) {
@@ -56,8 +44,8 @@ LatentWeights MakeLatentWeights(Backend& backend, int64_t layer, const MlaSpec& 
                                 const LayerParams& params) {
   const bool two_steps = spec.q_rank > 0;
   LayerParams own;  // queries' rows in our order, everything else as it is
-  own.linears.emplace(Role::kQA, ShareOf(params.linears.at(Role::kQA)));
-  own.linears.emplace(Role::kKvA, ShareOf(params.linears.at(Role::kKvA)));
+  own.linears.emplace(Role::kQA, params.linears.at(Role::kQA).Share());
+  own.linears.emplace(Role::kKvA, params.linears.at(Role::kKvA).Share());
   const Role query = two_steps ? Role::kQB : Role::kQA;
   own.linears[query] = SplitQueries(spec, params.linears.at(query));
 

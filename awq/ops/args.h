@@ -29,9 +29,10 @@ struct Batch {
   int64_t num_seqs() const { return kv_len.dim(0); }
 };
 
-// One layer's share of the cache: pages of page_size tokens. Under latent attention a token has one
-// row, its latent vector and the rotated key that all heads share: [pages, 1, page_size, rank +
-// rope], and no values.
+// One layer's share of the cache: pages of page_size tokens, of floats of any type or F8_E4M3, to
+// which values are rounded as they are, without a scale (larger ones become ±448). Under latent
+// attention a token has one row, its latent vector and the rotated key that all heads share:
+// [pages, 1, page_size, rank + rope], and no values.
 struct PagedKv {
   TensorView keys;    // [pages, G, page_size, d]
   TensorView values;  // [pages, G, page_size, d], or empty

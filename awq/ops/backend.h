@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,14 @@ struct BackendInfo {
   std::string device;  // for people: "AVX-512, 2 threads", "NVIDIA H200"
   int threads = 1;     // host threads it computes with
   DType activation;    // the type it computes fastest in without loss that matters
+};
+
+// Bytes of a device's own memory.
+struct MemoryUse {
+  int64_t held = 0;     // by the backend: tensors, prepared weights, its own buffers
+  int64_t most = 0;     // the most it held since the call before
+  int64_t outside = 0;  // in use on the device beside that and what the process keeps for reuse:
+                        // driver, kernels, other processes
 };
 
 // Calls that can be repeated at once; see Backend::Record.
@@ -47,6 +56,8 @@ class Backend {
   // Same type and shape, dense; either side may be on the host.
   virtual void Copy(const TensorView& to, const TensorView& from) = 0;
   virtual void Sync() = 0;
+  // Nothing on hosts: there the process's memory is what counts.
+  virtual std::optional<MemoryUse> Memory() { return std::nullopt; }
 
   // ---- weights: host tensors in, this device's layout out
   // w: F32, F16 or BF16 [N, K], dense; kept in `type` (F32 or a 16-bit type).

@@ -50,7 +50,8 @@ void CheckCache(const char* op, const PagedKv& cache) {
   const TensorView& k = cache.keys;
   const TensorView& v = cache.values;
   const bool alike = v.empty() || (k.shape == v.shape && k.dtype == v.dtype && v.IsContiguous());
-  AWQ_CHECK(k.rank() == 4 && alike && IsFloat(k.dtype) && k.IsContiguous(), kInternal, op,
+  const bool floats = IsFloat(k.dtype) || k.dtype == DType::kF8E4M3;
+  AWQ_CHECK(k.rank() == 4 && alike && floats && k.IsContiguous(), kInternal, op,
             ": cache: expected dense floats [pages, G, page_size, d], found keys ", Describe(k),
             ", values ", Describe(v));
 }

@@ -33,18 +33,6 @@ void CheckFinite(const WeightSource& source, const std::string& name, const Tens
        ": expected finite values, found ", LoadFloat(view, i));
 }
 
-LinearWeight Share(const LinearWeight& from) {
-  LinearWeight out;
-  out.bias = from.bias.Share();
-  if (const auto* dense = std::get_if<Tensor>(&from.weight)) {
-    out.weight = dense->Share();
-  } else {
-    const auto& w = std::get<QuantizedWeight>(from.weight);
-    out.weight = QuantizedWeight{w.scheme, w.codes.Share(), w.scales.Share(), w.zeros.Share()};
-  }
-  return out;
-}
-
 }  // namespace
 
 LayerParams LayerWeights::Stored() const {
@@ -84,7 +72,7 @@ LayerParams ShareSome(const LayerParams& from, const std::vector<LinearId>& ids)
   LayerParams out;
   for (const LinearId id : ids) {
     const auto it = from.linears.find(id);
-    if (it != from.linears.end()) out.linears.emplace(id, Share(it->second));
+    if (it != from.linears.end()) out.linears.emplace(id, it->second.Share());
   }
   for (const auto& [role, vector] : from.vectors) out.vectors.emplace(role, vector.Share());
   for (const auto& [role, bias] : from.vector_biases) out.vector_biases.emplace(role, bias.Share());
@@ -93,7 +81,7 @@ LayerParams ShareSome(const LayerParams& from, const std::vector<LinearId>& ids)
 
 LayerParams ShareAll(const LayerParams& from) {
   LayerParams out = ShareSome(from, {});
-  for (const auto& [id, linear] : from.linears) out.linears.emplace(id, Share(linear));
+  for (const auto& [id, linear] : from.linears) out.linears.emplace(id, linear.Share());
   return out;
 }
 

@@ -23,7 +23,7 @@ Generator::Generator(Backend& backend, const CausalLm& model, const Tokenizer& t
       options_(options),
       keys_depend_on_length_(KeysDependOnLength(model.spec())),
       scratch_(backend),
-      cache_(backend, model.spec(), options.capacity, options.act) {
+      cache_(backend, model.spec(), options.capacity, options.kv_type.value_or(options.act)) {
   AWQ_CHECK(options.chunk > 0 && options.context > 0, kInvalidArgument,
             "a generator with a chunk of ", options.chunk, " and a context of ", options.context,
             " tokens");

@@ -21,7 +21,8 @@ struct GeneratorOptions {
   int64_t capacity = 0;  // tokens of all sequences that the KV cache holds
   int64_t chunk =
       512;  // prompt tokens of one step: bounds its memory and the wait of other sequences
-  DType act = DType::kF32;  // of activations and of the KV cache
+  DType act = DType::kF32;            // of activations
+  std::optional<DType> kv_type = {};  // of the KV cache; that of activations by default
 };
 
 // What one step did for one sequence.

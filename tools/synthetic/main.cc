@@ -1,7 +1,8 @@
-// awq_synthetic SHAPE OUT [--dense|--bf16] [--layers N]: a checkpoint with the shapes of a real model
-// and random weights, for measuring speed and memory where nothing can be downloaded. 4 bits as
-// awq_gemm, groups of 128, zero points; with --dense in F16, with --bf16 in BF16. Without a
-// tokenizer: `awq bench` needs none.
+// awq_synthetic SHAPE OUT [--dense|--bf16] [--layers N] [--one-layer]: a checkpoint with the shapes
+// of a real model and random weights, for measuring speed and memory where nothing can be
+// downloaded. 4 bits as awq_gemm, groups of 128, zero points; with --dense in F16, with --bf16 in
+// BF16. --one-layer leaves out the weights of all layers but the first, for `awq bench
+// --same-layers`. Without a tokenizer: `awq bench` needs none.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -22,6 +23,11 @@ struct Model {
   const char* type;  // model_type
   int64_t hidden, layers, heads, kv_heads, ffn, vocab, context;
   double theta;
+  int64_t head_size = hidden / heads;
+  int64_t experts = 0;  // of `ffn` each; 0: one dense part
+  int64_t active = 0;
+
+  bool is_qwen3() const { return experts > 0; }
 };
 constexpr Model kModels[] = {
     {"llama-3.2-1b", "llama", 2048, 16, 32, 8, 8192, 128256, 8192, 5e5},
@@ -30,6 +36,7 @@ constexpr Model kModels[] = {
     {"mistral-7b", "mistral", 4096, 32, 32, 8, 14336, 32000, 32768, 1e4},
     {"llama-2-13b", "llama", 5120, 40, 40, 40, 13824, 32000, 4096, 1e4},
     {"llama-2-70b", "llama", 8192, 80, 64, 8, 28672, 32000, 4096, 1e4},
+    {"qwen3-30b-a3b", "qwen3_moe", 2048, 48, 32, 4, 768, 151936, 40960, 1e6, 128, 128, 8},
 };
 
 uint64_t Next(uint64_t& state) {
@@ -87,12 +94,11 @@ std::vector<NamedTensor> RandomLinear(const std::string& name, int64_t n, int64_
 RawJson Config(const Model& m, bool dense, DType type) {
   RawJson c = {
       {"model_type", m.type},
-      {"architectures", RawJson::array({m.type == std::string("llama") ? "LlamaForCausalLM"
-                                                                       : "MistralForCausalLM"})},
       {"hidden_size", m.hidden},
       {"num_hidden_layers", m.layers},
       {"num_attention_heads", m.heads},
       {"num_key_value_heads", m.kv_heads},
+      {"head_dim", m.head_size},
       {"intermediate_size", m.ffn},
       {"vocab_size", m.vocab},
       {"max_position_embeddings", m.context},
@@ -101,6 +107,12 @@ RawJson Config(const Model& m, bool dense, DType type) {
       {"hidden_act", "silu"},
       {"tie_word_embeddings", false},
       {"torch_dtype", type == DType::kBF16 ? "bfloat16" : "float16"}};
+  if (m.experts > 0) {
+    c["num_experts"] = m.experts;
+    c["num_experts_per_tok"] = m.active;
+    c["moe_intermediate_size"] = m.ffn;
+    c["norm_topk_prob"] = true;
+  }
   if (!dense) {
     c["quantization_config"] = {{"quant_method", "awq"},
                                 {"version", "gemm"},
@@ -111,47 +123,80 @@ RawJson Config(const Model& m, bool dense, DType type) {
   return c;
 }
 
-int Write(const Model& m, const std::string& folder, bool dense, DType type) {
-  OutputFolder output{folder};
-  ShardWriter writer(output.path(), int64_t{5} << 30, {});
-  uint64_t state = 88172645463325252u;
-  const int64_t d = m.hidden / m.heads;
-  writer.Write("model.embed_tokens.weight", RandomFloats(type, {m.vocab, m.hidden}, -6, state).view());
-  for (int64_t l = 0; l < m.layers; ++l) {
-    const std::string layer = Cat("model.layers.", l, ".");
-    const auto linear = [&](const char* name, int64_t n, int64_t k) {
-      writer.Write(RandomLinear(layer + name, n, k, dense, type, state));
-    };
-    linear("self_attn.q_proj", m.hidden, m.hidden);
-    linear("self_attn.k_proj", m.kv_heads * d, m.hidden);
-    linear("self_attn.v_proj", m.kv_heads * d, m.hidden);
-    linear("self_attn.o_proj", m.hidden, m.hidden);
-    linear("mlp.gate_proj", m.ffn, m.hidden);
-    linear("mlp.up_proj", m.ffn, m.hidden);
-    linear("mlp.down_proj", m.hidden, m.ffn);
-    writer.Write(layer + "input_layernorm.weight", Ones(type, m.hidden).view());
-    writer.Write(layer + "post_attention_layernorm.weight", Ones(type, m.hidden).view());
+class Writer {
+ public:
+  Writer(const Model& m, const std::string& folder, bool dense, DType type)
+      : m_(m),
+        dense_(dense),
+        type_(type),
+        output_{folder},
+        shards_(output_.path(), int64_t{5} << 30, {}) {}
+
+  // The first `layers` layers.
+  void Write(int64_t layers) {
+    Table("model.embed_tokens.weight");
+    for (int64_t l = 0; l < layers; ++l) Layer(Cat("model.layers.", l, "."));
+    Norm("model.norm.weight", m_.hidden);
+    Table("lm_head.weight");
+    shards_.Finish();
+    WriteFileAtomically(output_.path() / "config.json", Config(m_, dense_, type_).dump(1) + "\n");
+    output_.Commit();
   }
-  writer.Write("model.norm.weight", Ones(type, m.hidden).view());
-  writer.Write("lm_head.weight", RandomFloats(type, {m.vocab, m.hidden}, -6, state).view());
-  writer.Finish();
-  WriteFileAtomically(output.path() / "config.json", Config(m, dense, type).dump(1) + "\n");
-  output.Commit();
-  std::printf("%s: %.2f GB in %s\n", m.name, static_cast<double>(writer.total_bytes()) / 1e9,
-              folder.c_str());
-  return 0;
-}
+  int64_t bytes() const { return shards_.total_bytes(); }
+
+ private:
+  void Table(const std::string& name) {
+    shards_.Write(name, RandomFloats(type_, {m_.vocab, m_.hidden}, -6, state_).view());
+  }
+  void Norm(const std::string& name, int64_t size) { shards_.Write(name, Ones(type_, size).view()); }
+  void Linear(const std::string& name, int64_t n, int64_t k) {
+    shards_.Write(RandomLinear(name, n, k, dense_, type_, state_));
+  }
+  void Mlp(const std::string& mlp) {
+    Linear(mlp + "gate_proj", m_.ffn, m_.hidden);
+    Linear(mlp + "up_proj", m_.ffn, m_.hidden);
+    Linear(mlp + "down_proj", m_.hidden, m_.ffn);
+  }
+  void Layer(const std::string& layer) {
+    const std::string attention = layer + "self_attn.";
+    Linear(attention + "q_proj", m_.heads * m_.head_size, m_.hidden);
+    Linear(attention + "k_proj", m_.kv_heads * m_.head_size, m_.hidden);
+    Linear(attention + "v_proj", m_.kv_heads * m_.head_size, m_.hidden);
+    Linear(attention + "o_proj", m_.hidden, m_.heads * m_.head_size);
+    if (m_.is_qwen3()) {
+      Norm(attention + "q_norm.weight", m_.head_size);
+      Norm(attention + "k_norm.weight", m_.head_size);
+      shards_.Write(layer + "mlp.gate.weight",
+                    RandomFloats(type_, {m_.experts, m_.hidden}, -6, state_).view());
+    } else {
+      Mlp(layer + "mlp.");
+    }
+    for (int64_t e = 0; e < m_.experts; ++e) Mlp(Cat(layer, "mlp.experts.", e, "."));
+    Norm(layer + "input_layernorm.weight", m_.hidden);
+    Norm(layer + "post_attention_layernorm.weight", m_.hidden);
+  }
+
+  const Model& m_;
+  bool dense_;
+  DType type_;
+  OutputFolder output_;
+  ShardWriter shards_;
+  uint64_t state_ = 88172645463325252u;
+};
 
 int Run(int argc, char** argv) {
   bool dense = false;
   DType type = DType::kF16;
   int64_t layers = 0;
+  bool one_layer = false;
   bool good = argc >= 3;
   for (int i = 3; good && i < argc; ++i) {
     const std::string flag = argv[i];
     if (flag == "--layers" && i + 1 < argc) {
       layers = std::atoll(argv[++i]);
       good = layers > 0;
+    } else if (flag == "--one-layer") {
+      one_layer = true;
     } else {
       good = flag == "--dense" || flag == "--bf16";
       dense = true;
@@ -161,10 +206,14 @@ int Run(int argc, char** argv) {
   for (Model m : kModels) {
     if (!good || std::strcmp(m.name, argv[1]) != 0) continue;
     if (layers > 0) m.layers = layers;
-    return Write(m, argv[2], dense, type);
+    Writer writer(m, argv[2], dense, type);
+    writer.Write(one_layer ? 1 : m.layers);
+    std::printf("%s: %.2f GB in %s\n", m.name, static_cast<double>(writer.bytes()) / 1e9, argv[2]);
+    return 0;
   }
   std::fprintf(stderr,
-               "usage: awq_synthetic SHAPE OUT [--dense|--bf16] [--layers N]\nshapes:");
+               "usage: awq_synthetic SHAPE OUT [--dense|--bf16] [--layers N] [--one-layer]\n"
+               "shapes:");
   for (const Model& m : kModels) std::fprintf(stderr, " %s", m.name);
   std::fprintf(stderr, "\n");
   return 2;

@@ -27,4 +27,14 @@ DType ActivationType(std::string_view name, const BackendInfo& device, bool exac
   Fail(ErrorCode::kInvalidArgument, "dtype: expected auto, f32, bf16 or f16, found \"", name, "\"");
 }
 
+DType KvCacheType(std::string_view name, DType activations) {
+  if (name == "auto") return activations;
+  if (name == "f32") return DType::kF32;
+  if (name == "bf16") return DType::kBF16;
+  if (name == "f16") return DType::kF16;
+  if (name == "fp8") return DType::kF8E4M3;
+  Fail(ErrorCode::kInvalidArgument, "kv-type: expected auto, f32, bf16, f16 or fp8, found \"", name,
+       "\"");
+}
+
 }  // namespace awq

@@ -21,5 +21,8 @@ std::unique_ptr<const Tokenizer> LoadTokenizerIfAny(const std::filesystem::path&
 // "f32", "bf16", "f16" or "auto": what the device computes fastest in, or, when `exact`, F32 on
 // hosts. Throws kInvalidArgument listing the names.
 DType ActivationType(std::string_view name, const BackendInfo& device, bool exact);
+// "f32", "bf16", "f16", "fp8" or "auto": that of activations. Throws kInvalidArgument listing the
+// names.
+DType KvCacheType(std::string_view name, DType activations);
 
 }  // namespace awq

@@ -18,11 +18,11 @@ int64_t WindowsOfBatch(int64_t window) { return std::max<int64_t>(1, kBatchToken
 }  // namespace
 
 WindowScorer::Runner::Runner(const std::filesystem::path& folder, Backend& on, DType act,
-                             int64_t pages, int head_bits)
+                             DType kv_type, int64_t pages, int head_bits)
     : path(folder),
       source(OpenModel(folder)),
       model(on, source, head_bits),
-      cache(on, source.spec(), 0, source.spec().num_layers(), pages, act),
+      cache(on, source.spec(), 0, source.spec().num_layers(), pages, kv_type),
       scratch(on),
       ctx{on, scratch, act, nullptr} {}
 
@@ -36,9 +36,10 @@ WindowScorer::WindowScorer(const ScorerOptions& options)
       backend_(MakeBackend(options.device, options.threads)),
       pool_(backend_->Info().threads) {
   const DType act = ActivationType(options.dtype, backend_->Info(), true);
-  if (options.reference) reference_ = Load(*options.reference, act, 16);
+  if (options.reference) reference_ = Load(*options.reference, act, act, 16);
+  const DType kv_type = KvCacheType(options.kv_type, act);
   for (const auto& folder : options.models) {
-    models_.push_back(Load(folder, act, options.head_bits));
+    models_.push_back(Load(folder, act, kv_type, options.head_bits));
     AWQ_CHECK(!reference_ || models_.back()->vocab() == reference_->vocab(), kInvalidArgument,
               folder.string(), ": has a vocabulary of ", models_.back()->vocab(),
               ", the reference ", reference_->path.string(), " one of ", reference_->vocab());
@@ -46,12 +47,13 @@ WindowScorer::WindowScorer(const ScorerOptions& options)
 }
 
 std::unique_ptr<WindowScorer::Runner> WindowScorer::Load(const std::filesystem::path& folder,
-                                                         DType act, int head_bits) const {
+                                                         DType act, DType kv_type,
+                                                         int head_bits) const {
   const int64_t context = OpenModel(folder).spec().context;
   AWQ_CHECK(window_ <= context, kInvalidArgument, "window: expected at most ", context,
             " tokens, the context of ", folder.string(), ", found ", window_);
   const int64_t pages = WindowsOfBatch(window_) * PagesFor(window_);
-  return std::make_unique<Runner>(folder, *backend_, act, pages, head_bits);
+  return std::make_unique<Runner>(folder, *backend_, act, kv_type, pages, head_bits);
 }
 
 size_t WindowScorer::BatchSize(std::span<const Window> windows) const {

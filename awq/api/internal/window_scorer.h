@@ -24,6 +24,7 @@ struct ScorerOptions {
   int64_t window = 0;  // the longest, in tokens
   std::string device = "auto";
   std::string dtype = "auto";
+  std::string kv_type = "auto";  // of the models' caches, not of the reference's
   int threads = 0;
   int head_bits = 16;  // of the models' heads, not of the reference's
 };
@@ -44,8 +45,8 @@ class WindowScorer {
 
  private:
   struct Runner {
-    Runner(const std::filesystem::path& folder, Backend& on, DType act, int64_t pages,
-           int head_bits);
+    Runner(const std::filesystem::path& folder, Backend& on, DType act, DType kv_type,
+           int64_t pages, int head_bits);
     int64_t vocab() const { return source.spec().vocab; }
     std::span<const float> Row(int64_t row) const;
 
@@ -61,7 +62,8 @@ class WindowScorer {
     std::vector<float> logits;  // of the current block
   };
 
-  std::unique_ptr<Runner> Load(const std::filesystem::path& folder, DType act, int head_bits) const;
+  std::unique_ptr<Runner> Load(const std::filesystem::path& folder, DType act, DType kv_type,
+                               int head_bits) const;
   void ScoreWindow(const Window& window, int64_t first_row, size_t index);
   void Forward(Runner& runner, const Batch& batch);
   void Logits(Runner& runner, int64_t first, int64_t rows);

@@ -294,7 +294,8 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
   const Head head{
       cache, batch.block_table.As<const int32_t>() + item.sequence * batch.block_table.strides[0],
       item.head};
-  const bool few = item.count <= kFewRows;
+  // E4M3 is expanded into tiles whatever the number of rows.
+  const bool few = item.count <= kFewRows && cache.keys.dtype != DType::kF8E4M3;
   Rows rows(item.count, cache.keys.dim(3), y.dim(2));
   const auto offset = [&](const TensorView& t, int64_t r) {
     const int64_t row = item.first + r;

@@ -109,9 +109,19 @@ HWY_INLINE void WithType(const TensorView& t, int64_t offset, const F& f) {
 
 // `count` elements from `offset` as f32.
 HWY_INLINE void LoadFloats(const TensorView& t, int64_t offset, int64_t count, float* to) {
+  if (t.dtype == DType::kF8E4M3) {
+    const auto* from = t.As<const uint8_t>() + offset;
+    for (int64_t i = 0; i < count; ++i) to[i] = E4m3ToFloat(from[i]);
+    return;
+  }
   WithType(t, offset, [&](const auto* p) HWY_ATTR { ToFloats(p, count, to); });
 }
 HWY_INLINE void StoreFloats(const float* from, int64_t count, const TensorView& t, int64_t offset) {
+  if (t.dtype == DType::kF8E4M3) {
+    auto* to = t.As<uint8_t>() + offset;
+    for (int64_t i = 0; i < count; ++i) to[i] = FloatToE4m3(from[i]);
+    return;
+  }
   WithType(t, offset, [&](auto* p) HWY_ATTR { FromFloats(from, count, p); });
 }
 

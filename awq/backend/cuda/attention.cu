@@ -2,13 +2,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <type_traits>
 
-#include "awq/backend/cuda/attention_long.cuh"
-#include "awq/backend/cuda/attention_short.cuh"
-#include "awq/backend/cuda/attention_wgmma.cuh"
-#include "awq/backend/cuda/cuda_check.h"
-#include "awq/backend/cuda/tensor_map.h"
+#include "awq/backend/cuda/attention_launch.cuh"
 
 namespace awq::cuda {
 namespace {
@@ -61,12 +56,8 @@ __global__ void PlainKernel(const AttentionShape a, int sequences) {
   }
 }
 
-struct Rows {
-  int64_t shortest = 0;  // most rows of a sequence of the short arrangement; 0: there are none
-  int64_t longest = 0;   // of the others
-};
-Rows CountRows(const Batch& batch, int64_t heads, int64_t d) {
-  Rows out;
+AttentionRows CountRows(const Batch& batch, int64_t heads, int64_t d) {
+  AttentionRows out;
   for (size_t b = 0; b + 1 < batch.host_seq_start.size(); ++b) {
     const int64_t rows = (batch.host_seq_start[b + 1] - batch.host_seq_start[b]) * heads;
     if (rows > ShortRows(d)) {
@@ -95,106 +86,13 @@ bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedK
   const int64_t row = 2 * padded + 16;  // bytes
   const int64_t shared = (4 * kTileKeys + kLongRows<1>)*row;
   if (shared > device.shared_per_block) return false;
+  const bool e4m3 = cache.keys.dtype == DType::kF8E4M3;
   return q.dtype != DType::kF32 && std::has_single_bit(static_cast<uint64_t>(cache.page_size())) &&
-         cache.page_size() >= kStepKeys &&
-         cache.keys.dtype == q.dtype && d % 8 == 0 && d <= 256 && q.strides[0] % 2 == 0 &&
+         cache.page_size() >= kStepKeys && (e4m3 || cache.keys.dtype == q.dtype) &&
+         d % (e4m3 ? 16 : 8) == 0 && d <= 256 && q.strides[0] % 2 == 0 &&
          reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
          reinterpret_cast<uintptr_t>(cache.keys.data) % 16 == 0 &&
          reinterpret_cast<uintptr_t>(cache.values.data) % 16 == 0;
-}
-
-template <typename T, int D, int kM>
-void LaunchLong(const Queue& queue, const AttentionShape& shape, const Batch& batch, int64_t rows) {
-  constexpr int kShared = kLongSharedBytes<D, kM>;
-  void (*kernel)(AttentionShape) = LongAttention<T, D, kM>;
-  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-  const dim3 grid(static_cast<unsigned>((rows + kLongRows<kM> - 1) / kLongRows<kM>),
-                  static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()));
-  Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, shape);
-}
-
-template <typename T, int D>
-void RunLong(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-             const Batch& batch, int64_t rows) {
-  if constexpr (D <= 128) {
-    if (kLongSharedBytes<D, 2> <= device.shared_per_block) {
-      return LaunchLong<T, D, 2>(queue, shape, batch, rows);
-    }
-  }
-  LaunchLong<T, D, 1>(queue, shape, batch, rows);
-}
-
-// Splits that can be a cluster (sm_90).
-constexpr int kMostClustered = 16;
-
-template <typename T, int D, bool kWhole, int kRows>
-void LaunchShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-                 const Batch& batch) {
-  const auto splits = static_cast<unsigned>(shape.splits);
-  const dim3 grid(1, static_cast<unsigned>(shape.kv_heads),
-                  static_cast<unsigned>(batch.num_seqs()) * splits);
-  // Larger heads have not been measured as clusters.
-  const bool clustered = device.arch == 90 && D <= 128 && splits > 1 && splits <= kMostClustered;
-  void (*kernel)(AttentionShape, bool) = ShortAttention<T, D, kWhole, kRows>;
-  if (clustered) {
-    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
-  }
-  LaunchClusters(queue, kernel, grid, dim3(1, 1, clustered ? splits : 1), 32 * kAttentionWarps, 0,
-                 shape, clustered);
-}
-
-template <typename T, int D>
-void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-              const Batch& batch, int64_t rows) {
-  const auto launch = [&](auto whole) {
-    if constexpr (D <= 128) {
-      if (rows > 8) return LaunchShort<T, D, whole.value, 16>(queue, device, shape, batch);
-    }
-    LaunchShort<T, D, whole.value, 8>(queue, device, shape, batch);
-  };
-  if constexpr (D <= 128) {
-    if (shape.d == D) return launch(std::true_type());
-  }
-  launch(std::false_type());
-}
-
-template <typename T, int D>
-void RunWgmma(const Queue& queue, const AttentionShape& shape, const PagedKv& cache,
-              const Batch& batch, int64_t rows) {
-  constexpr int kShared = WgmmaSharedBytes(D);
-  void (*kernel)(AttentionShape, CUtensorMap, CUtensorMap) = WgmmaAttention<T, D>;
-  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-  const auto map = [&](const TensorView& pages) {
-    return SwizzledRowsMap(pages.data, pages.NumElements() / shape.d, shape.d, shape.d, kBoxKeys);
-  };
-  const dim3 grid(static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()),
-                  static_cast<unsigned>((rows + kWgmmaRows - 1) / kWgmmaRows));
-  Launch(queue, kernel, grid, kWgmmaThreads, kShared, shape, map(cache.keys), map(cache.values));
-}
-
-template <typename T>
-void Run(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-         const PagedKv& cache, const Batch& batch, const Rows& rows) {
-  if (rows.longest > 0 && device.arch == 90 && shape.d <= 128) {
-    const auto run = shape.d <= 64 ? RunWgmma<T, 64> : RunWgmma<T, 128>;
-    run(queue, shape, cache, batch, rows.longest);
-  } else if (rows.longest > 0) {
-    const auto run = shape.d <= 64    ? RunLong<T, 64>
-                     : shape.d <= 80  ? RunLong<T, 80>
-                     : shape.d <= 96  ? RunLong<T, 96>
-                     : shape.d <= 112 ? RunLong<T, 112>
-                     : shape.d <= 128 ? RunLong<T, 128>
-                     : shape.d <= 192 ? RunLong<T, 192>
-                                      : RunLong<T, 256>;
-    run(queue, device, shape, batch, rows.longest);
-  }
-  if (rows.shortest > 0) {
-    const auto run = shape.d <= 64    ? RunShort<T, 64>
-                     : shape.d <= 128 ? RunShort<T, 128>
-                     : shape.d <= 192 ? RunShort<T, 192>
-                                      : RunShort<T, 256>;
-    run(queue, device, shape, batch, rows.shortest);
-  }
 }
 
 int64_t Partials(const Batch& batch, const PagedKv& cache, int64_t splits) {
@@ -247,11 +145,13 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .partial_stats = static_cast<float2*>(workspace),
       .finished = counters};
   if (fast) {
-    const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads(), q.dim(2));
-    if (q.dtype == DType::kF16) {
-      Run<__half>(queue, device, shape, cache, batch, rows);
+    const AttentionRows rows = CountRows(batch, q.dim(1) / cache.kv_heads(), q.dim(2));
+    if (cache.keys.dtype == DType::kF8E4M3) {
+      RunE4m3Attention(queue, device, shape, cache, batch, rows, q.dtype);
+    } else if (q.dtype == DType::kF16) {
+      RunAttention<__half, __half>(queue, device, shape, cache, batch, rows);
     } else {
-      Run<__nv_bfloat16>(queue, device, shape, cache, batch, rows);
+      RunAttention<__nv_bfloat16, __nv_bfloat16>(queue, device, shape, cache, batch, rows);
     }
   } else {
     AWQ_CHECK(shape.d <= kPlainLanes * kPlainElements, kUnsupported, "backend cuda: heads of ",
@@ -259,7 +159,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
     const dim3 grid(static_cast<unsigned>(q.dim(0)), static_cast<unsigned>(q.dim(1)));
     WithType(q.dtype, [&](auto tq) {
       using T = typename decltype(tq)::type;
-      WithType(cache.keys.dtype, [&](auto tc) {
+      WithCacheType(cache.keys.dtype, [&](auto tc) {
         using C = typename decltype(tc)::type;
         Launch(queue, PlainKernel<T, C>, grid, kPlainLanes, 0, shape,
                static_cast<int>(batch.num_seqs()));

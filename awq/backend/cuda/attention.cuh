@@ -3,8 +3,13 @@
 // Rows are pairs of a query token and a query head of one kv head: row r of a sequence is token r /
 // R, head r % R of the R that share the kv head, so that a tile of rows reads each key once.
 // Sequences of many rows take attention_long.cuh, those of few attention_short.cuh.
+//
+// T: type of queries and of y; C: of the cache, T or E4M3, which is expanded to f16 in registers.
 #pragma once
 
+#include <type_traits>
+
+#include "awq/backend/cuda/e4m3.cuh"
 #include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ptx.cuh"
 
@@ -54,6 +59,44 @@ __device__ inline uint32_t PackPair<__nv_bfloat16>(float a, float b) {
   return reinterpret_cast<const uint32_t&>(v);
 }
 
+template <typename C>
+inline constexpr bool kIsE4m3 = std::is_same_v<C, __nv_fp8_e4m3>;
+// What tensor cores multiply.
+template <typename C>
+using Operand = std::conditional_t<kIsE4m3<C>, __half, C>;
+
+// Two values of T as a pair of M.
+template <typename M, typename T>
+__device__ inline uint32_t ConvertPair(uint32_t pair) {
+  if constexpr (std::is_same_v<M, T>) {
+    return pair;
+  } else {
+    const auto& v = reinterpret_cast<const Pack<T, 2>&>(pair).v;
+    return PackPair<M>(ToFloat(v[0]), ToFloat(v[1]));
+  }
+}
+
+// The column of the first of a lane's two neighbours in tile c of sums, once Settle has run.
+template <typename C>
+__device__ inline int SumColumn(int c, int lane) {
+  return kIsE4m3<C> ? 16 * (c / 2) + 4 * (lane % 4) + 2 * (c % 2) : 8 * c + 2 * (lane % 4);
+}
+// Makes neighbours of a lane's neighbouring columns, which two tiles share.
+template <typename C, int kTiles>
+__device__ inline void Settle(float (&out)[kTiles][4]) {
+  if constexpr (kIsE4m3<C>) {
+#pragma unroll
+    for (int c = 0; c + 1 < kTiles; c += 2) {
+#pragma unroll
+      for (int i = 0; i < 4; i += 2) {
+        const float swapped = out[c][i + 1];
+        out[c][i + 1] = out[c + 1][i];
+        out[c + 1][i] = swapped;
+      }
+    }
+  }
+}
+
 // 2^x; 0 for -inf.
 __device__ inline float Exp2(float x) {
   float y;
@@ -100,12 +143,13 @@ struct KeySpan {
 };
 
 // Copies 64 rows of keys or values of a kv head to shared memory, by the threads of a block.
-template <typename T, int D>
+template <typename C, int D>
 class TileLoader {
  public:
-  static constexpr int kRowBytes = 2 * D + 16;
+  static constexpr int kPerChunk = 16 / sizeof(C);
+  static constexpr int kRowBytes = D * sizeof(C) + 16;
   static constexpr int kBytes = kTileKeys * kRowBytes;
-  static constexpr int kChunks = D / 8;  // of 16 bytes a row
+  static constexpr int kChunks = D / kPerChunk;  // of 16 bytes a row
   static constexpr int kRowStep = 32 * kAttentionWarps / kChunks;
   static constexpr int kIterations = (kTileKeys + kRowStep - 1) / kRowStep;
 
@@ -134,14 +178,14 @@ class TileLoader {
   __device__ void Load(const AttentionShape& a, const void* from, const Places& places, int tile,
                        uint32_t to) const {
     if (row_ >= kRowStep) return;
-    const T* base = static_cast<const T*>(from) + head_elements_ + 8 * chunk_;
+    const C* base = static_cast<const C*>(from) + head_elements_ + kPerChunk * chunk_;
 #pragma unroll
     for (int i = 0; i < kIterations; ++i) {
       const int row = i * kRowStep + row_;
       if (kTileKeys % kRowStep != 0 && row >= kTileKeys) break;
       const int slot = (tile * kTileKeys + row) & (a.page_size - 1);
-      const bool inside = places.pages[i] >= 0 && 8 * chunk_ < a.d;
-      const T* at = inside ? base + places.pages[i] * page_elements_ + slot * a.d : base;
+      const bool inside = places.pages[i] >= 0 && kPerChunk * chunk_ < a.d;
+      const C* at = inside ? base + places.pages[i] * page_elements_ + slot * a.d : base;
       AsyncCopy16(to + row * kRowBytes + 16 * chunk_, at, inside ? 16 : 0);
     }
   }

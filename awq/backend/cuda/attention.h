@@ -14,8 +14,8 @@ namespace awq::cuda {
 int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,
                            const PagedKv& cache);
 // As Backend::Attention. counters: one int a sequence and kv head, zero before the first use. F16
-// and BF16 with heads of up to 256 elements, a multiple of 8, run on tensor cores; everything else
-// on a plain kernel.
+// and BF16 with heads of up to 256 elements, a multiple of 8 (of 16 with a cache of E4M3), run on
+// tensor cores; everything else on a plain kernel.
 void Attention(const Queue& queue, const DeviceLimits& device, const AttentionArgs& args,
                const Batch& batch, const TensorView& q, const PagedKv& cache, const TensorView& y,
                void* workspace, int* counters);

@@ -12,15 +12,18 @@ namespace awq::cuda {
 // kM: tiles of 16 rows a warp.
 template <int kM>
 inline constexpr int kLongRows = 16 * kM* kAttentionWarps;
-template <int D, int kM>
-inline constexpr int kLongSharedBytes = (2 * 2 * kTileKeys + kLongRows<kM>)*(2 * D + 16);
+template <typename C, int D, int kM>
+inline constexpr int kLongSharedBytes = 2 * 2 * TileLoader<C, D>::kBytes +
+                                        kLongRows<kM>*(2 * D + 16);
 
 // D: head size, rounded up to what is compiled. grid (row tiles, G, B)
-template <typename T, int D, int kM>
+template <typename T, typename C, int D, int kM>
 __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const AttentionShape a) {
   constexpr int kKeyTiles = kTileKeys / 8;
   constexpr int kRows = kLongRows<kM>;
-  using Loader = TileLoader<T, D>;
+  constexpr int kQueryRowBytes = 2 * D + 16;
+  using Loader = TileLoader<C, D>;
+  using M = Operand<C>;
   extern __shared__ __align__(16) uint8_t shared[];
   const uint32_t base = SharedAddress(shared);
   AllowNextKernel();
@@ -44,14 +47,27 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
   };
   WaitForPreviousKernel();
   const uint32_t queries = base + 4 * Loader::kBytes;
-  for (int i = static_cast<int>(threadIdx.x); i < kRows * Loader::kChunks;
+  // A thread takes 8 elements of a row, or 16 that it arranges.
+  constexpr int kElements = kIsE4m3<C> ? 16 : 8;
+  for (int i = static_cast<int>(threadIdx.x); i < kRows * (D / kElements);
        i += 32 * kAttentionWarps) {
-    const int chunk = i % Loader::kChunks;
-    const int row = min(first_row + i / Loader::kChunks, span.rows - 1);
+    const int at_row = i / (D / kElements);
+    const int column = i % (D / kElements) * kElements;
+    const int row = min(first_row + at_row, span.rows - 1);
     const T* from = static_cast<const T*>(a.q) + (span.begin + row / heads) * a.q_stride +
-                    (g * heads + row % heads) * a.d + 8 * chunk;
-    AsyncCopy16(queries + i / Loader::kChunks * Loader::kRowBytes + 16 * chunk,
-                8 * chunk < a.d ? from : static_cast<const T*>(a.q), 8 * chunk < a.d ? 16 : 0);
+                    (g * heads + row % heads) * a.d + column;
+    if constexpr (kIsE4m3<C>) {
+      uint32_t* to = reinterpret_cast<uint32_t*>(shared + 4 * Loader::kBytes +
+                                                 at_row * kQueryRowBytes + 2 * column);
+#pragma unroll
+      for (int p = 0; p < 8; ++p) {  // pairs: the even ones come first
+        to[p / 2 + p % 2 * 4] =
+            column < a.d ? ConvertPair<M, T>(*reinterpret_cast<const uint32_t*>(from + 2 * p)) : 0;
+      }
+    } else {
+      AsyncCopy16(queries + at_row * kQueryRowBytes + 2 * column,
+                  column < a.d ? from : static_cast<const T*>(a.q), column < a.d ? 16 : 0);
+    }
   }
   load_tile(span.tile_begin, 0);
 
@@ -71,7 +87,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
 #pragma unroll
   for (int m = 0; m < kM; ++m) largest[m][0] = largest[m][1] = -INFINITY;
   const uint32_t query_at =
-      queries + (16 * kM * warp + lane % 16) * Loader::kRowBytes + lane / 16 * 16;
+      queries + (16 * kM * warp + lane % 16) * kQueryRowBytes + lane / 16 * 16;
   // Where this lane points matrix loads to: a row of keys 16j.., of values 16j...
   const uint32_t key_at = (lane % 8 + lane / 16 * 8) * Loader::kRowBytes + lane / 8 % 2 * 16;
   const uint32_t value_at = Loader::kBytes + lane % 16 * Loader::kRowBytes + lane / 16 * 16;
@@ -88,21 +104,36 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
     const uint32_t at = base + stage * 2 * Loader::kBytes;
 
     float s[kM][kKeyTiles][4] = {};
+    constexpr int kHalves = kIsE4m3<C> ? 2 : 1;  // steps of 16 elements in 32 bytes of a key
 #pragma unroll
-    for (int step = 0; step < D / 16; ++step) {
-      uint32_t q[kM][4];
+    for (int step = 0; step < D / 16 / kHalves; ++step) {
+      uint32_t q[kM][kHalves][4];
 #pragma unroll
       for (int m = 0; m < kM; ++m) {
-        LoadMatrices(query_at + 16 * m * Loader::kRowBytes + 32 * step, q[m]);
+#pragma unroll
+        for (int h = 0; h < kHalves; ++h) {
+          LoadMatrices(query_at + 16 * m * kQueryRowBytes + 32 * (kHalves * step + h), q[m][h]);
+        }
       }
 #pragma unroll
       for (int j = 0; j < kKeyTiles / 2; ++j) {
         uint32_t k[4];
         LoadMatrices(at + key_at + 16 * j * Loader::kRowBytes + 32 * step, k);
+        if constexpr (kIsE4m3<C>) {
 #pragma unroll
-        for (int m = 0; m < kM; ++m) {
-          Mma<T>(s[m][2 * j], q[m], k[0], k[1]);
-          Mma<T>(s[m][2 * j + 1], q[m], k[2], k[3]);
+          for (int i = 0; i < 4; ++i) {
+            const F16Pairs key = ExpandE4m3(k[i]);
+#pragma unroll
+            for (int m = 0; m < kM; ++m) {
+              Mma<M>(s[m][2 * j + i / 2], q[m][i % 2], key.low, key.high);
+            }
+          }
+        } else {
+#pragma unroll
+          for (int m = 0; m < kM; ++m) {
+            Mma<M>(s[m][2 * j], q[m][0], k[0], k[1]);
+            Mma<M>(s[m][2 * j + 1], q[m][0], k[2], k[3]);
+          }
         }
       }
     }
@@ -180,18 +211,31 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
             v[i] = Exp2(fmaf(v[i], a.scale, -shift[m][i / 2]));
             total[m][i / 2] += v[i];
           }
-          weights[m][2 * h] = PackPair<T>(v[0], v[1]);
-          weights[m][2 * h + 1] = PackPair<T>(v[2], v[3]);
+          weights[m][2 * h] = PackPair<M>(v[0], v[1]);
+          weights[m][2 * h + 1] = PackPair<M>(v[2], v[3]);
         }
       }
 #pragma unroll
-      for (int c = 0; c < D / 16; ++c) {
+      for (int c = 0; c < D / 16 / kHalves; ++c) {
         uint32_t v[4];
         LoadMatricesTransposed(at + value_at + 16 * j * Loader::kRowBytes + 32 * c, v);
+        if constexpr (kIsE4m3<C>) {
 #pragma unroll
-        for (int m = 0; m < kM; ++m) {
-          Mma<T>(out[m][2 * c], weights[m], v[0], v[1]);
-          Mma<T>(out[m][2 * c + 1], weights[m], v[2], v[3]);
+          for (int h = 0; h < 2; ++h) {
+            const F16Pairs first = ExpandE4m3Columns(v[2 * h]);
+            const F16Pairs second = ExpandE4m3Columns(v[2 * h + 1]);
+#pragma unroll
+            for (int m = 0; m < kM; ++m) {
+              Mma<M>(out[m][4 * c + 2 * h], weights[m], first.low, second.low);
+              Mma<M>(out[m][4 * c + 2 * h + 1], weights[m], first.high, second.high);
+            }
+          }
+        } else {
+#pragma unroll
+          for (int m = 0; m < kM; ++m) {
+            Mma<M>(out[m][2 * c], weights[m], v[0], v[1]);
+            Mma<M>(out[m][2 * c + 1], weights[m], v[2], v[3]);
+          }
         }
       }
     }
@@ -200,6 +244,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
 
 #pragma unroll
   for (int m = 0; m < kM; ++m) {
+    Settle<C>(out[m]);
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       float sum = total[m][i];
@@ -212,7 +257,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
               (g * heads + row % heads) * a.d;
 #pragma unroll
       for (int c = 0; c < D / 8; ++c) {
-        const int column = 8 * c + 2 * (lane % 4);
+        const int column = SumColumn<C>(c, lane);
         if (column >= a.d) continue;
         *reinterpret_cast<uint32_t*>(to + column) =
             PackPair<T>(out[m][c][2 * i] * inverse, out[m][c][2 * i + 1] * inverse);

@@ -8,7 +8,8 @@
 // The next keys are asked for as soon as these are multiplied, and then the next values. Warps meet
 // in shared memory at the end. Keys are split over thread blocks as well: those of a sequence are a
 // cluster that meets in its shared memory, or, where they are too many, the last of them to finish
-// adds what all wrote. bound   memory: 4·G·d bytes a key
+// adds what all wrote. Elements of E4M3 are expanded to f16 between load and product.
+// bound   memory: 4·G·d bytes a key, half of them in E4M3
 #pragma once
 
 #include "awq/backend/cuda/attention.cuh"
@@ -17,8 +18,8 @@ namespace awq::cuda {
 
 inline constexpr int kStepKeys = 16;  // of a warp; a page has a multiple of them
 
-// By all threads of a block that has written its split; the last one adds all splits. shares: shared
-// memory for [rows][splits], each split's part of the whole.
+// By all threads of a block that has written its split; the last one adds all splits. shares:
+// shared memory for [rows][splits], each split's part of the whole.
 template <typename T>
 __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int begin, int rows,
                               float* shares) {
@@ -67,8 +68,8 @@ __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int 
   }
 }
 
-// The same by all blocks of a cluster, each of which has its sums, [row][kStride], and (max, sum) of each
-// row in its shared memory: the elements are shared out among them.
+// The same by all blocks of a cluster, each of which has its sums, [row][kStride], and (max, sum)
+// of each row in its shared memory: the elements are shared out among them.
 template <typename T, int kStride>
 __device__ void CombineCluster(const AttentionShape& a, int g, int begin, int rows, int split,
                                uint32_t sums, uint32_t stats) {
@@ -104,30 +105,58 @@ __device__ void CombineCluster(const AttentionShape& a, int g, int begin, int ro
   ClusterSync();  // nobody's shared memory goes before it has been read
 }
 
-// 16 bytes that are used once; zeros when not `inside`.
-__device__ inline uint4 LoadOnce(const void* from, bool inside) {
-  uint4 v = make_uint4(0, 0, 0, 0);
+// Two or four words that are used once; zeros when not `inside`.
+__device__ inline void LoadOnce(const void* from, bool inside, uint32_t (&v)[4]) {
+  v[0] = v[1] = v[2] = v[3] = 0;
   if (inside) {
     asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3])
                  : "l"(from)
                  : "memory");
   }
-  return v;
 }
-__device__ inline uint32_t Word(const uint4& v, int i) {
-  return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
+__device__ inline void LoadOnce(const void* from, bool inside, uint32_t (&v)[2]) {
+  v[0] = v[1] = 0;
+  if (inside) {
+    asm volatile("ld.global.L1::no_allocate.v2.u32 {%0,%1}, [%2];"
+                 : "=r"(v[0]), "=r"(v[1])
+                 : "l"(from)
+                 : "memory");
+  }
 }
 
-// D: head size, rounded up to what is compiled, kWhole: not rounded; kRows: most rows, 8 or 16. grid
-// (1, G, B · splits); `clustered`: the splits of a sequence are a cluster.
-template <typename T, int D, bool kWhole, int kRows>
+// Elements 4 · part … 4 · part + 3 of a lane's load of a key, as two pairs.
+template <typename C>
+__device__ inline F16Pairs KeyPairs(const uint32_t (&load)[4], int part) {
+  if constexpr (kIsE4m3<C>) {
+    return ExpandE4m3(load[part]);
+  } else {
+    return {load[2 * part], load[2 * part + 1]};
+  }
+}
+// Columns 2 · i and 2 · i + 1 of two keys, a pair a column.
+template <typename C, int kWords>
+__device__ inline F16Pairs ColumnPairs(const uint32_t (&first)[kWords],
+                                       const uint32_t (&second)[kWords], int i) {
+  if constexpr (kIsE4m3<C>) {
+    return ExpandE4m3(__byte_perm(first[i / 2], second[i / 2], i % 2 == 0 ? 0x5140 : 0x7362));
+  } else {
+    return {__byte_perm(first[i], second[i], 0x5410), __byte_perm(first[i], second[i], 0x7632)};
+  }
+}
+
+// D: head size, rounded up to what is compiled, kWhole: not rounded; kRows: most rows, 8 or 16.
+// grid (1, G, B · splits); `clustered`: the splits of a sequence are a cluster.
+template <typename T, typename C, int D, bool kWhole, int kRows>
 __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ? 4 : 2)
     ShortAttention(const AttentionShape a, bool clustered) {
-  constexpr int kHalves = kRows / 8;       // of 8 rows
-  constexpr int kAcross = D / 32;         // loads of 32 elements of a key
-  constexpr int kDown = D / 64;           // loads of 64 elements of a value
-  constexpr bool kValuesAhead = D <= 128;  // else there are too few registers
+  constexpr int kHalves = kRows / 8;  // of 8 rows
+  using M = Operand<C>;
+  constexpr int kElements = 16 / sizeof(C);            // of a key, a load of a lane
+  constexpr int kAcross = D / (4 * kElements);         // loads of four lanes
+  constexpr int kDown = D / 64;                        // loads of 64 elements of a value
+  constexpr int kWords = 2 * sizeof(C);                // of a lane's share of them
+  constexpr bool kValuesAhead = D * sizeof(C) <= 256;  // else there are too few registers
   __shared__ __align__(16) float sums[kAttentionWarps][kRows][D];
   __shared__ float2 stats[kAttentionWarps][kRows];  // (max, sum)
   __shared__ float2 merged[kRows];                  // of all warps
@@ -145,7 +174,8 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
   const int pair = lane % 4;
 
   constexpr int kStepsPerTile = kTileKeys / kStepKeys;
-  const int end_step = min(kStepsPerTile * span.tile_end, (span.end_key + kStepKeys - 1) / kStepKeys);
+  const int end_step =
+      min(kStepsPerTile * span.tile_end, (span.end_key + kStepKeys - 1) / kStepKeys);
   const int* table = a.table + sequence * a.table_stride;
   const auto page_of = [&](int step) {
     return step < end_step ? __ldg(table + (kStepKeys * step >> a.page_shift)) : 0;
@@ -155,25 +185,25 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
     const int slot = kStepKeys * step & (a.page_size - 1);
     return ((int64_t{page} * a.kv_heads + g) * a.page_size + slot) * d;
   };
-  uint4 keys[2][kAcross];  // of keys quad, quad + 8
+  uint32_t keys[2][kAcross][4];  // of keys quad, quad + 8
   const auto load_keys = [&](int64_t at) {
-    const T* from = static_cast<const T*>(a.keys) + at + quad * d + 8 * pair;
+    const C* from = static_cast<const C*>(a.keys) + at + quad * d + kElements * pair;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
 #pragma unroll
       for (int j = 0; j < kAcross; ++j) {
-        keys[i][j] = LoadOnce(from + 8 * i * d + 32 * j, 32 * j + 8 * pair < d);
+        LoadOnce(from + 8 * i * d + 4 * kElements * j, kElements * (4 * j + pair) < d, keys[i][j]);
       }
     }
   };
-  uint4 values[kDown][4];  // of keys 2 · pair + {0, 1, 8, 9}
+  uint32_t values[kDown][4][kWords];  // of keys 2 · pair + {0, 1, 8, 9}
   const auto load_values = [&](int64_t at, int step, int h) {
-    const T* from = static_cast<const T*>(a.values) + at + 2 * pair * d + 64 * h + 8 * quad;
+    const C* from = static_cast<const C*>(a.values) + at + 2 * pair * d + 64 * h + 8 * quad;
     const int left = span.end_key - kStepKeys * step - 2 * pair;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int key = i % 2 + 8 * (i / 2);
-      values[h][i] = LoadOnce(from + key * d, key < left && 64 * h + 8 * quad < d);
+      LoadOnce(from + key * d, key < left && 64 * h + 8 * quad < d, values[h][i]);
     }
   };
 
@@ -195,21 +225,22 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
   WaitForPreviousKernel();
   if (!early) begin();
 
-  // Rows quad, and quad + 8: elements 32 · j + 8 · pair + {0 … 7}.
-  uint32_t q[kHalves][kAcross][4];
+  // Rows quad, and quad + 8: the elements of a key that this lane has, in pairs.
+  uint32_t q[kHalves][kAcross][kElements / 2];
   int position[kHalves];
 #pragma unroll
   for (int n = 0; n < kHalves; ++n) {
     const int row = min(quad + 8 * n, span.rows - 1);
     position[n] = span.cached + row / heads;
     const T* from = static_cast<const T*>(a.q) + (span.begin + row / heads) * a.q_stride +
-                    (g * heads + row % heads) * d + 8 * pair;
+                    (g * heads + row % heads) * d + kElements * pair;
 #pragma unroll
     for (int j = 0; j < kAcross; ++j) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        q[n][j][i] = 32 * j + 8 * pair < d
-                         ? *reinterpret_cast<const uint32_t*>(from + 32 * j + 2 * i)
+      for (int i = 0; i < kElements / 2; ++i) {
+        q[n][j][i] = kElements * (4 * j + pair) < d
+                         ? ConvertPair<M, T>(
+                               *reinterpret_cast<const uint32_t*>(from + 4 * kElements * j + 2 * i))
                          : 0;
       }
     }
@@ -227,13 +258,14 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
 #pragma unroll
     for (int j = 0; j < kAcross; ++j) {
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const uint32_t rows[4] = {q[0][j][2 * half], kHalves > 1 ? q[kHalves - 1][j][2 * half] : 0,
-                                  q[0][j][2 * half + 1],
-                                  kHalves > 1 ? q[kHalves - 1][j][2 * half + 1] : 0};
+      for (int part = 0; part < kElements / 4; ++part) {
+        const uint32_t rows[4] = {q[0][j][2 * part], kHalves > 1 ? q[kHalves - 1][j][2 * part] : 0,
+                                  q[0][j][2 * part + 1],
+                                  kHalves > 1 ? q[kHalves - 1][j][2 * part + 1] : 0};
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-          Mma<T>(s[i], rows, Word(keys[i][j], 2 * half), Word(keys[i][j], 2 * half + 1));
+          const F16Pairs key = KeyPairs<C>(keys[i][j], part);
+          Mma<M>(s[i], rows, key.low, key.high);
         }
       }
     }
@@ -279,7 +311,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
         const float u = Exp2(fmaf(s[i][2 * n], a.scale, -shift));
         const float v = Exp2(fmaf(s[i][2 * n + 1], a.scale, -shift));
         total[n] += u + v;
-        weights[n][i] = PackPair<T>(u, v);
+        weights[n][i] = PackPair<M>(u, v);
       }
     }
 
@@ -288,14 +320,12 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
       if (!kValuesAhead) load_values(at, step, h);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const uint32_t v[4] = {Word(values[h][0], i), Word(values[h][1], i), Word(values[h][2], i),
-                               Word(values[h][3], i)};
-        const uint32_t pairs[4] = {__byte_perm(v[0], v[1], 0x5410), __byte_perm(v[0], v[1], 0x7632),
-                                   __byte_perm(v[2], v[3], 0x5410),
-                                   __byte_perm(v[2], v[3], 0x7632)};
+        const F16Pairs near = ColumnPairs<C>(values[h][0], values[h][1], i);
+        const F16Pairs far = ColumnPairs<C>(values[h][2], values[h][3], i);
+        const uint32_t pairs[4] = {near.low, near.high, far.low, far.high};
 #pragma unroll
         for (int n = 0; n < kHalves; ++n) {
-          Mma<T>(out[n][h][i], pairs, weights[n][0], weights[n][1]);
+          Mma<M>(out[n][h][i], pairs, weights[n][0], weights[n][1]);
         }
       }
       if (kValuesAhead && next < end_step) load_values(next_at, next, h);
@@ -313,10 +343,10 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
 #pragma unroll
       for (int h = 0; h < kDown; ++h) {
         auto* to = reinterpret_cast<float4*>(&sums[warp][8 * n + 2 * pair + r][64 * h + 8 * quad]);
-        to[0] = make_float4(out[n][h][0][r], out[n][h][0][2 + r], out[n][h][1][r],
-                            out[n][h][1][2 + r]);
-        to[1] = make_float4(out[n][h][2][r], out[n][h][2][2 + r], out[n][h][3][r],
-                            out[n][h][3][2 + r]);
+        to[0] =
+            make_float4(out[n][h][0][r], out[n][h][0][2 + r], out[n][h][1][r], out[n][h][1][2 + r]);
+        to[1] =
+            make_float4(out[n][h][2][r], out[n][h][2][2 + r], out[n][h][3][r], out[n][h][3][2 + r]);
       }
     }
   }

@@ -159,7 +159,8 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     for (int r = 0; r < 2; ++r) {
       float highest = largest[r];
 #pragma unroll
-      for (int i = 0; i < kWgmmaKeys / 4; ++i) highest = fmaxf(highest, s[i / 2 * 4 + 2 * r + i % 2]);
+      for (int i = 0; i < kWgmmaKeys / 4; ++i)
+        highest = fmaxf(highest, s[i / 2 * 4 + 2 * r + i % 2]);
       highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 1));
       highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
       // A row that has seen no key yet keeps sums of zero.

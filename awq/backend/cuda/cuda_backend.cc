@@ -42,6 +42,7 @@ class CudaBackend : public Backend {
                              cudaMemcpyDefault, get()));
   }
   void Sync() override { stream_->Sync(); }
+  std::optional<MemoryUse> Memory() override { return stream_->Memory(); }
 
   std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override {
     return std::make_unique<DenseWeight>(*stream_, w, type);

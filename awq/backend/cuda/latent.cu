@@ -129,7 +129,7 @@ void MlaAttention(const Queue& queue, const AttentionArgs& args, const Batch& ba
   const int shared = kKeys * a.size * static_cast<int>(sizeof(float));
   WithType(y.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    WithType(cache.keys.dtype, [&](auto cached) {
+    WithCacheType(cache.keys.dtype, [&](auto cached) {
       using C = typename decltype(cached)::type;
       const auto launch = [&](auto* kernel) {
         Launch(queue, kernel, grid, 32 * kWarps, shared, a, q_latent.As<const T>(),

@@ -3,6 +3,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 
 #include <cstdint>
 
@@ -14,6 +15,7 @@ namespace awq::cuda {
 __device__ inline float ToFloat(float v) { return v; }
 __device__ inline float ToFloat(__half v) { return __half2float(v); }
 __device__ inline float ToFloat(__nv_bfloat16 v) { return __bfloat162float(v); }
+__device__ inline float ToFloat(__nv_fp8_e4m3 v) { return static_cast<float>(v); }
 
 template <typename T>
 __device__ inline T FromFloat(float v);
@@ -28,6 +30,10 @@ __device__ inline __half FromFloat<__half>(float v) {
 template <>
 __device__ inline __nv_bfloat16 FromFloat<__nv_bfloat16>(float v) {
   return __float2bfloat16_rn(v);
+}
+template <>
+__device__ inline __nv_fp8_e4m3 FromFloat<__nv_fp8_e4m3>(float v) {
+  return __nv_fp8_e4m3(v);  // to nearest, saturated
 }
 
 // V neighbours at once: one load of 16 bytes for eight 16-bit values.
@@ -67,6 +73,13 @@ void WithType(DType type, F&& f) {
       Fail(ErrorCode::kUnsupported, "backend cuda: elements of type ", NameOf(type),
            "; supported: F32, F16, BF16");
   }
+}
+
+// The same for the types that a KV cache may have.
+template <typename F>
+void WithCacheType(DType type, F&& f) {
+  if (type == DType::kF8E4M3) return f(Type<__nv_fp8_e4m3>());
+  WithType(type, f);
 }
 
 }  // namespace awq::cuda

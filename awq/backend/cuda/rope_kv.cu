@@ -119,6 +119,12 @@ __global__ void RopeKvWriteKernel(const float* inverse_frequencies, int half, bo
     StoreFloats<T, 2>(to + second, b);
     return;
   }
+  // As Rope leaves them and KvWrite stores them.
+#pragma unroll
+  for (int e = 0; e < 2; ++e) {
+    a[e] = ToFloat(FromFloat<T>(a[e]));
+    b[e] = ToFloat(FromFloat<T>(b[e]));
+  }
   C* to = (head < heads + place.kv_heads ? keys : values) + row.Element(place, g, d);
   StoreFloats<C, 2>(to + first, a);
   StoreFloats<C, 2>(to + second, b);
@@ -176,7 +182,7 @@ void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const 
   const bool wide = IsWide(k) && IsWide(v) && IsWide(cache.keys) && IsWide(cache.values);
   WithType(k.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    WithType(cache.keys.dtype, [&](auto cached) {
+    WithCacheType(cache.keys.dtype, [&](auto cached) {
       using C = typename decltype(cached)::type;
       WithWidth(wide, [&](auto width) {
         constexpr int kWidth = decltype(width)::value;
@@ -207,7 +213,7 @@ void RopeKvWrite(const Queue& queue, const RopeArgs& args, const Batch& batch, c
   const int64_t items = (q.dim(1) + 2 * k.dim(1)) * (d / 4);
   WithType(q.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    WithType(cache.keys.dtype, [&](auto cached) {
+    WithCacheType(cache.keys.dtype, [&](auto cached) {
       using C = typename decltype(cached)::type;
       Launch(queue, RopeKvWriteKernel<T, C>, RowGrid(q.dim(0), items, 1), kThreads, 0,
              args.inverse_frequencies.As<const float>(), static_cast<int>(half), args.interleaved,

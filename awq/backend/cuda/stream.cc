@@ -10,12 +10,11 @@ std::shared_ptr<Stream> Stream::Make() {
   std::shared_ptr<Stream> out(new Stream);
   AWQ_CUDA(cudaStreamCreateWithFlags(&out->stream_, cudaStreamNonBlocking));
   // Memory given back stays with the process: taking it again is then a matter of microseconds.
-  cudaMemPool_t pool = nullptr;
   int device = 0;
   AWQ_CUDA(cudaGetDevice(&device));
-  AWQ_CUDA(cudaDeviceGetDefaultMemPool(&pool, device));
+  AWQ_CUDA(cudaDeviceGetDefaultMemPool(&out->pool_, device));
   uint64_t keep = UINT64_MAX;
-  AWQ_CUDA(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep));
+  AWQ_CUDA(cudaMemPoolSetAttribute(out->pool_, cudaMemPoolAttrReleaseThreshold, &keep));
   return out;
 }
 
@@ -24,6 +23,25 @@ Stream::~Stream() {
 }
 
 void Stream::Sync() const { AWQ_CUDA(cudaStreamSynchronize(stream_)); }
+
+MemoryUse Stream::Memory() const {
+  const auto get = [&](cudaMemPoolAttr attribute) {
+    uint64_t bytes = 0;
+    AWQ_CUDA(cudaMemPoolGetAttribute(pool_, attribute, &bytes));
+    return static_cast<int64_t>(bytes);
+  };
+  Sync();
+  size_t free = 0;
+  size_t total = 0;
+  AWQ_CUDA(cudaMemGetInfo(&free, &total));
+  const MemoryUse out{
+      .held = get(cudaMemPoolAttrUsedMemCurrent),
+      .most = get(cudaMemPoolAttrUsedMemHigh),
+      .outside = static_cast<int64_t>(total - free) - get(cudaMemPoolAttrReservedMemCurrent)};
+  uint64_t begin_anew = 0;
+  AWQ_CUDA(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrUsedMemHigh, &begin_anew));
+  return out;
+}
 
 Tensor Stream::Alloc(DType type, const Shape& shape) {
   TensorView view(nullptr, type, shape, Device::kCuda);

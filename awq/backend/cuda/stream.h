@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "awq/base/tensor.h"
+#include "awq/ops/backend.h"
 
 namespace awq::cuda {
 
@@ -23,10 +24,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // Uninitialised, 256-byte aligned; throws kOutOfMemory with the byte count.
   Tensor Alloc(DType type, const Shape& shape);
   void Sync() const;
+  MemoryUse Memory() const;
 
  private:
   Stream() = default;
   cudaStream_t stream_ = nullptr;
+  cudaMemPool_t pool_ = nullptr;
 };
 
 // One piece of device memory that grows, at least twofold. Smaller pieces of before are kept:

@@ -67,8 +67,9 @@ __device__ inline void TakeRegisters() {
 #endif
 }
 
-// d[64, kN] = a[64, 16] · b[16, kN], added to what d holds when kAdd: a in registers, 16 rows a warp
-// in the order of mma.m16n8k16. b: SwizzledRows of its columns, or when kByInputs SwizzledInputs.
+// d[64, kN] = a[64, 16] · b[16, kN], added to what d holds when kAdd: a in registers, 16 rows a
+// warp in the order of mma.m16n8k16. b: SwizzledRows of its columns, or when kByInputs
+// SwizzledInputs.
 template <typename T, int kN, bool kAdd = true, bool kByInputs = false>
 __device__ inline void Wgmma(float (&d)[kN / 2], const uint32_t (&a)[4], uint64_t b) {
   static_assert(kN == 16 || kN == 32 || kN == 64 || kN == 128);
@@ -78,25 +79,26 @@ __device__ inline void Wgmma(float (&d)[kN / 2], const uint32_t (&a)[4], uint64_
       "+f"(d[i + 6]), "+f"(d[i + 7])
 #define AWQ_LIST8 "%0, %1, %2, %3, %4, %5, %6, %7"
 #define AWQ_LIST16 AWQ_LIST8 ", %8, %9, %10, %11, %12, %13, %14, %15"
-#define AWQ_LIST32                                                                       \
-  AWQ_LIST16 ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, " \
-             "%30, %31"
-#define AWQ_LIST64                                                                      \
-  AWQ_LIST32 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, " \
-             "%46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, "   \
-             "%60, %61, %62, %63"
-#define AWQ_WGMMA(size, list, operands, ...)                                                     \
-  if constexpr (std::is_same_v<T, __half>) {                                                     \
+#define AWQ_LIST32                                                               \
+  AWQ_LIST16                                                                     \
+      ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, " \
+      "%30, %31"
+#define AWQ_LIST64                                                               \
+  AWQ_LIST32                                                                     \
+      ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, " \
+      "%46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, "   \
+      "%60, %61, %62, %63"
+#define AWQ_WGMMA(size, list, operands, ...)                                                      \
+  if constexpr (std::is_same_v<T, __half>) {                                                      \
     asm volatile("wgmma.mma_async.sync.aligned.m64n" size "k16.f32.f16.f16 {" list "}, " operands \
-                 : __VA_ARGS__                                                                   \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kAdd ? 1 : 0),        \
-                   "n"(kByInputs ? 1 : 0));                                                      \
-  } else {                                                                                       \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n" size "k16.f32.bf16.bf16 {" list             \
-                 "}, " operands                                                                  \
-                 : __VA_ARGS__                                                                   \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kAdd ? 1 : 0),        \
-                   "n"(kByInputs ? 1 : 0));                                                      \
+:__VA_ARGS__                                                                                      \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kAdd ? 1 : 0),         \
+                   "n"(kByInputs ? 1 : 0));                                                       \
+  } else {                                                                                        \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" size "k16.f32.bf16.bf16 {" list "}, "        \
+                 operands:__VA_ARGS__                                                             \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kAdd ? 1 : 0),         \
+                   "n"(kByInputs ? 1 : 0));                                                       \
   }
   if constexpr (kN == 16) {
     AWQ_WGMMA("16", AWQ_LIST8, "{%8, %9, %10, %11}, %12, %13, 1, 1, %14;", AWQ_D8(0))

@@ -16,6 +16,7 @@ struct AttentionCase {
   int64_t page_size = 16;
   float softcap = 0;
   bool alibi = false;
+  bool e4m3 = false;  // the cache
 };
 
 struct AttentionInputs {
@@ -62,7 +63,8 @@ AttentionInputs MakeAttention(Fixture& f, DType act, const AttentionCase& c) {
   in.batch.max_query = max_query;
   in.batch.max_kv = max_kv;
   const Shape shape{pages, c.kv_heads, c.page_size, c.d};
-  in.cache = {f.Floats(act, shape, 1.5f), f.Floats(act, shape)};
+  const DType cached = c.e4m3 ? DType::kF8E4M3 : act;
+  in.cache = {f.Floats(cached, shape, 1.5f), f.Floats(cached, shape)};
   in.q = f.Floats(act, {t, c.heads, c.d}, 1.5f);
   in.k = f.Floats(act, {t, c.kv_heads, c.d}, 1.5f);
   in.v = f.Floats(act, {t, c.kv_heads, c.d});
@@ -76,6 +78,7 @@ void AddAttention(Table& table, const AttentionCase& c) {
   for (const Sequence& s : c.sequences) name += Cat("_", s.cached, "+", s.fresh);
   if (c.softcap > 0) name += "_softcap";
   if (c.alibi) name += "_alibi";
+  if (c.e4m3) name += "_e4m3";
   const DType act = table.act();
   table.Add("attention/" + name, 1e-10, [=](Fixture& f) {
     const AttentionInputs in = MakeAttention(f, act, c);
@@ -97,12 +100,15 @@ void AddAttention(Table& table, const AttentionCase& c) {
 }
 
 void AddMlaAttention(Table& table, const std::vector<Sequence>& sequences, int64_t heads,
-                     int64_t rank, int64_t rope) {
+                     int64_t rank, int64_t rope, bool e4m3 = false) {
   std::string name = Cat("mla_attention/h", heads, "_r", rank, "+", rope);
   for (const Sequence& s : sequences) name += Cat("_", s.cached, "+", s.fresh);
+  if (e4m3) name += "_e4m3";
   const DType act = table.act();
   table.Add(name, 1e-10, [=](Fixture& f) {
-    const AttentionInputs in = MakeAttention(f, act, {sequences, heads, 1, rank + rope});
+    const AttentionInputs in = MakeAttention(
+        f, act,
+        {.sequences = sequences, .heads = heads, .kv_heads = 1, .d = rank + rope, .e4m3 = e4m3});
     const PagedKv cache{in.cache.keys, {}};
     const int64_t t = in.batch.num_tokens();
     const TensorView q = f.Floats(act, {t, heads, rank});
@@ -127,6 +133,7 @@ void AddMlaAttentions(Table& table) {
   AddMlaAttention(table, {{150, 1}, {0, 5}, {33, 1}}, 16, 512, 64);
   AddMlaAttention(table, {{0, 70}, {20, 30}}, 6, 32, 8);
   AddMlaAttention(table, {{300, 1}}, 32, 512, 64);
+  AddMlaAttention(table, {{150, 1}, {0, 25}}, 16, 512, 64, true);
 }
 
 void AddRopeKvWrites(Table& table) {
@@ -134,14 +141,23 @@ void AddRopeKvWrites(Table& table) {
   struct Rotation {
     int64_t d, rotary;
     bool interleaved;
+    bool e4m3 = false;
   };
-  for (const Rotation& r : {Rotation{64, 64, false}, Rotation{128, 128, true},
-                            Rotation{80, 32, false}, Rotation{24, 6, true}}) {
-    const std::string name =
-        Cat("rope_kv_write/d", r.d, "_r", r.rotary, r.interleaved ? "_interleaved" : "");
-    table.Add(name, 1e-10, [=](Fixture& f) {
-      const AttentionInputs in =
-          MakeAttention(f, act, {{{0, 9}, {70, 1}, {33, 5}}, 6, 2, r.d, 0, 16});
+  // A rotated key whose rounding to E4M3 is a tie but for the last bit of an f32 may be one step,
+  // an eighth, off.
+  constexpr double kOneStep = 1e-5;
+  for (const Rotation& r :
+       {Rotation{64, 64, false}, Rotation{128, 128, true}, Rotation{80, 32, false},
+        Rotation{24, 6, true}, Rotation{128, 128, false, true}, Rotation{24, 6, true, true}}) {
+    const std::string name = Cat("rope_kv_write/d", r.d, "_r", r.rotary,
+                                 r.interleaved ? "_interleaved" : "", r.e4m3 ? "_e4m3" : "");
+    table.Add(name, r.e4m3 ? kOneStep : 1e-10, [=](Fixture& f) {
+      const AttentionInputs in = MakeAttention(f, act,
+                                               {.sequences = {{0, 9}, {70, 1}, {33, 5}},
+                                                .heads = 6,
+                                                .kv_heads = 2,
+                                                .d = r.d,
+                                                .e4m3 = r.e4m3});
       const Tensor frequencies = MakeTensor(DType::kF32, {r.rotary / 2});
       for (int64_t i = 0; i < r.rotary / 2; ++i) {
         frequencies.As<float>()[i] = 1.0f / static_cast<float>(1 + i * i);
@@ -178,6 +194,11 @@ void AddAttentions(Table& table) {
     AddAttention(table, {{{0, 9}, {70, 1}}, 12, 12, 128, 0, 16, softcap, alibi});
     AddAttention(table, {{{3, 20}, {70, 1}}, 8, 1, 256, 0, 16, softcap, alibi});
   }
+  for (int64_t d : {24, 64, 80, 96, 112, 128, 192, 256}) {
+    const std::vector<Sequence> steps{{0, 40}, {150, 1}, {33, 17}, {0, 1}, {300, 1}};
+    AddAttention(table, {.sequences = steps, .heads = 6, .kv_heads = 2, .d = d, .e4m3 = true});
+  }
+  AddAttention(table, {{{129, 140}, {700, 1}}, 2, 1, 128, 90, 16, 3.0f, true, true});
   AddAttention(table, {{{0, 300}}, 4, 2, 64});
   AddAttention(table, {{{129, 140}}, 2, 1, 128, 90});
   AddAttention(table, {{{260, 1}, {3, 9}}, 4, 2, 64, 0, 32});

@@ -25,14 +25,7 @@ GridRule AutoAwqRule(GridRule rule, bool packing) {
 // Shares every tensor of the layer but the weights of `roles`, which become Q(w · s) / s.
 LayerParams WithQuantized(const LayerJob& job, const GridRule& rule, const LayerParams& layer,
                           const ScaleEdge& edge, std::span<const float> s) {
-  LayerParams out;
-  for (const auto& [role, vector] : layer.vectors) out.vectors.emplace(role, vector.Share());
-  for (const auto& [role, b] : layer.vector_biases) out.vector_biases.emplace(role, b.Share());
-  for (const auto& [id, linear] : layer.linears) {
-    LinearWeight& copy = out.linears[id];
-    copy.bias = linear.bias.Share();
-    copy.weight = std::get<Tensor>(linear.weight).Share();
-  }
+  LayerParams out = layer.Share();
   for (LinearId id : edge.consumers) {
     const TensorView& w = DenseWeight(layer, id);
     Tensor changed = MakeTensor(DType::kF32, w.shape);

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "awq/backend/cuda/bench/attention_timing.h"
 #include "awq/backend/cuda/bench/timing.h"
 #include "awq/backend/cuda/bench/verify.h"
 #include "awq/backend/cuda/cuda_check.h"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: awq_cuda_bench verify [--small] [--kernel PART]\n"
+    "       awq_cuda_bench attention\n"
     "       awq_cuda_bench bench [--bf16] [--date YYYY-MM-DD] [--json FILE]\n"
     "       awq_cuda_bench sweep [--kernel PART] [--layer PART] [--rows M,M]\n";
 
@@ -50,9 +52,10 @@ void WriteJson(const std::string& path, const std::string& gpu, const std::strin
                                    {"median", m.time.median_us},
                                    {"spread", {m.time.min_us, m.time.max_us}},
                                    {"unit", "us"},
-                                   {"limit", m.limit_us},
-                                   {"baseline", "cublas_fp16"},
-                                   {"baseline_median", m.baseline.median_us}});
+                                   {"limit", m.limit_us}});
+    if (m.baseline.median_us == 0.0) continue;
+    out["measurements"].back()["baseline"] = "cublas_fp16";
+    out["measurements"].back()["baseline_median"] = m.baseline.median_us;
   }
   std::ofstream file(path);
   file << out.dump(1) << "\n";
@@ -61,7 +64,7 @@ void WriteJson(const std::string& path, const std::string& gpu, const std::strin
 
 int Run(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
-  if (mode != "verify" && mode != "bench" && mode != "sweep") {
+  if (mode != "verify" && mode != "attention" && mode != "bench" && mode != "sweep") {
     std::fputs(kUsage, stderr);
     return 2;
   }
@@ -89,9 +92,12 @@ int Run(int argc, char** argv) {
     SweepTable(device, ceilings, layers, rows, pattern);
     return 0;
   }
-  const auto measurements =
+  auto measurements = TimeAttention(device, ceilings);
+  if (mode == "attention") return 0;
+  const auto linears =
       TimeLinears(device, ceilings, kLayers, {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096},
                   Flag(argc, argv, "--bf16"));
+  measurements.insert(measurements.end(), linears.begin(), linears.end());
   const std::string path = Option(argc, argv, "--json");
   if (!path.empty()) {
     WriteJson(path, properties.name, Option(argc, argv, "--date"), ceilings, measurements);

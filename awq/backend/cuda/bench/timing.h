@@ -29,7 +29,7 @@ struct Measurement {
   Timing time;
   double limit_us = 0.0;  // the larger of bytes over read_tbps and operations over fp16_tflops
   double bytes = 0.0;
-  Timing baseline;  // cuBLAS fp16
+  Timing baseline;  // cuBLAS fp16; zeros where there is none
 };
 
 // All layers, all m: the kernel that ChooseGemm takes, in a chain with and without overlapped

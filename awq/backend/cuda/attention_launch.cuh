@@ -1,0 +1,127 @@
+// Which of the attention kernels run, and in which size; for one type of cache a source file.
+#pragma once
+
+#include <type_traits>
+
+#include "awq/backend/cuda/attention_long.cuh"
+#include "awq/backend/cuda/attention_short.cuh"
+#include "awq/backend/cuda/attention_wgmma.cuh"
+#include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/gemm_table.h"
+#include "awq/backend/cuda/launch.h"
+#include "awq/backend/cuda/tensor_map.h"
+#include "awq/ops/args.h"
+
+namespace awq::cuda {
+
+struct AttentionRows {
+  int64_t shortest = 0;  // most rows of a sequence of the short arrangement; 0: there are none
+  int64_t longest = 0;   // of the others
+};
+
+template <typename T, typename C, int D, int kM>
+void LaunchLong(const Queue& queue, const AttentionShape& shape, const Batch& batch, int64_t rows) {
+  constexpr int kShared = kLongSharedBytes<C, D, kM>;
+  void (*kernel)(AttentionShape) = LongAttention<T, C, D, kM>;
+  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
+  const dim3 grid(static_cast<unsigned>((rows + kLongRows<kM> - 1) / kLongRows<kM>),
+                  static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()));
+  Launch(queue, kernel, grid, 32 * kAttentionWarps, kShared, shape);
+}
+
+template <typename T, typename C, int D>
+void RunLong(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+             const Batch& batch, int64_t rows) {
+  if constexpr (D <= 128) {
+    if (kLongSharedBytes<C, D, 2> <= device.shared_per_block) {
+      return LaunchLong<T, C, D, 2>(queue, shape, batch, rows);
+    }
+  }
+  LaunchLong<T, C, D, 1>(queue, shape, batch, rows);
+}
+
+// Splits that can be a cluster (sm_90).
+inline constexpr int kMostClustered = 16;
+
+template <typename T, typename C, int D, bool kWhole, int kRows>
+void LaunchShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+                 const Batch& batch) {
+  const auto splits = static_cast<unsigned>(shape.splits);
+  const dim3 grid(1, static_cast<unsigned>(shape.kv_heads),
+                  static_cast<unsigned>(batch.num_seqs()) * splits);
+  // Larger heads have not been measured as clusters.
+  const bool clustered = device.arch == 90 && D <= 128 && splits > 1 && splits <= kMostClustered;
+  void (*kernel)(AttentionShape, bool) = ShortAttention<T, C, D, kWhole, kRows>;
+  if (clustered) {
+    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
+  }
+  LaunchClusters(queue, kernel, grid, dim3(1, 1, clustered ? splits : 1), 32 * kAttentionWarps, 0,
+                 shape, clustered);
+}
+
+template <typename T, typename C, int D>
+void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+              const Batch& batch, int64_t rows) {
+  const auto launch = [&](auto whole) {
+    if constexpr (D <= 128) {
+      if (rows > 8) return LaunchShort<T, C, D, whole.value, 16>(queue, device, shape, batch);
+    }
+    LaunchShort<T, C, D, whole.value, 8>(queue, device, shape, batch);
+  };
+  if constexpr (D <= 128) {
+    if (shape.d == D) return launch(std::true_type());
+  }
+  launch(std::false_type());
+}
+
+template <typename T, int D>
+void RunWgmma(const Queue& queue, const AttentionShape& shape, const PagedKv& cache,
+              const Batch& batch, int64_t rows) {
+  constexpr int kShared = WgmmaSharedBytes(D);
+  void (*kernel)(AttentionShape, CUtensorMap, CUtensorMap) = WgmmaAttention<T, D>;
+  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
+  const auto map = [&](const TensorView& pages) {
+    return SwizzledRowsMap(pages.data, pages.NumElements() / shape.d, shape.d, shape.d, kBoxKeys);
+  };
+  const dim3 grid(static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()),
+                  static_cast<unsigned>((rows + kWgmmaRows - 1) / kWgmmaRows));
+  Launch(queue, kernel, grid, kWgmmaThreads, kShared, shape, map(cache.keys), map(cache.values));
+}
+
+template <typename T, typename C>
+void RunAttention(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+                  const PagedKv& cache, const Batch& batch, const AttentionRows& rows) {
+  bool many = rows.longest > 0;
+  if constexpr (!kIsE4m3<C>) {
+    if (many && device.arch == 90 && shape.d <= 128) {
+      const auto run = shape.d <= 64 ? RunWgmma<T, 64> : RunWgmma<T, 128>;
+      run(queue, shape, cache, batch, rows.longest);
+      many = false;
+    }
+  }
+  if (many) {
+    const auto run = shape.d <= 64 ? RunLong<T, C, 64> : shape.d <= 80 ? RunLong < T, C,
+               kIsE4m3<C> ? 96 : 80 >
+        : shape.d <= 96 ? RunLong<T, C, 96>
+                        : shape.d <= 112 ? RunLong < T,
+               C,
+               kIsE4m3<C> ? 128 : 112 >
+        : shape.d <= 128 ? RunLong<T, C, 128>
+      : shape.d <= 192   ? RunLong<T, C, 192>
+                         : RunLong<T, C, 256>;
+    run(queue, device, shape, batch, rows.longest);
+  }
+  if (rows.shortest > 0) {
+    const auto run = shape.d <= 64    ? RunShort<T, C, 64>
+                     : shape.d <= 128 ? RunShort<T, C, 128>
+                     : shape.d <= 192 ? RunShort<T, C, 192>
+                                      : RunShort<T, C, 256>;
+    run(queue, device, shape, batch, rows.shortest);
+  }
+}
+
+// RunAttention for a cache of E4M3; q: F16 or BF16.
+void RunE4m3Attention(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+                      const PagedKv& cache, const Batch& batch, const AttentionRows& rows, DType q);
+
+}  // namespace awq::cuda
