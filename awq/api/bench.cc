@@ -21,7 +21,7 @@ class Runner {
         cancelled_(cancelled),
         start_(Clock::now()),
         source_(OpenModel(options.model)),
-        device_(MakeBackend(options.device, options.threads)),
+        device_(MakeBackend(options.device, options.threads, options.deterministic)),
         profiler_(*device_),
         backend_(options.explain ? &profiler_ : device_.get()),
         act_(ActivationType(options.dtype, backend_->Info(), false)),

@@ -20,6 +20,7 @@ struct BenchOptions {
   std::string dtype = "auto";
   int threads = 0;       // 0: all cores
   int head_bits = 16;    // of the head's weight: 16, 8, 4
+  bool deterministic = false;  // as LlmOptions says
   bool explain = false;  // also what each operation takes
 };
 

@@ -58,6 +58,7 @@ RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
                  {"device", report.device},
                  {"dtype", report.dtype},
                  {"head_bits", options.head_bits},
+                 {"deterministic", options.deterministic},
                  {"load_seconds", report.load_seconds},
                  {"weight_bytes", report.weight_bytes},
                  {"results", RawJson::array()}};
@@ -120,6 +121,7 @@ void AddBench(CLI::App& app, Action& chosen) {
   AddDeviceFlags(*verb, options->device, options->threads);
   AddDtypeFlag(*verb, options->dtype, "the device's choice");
   AddHeadFlag(*verb, options->head_bits);
+  AddDeterministicFlag(*verb, options->deterministic);
   verb->add_flag("--explain", options->explain,
                  "also what each operation takes, and what this device would allow");
   verb->add_flag("--json", *json, "print one JSON object");

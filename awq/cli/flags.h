@@ -15,7 +15,9 @@ void AddDeviceFlags(CLI::App& verb, std::string& device, int& threads);
 void AddDtypeFlag(CLI::App& verb, std::string& dtype, const std::string& automatic);
 // --head-bits.
 void AddHeadFlag(CLI::App& verb, int& bits);
-// --device, --threads, --dtype, --head-bits, --ctx.
+// --deterministic.
+void AddDeterministicFlag(CLI::App& verb, bool& deterministic);
+// --device, --threads, --dtype, --head-bits, --deterministic, --ctx.
 void AddLlmFlags(CLI::App& verb, LlmOptions& options);
 // --temperature, --top-k, … --stop, --max-tokens.
 void AddGenerateFlags(CLI::App& verb, GenerateOptions& options);

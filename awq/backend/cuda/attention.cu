@@ -63,11 +63,11 @@ struct Rows {
   int64_t shortest = 0;  // sequences of the short arrangement
   int64_t longest = 0;   // most rows of the others; 0: there are none
 };
-Rows CountRows(const Batch& batch, int64_t heads) {
+Rows CountRows(const Batch& batch, int64_t heads, int short_rows) {
   Rows out;
   for (size_t b = 0; b + 1 < batch.host_seq_start.size(); ++b) {
     const int64_t rows = (batch.host_seq_start[b + 1] - batch.host_seq_start[b]) * heads;
-    if (rows > kShortRows) {
+    if (rows > short_rows) {
       out.longest = std::max(out.longest, rows);
     } else if (rows > 0) {
       ++out.shortest;
@@ -175,21 +175,22 @@ int64_t StatsBytes(int64_t rows) { return (rows * int64_t{sizeof(float2)} + 255)
 }  // namespace
 
 int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,
-                           const PagedKv& cache) {
-  const int64_t splits = OnTensorCores(device, q, cache) ? Splits(device, batch, cache) : 1;
+                           const PagedKv& cache, int short_rows) {
+  const bool splits_keys = short_rows > 0 && OnTensorCores(device, q, cache);
+  const int64_t splits = splits_keys ? Splits(device, batch, cache) : 1;
   const int64_t rows = Partials(batch, cache, splits);
   return splits == 1 ? 0 : StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
 }
 
 void Attention(const Queue& queue, const DeviceLimits& device, const AttentionArgs& args,
                const Batch& batch, const TensorView& q, const PagedKv& cache, const TensorView& y,
-               void* workspace, int* counters) {
+               int short_rows, void* workspace, int* counters) {
   if (q.NumElements() == 0) return;
   AWQ_CHECK(q.dtype == y.dtype, kInternal, "attention: q is ", NameOf(q.dtype), ", y is ",
             NameOf(y.dtype));
   constexpr float kLog2E = 1.4426950408889634f;
   const bool fast = OnTensorCores(device, q, cache);
-  const int64_t splits = fast ? Splits(device, batch, cache) : 1;
+  const int64_t splits = fast && short_rows > 0 ? Splits(device, batch, cache) : 1;
   const int64_t partials = Partials(batch, cache, splits);
   const AttentionShape shape = {
       .q = q.data,
@@ -209,6 +210,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .page_shift = std::countr_zero(static_cast<uint64_t>(cache.page_size())),
       .window = static_cast<int>(args.window),
       .splits = static_cast<int>(splits),
+      .short_rows = short_rows,
       .scale = args.scale * kLog2E,
       .cap = args.softcap / args.scale,
       .slope_scale = 1.0f / args.scale,
@@ -217,7 +219,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .partial_stats = static_cast<float2*>(workspace),
       .finished = counters};
   if (fast) {
-    const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads());
+    const Rows rows = CountRows(batch, q.dim(1) / cache.kv_heads(), short_rows);
     if (q.dtype == DType::kF16) {
       Run<__half>(queue, device, shape, batch, rows);
     } else {

@@ -2,11 +2,12 @@
 //
 // Rows are pairs of a query token and a query head of one kv head: row r of a sequence is token r /
 // R, head r % R of the R that share the kv head, so that a tile of rows reads each key once.
-// Sequences of many rows take attention_long.cuh, those of at most kShortRows attention_short.cuh.
+// Sequences of many rows take attention_long.cuh, those of at most `short_rows` attention_short.cuh.
 // Keys and values are copied to shared memory ahead of their use; rows there are 16 bytes longer
 // than d, so that the 8 rows of a matrix load meet different banks.
 #pragma once
 
+#include "awq/backend/cuda/attention.h"
 #include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ptx.cuh"
 
@@ -14,8 +15,6 @@ namespace awq::cuda {
 
 inline constexpr int kTileKeys = 64;
 inline constexpr int kAttentionWarps = 4;
-// Sequences with at most this many rows take the short arrangement.
-inline constexpr int kShortRows = 16;
 
 struct AttentionShape {
   const void* q;
@@ -29,6 +28,7 @@ struct AttentionShape {
   const int* table;
   int64_t table_stride;
   int heads, kv_heads, d, page_size, page_shift, window, splits;
+  int short_rows;  // sequences of at most so many take the short arrangement
   float scale;  // of q·k, times log2(e)
   // Of scores before they are multiplied by `scale`; see AdjustScore.
   float cap;            // 0: none

@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
   // Late tiles see most keys: they come first.
   const int first_row = (static_cast<int>(gridDim.x) - 1 - static_cast<int>(blockIdx.x)) * kRows;
   const KeySpan span(a, sequence, first_row, kRows, 0, 1);
-  if (first_row >= span.rows || span.rows <= kShortRows) return;
+  if (first_row >= span.rows || span.rows <= a.short_rows) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
@@ -156,7 +156,8 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
       if (__any_sync(~0u, highest[0] != largest[m][0] || highest[1] != largest[m][1])) {
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-          const float shrink = Exp2(largest[m][i] * a.scale - shift[m][i]);
+          // Exactly 1 where the maximum stays: a row must not depend on its neighbours' maxima.
+          const float shrink = Exp2(__fmul_rn(largest[m][i], a.scale) - shift[m][i]);
           total[m][i] *= shrink;
           largest[m][i] = highest[i];
 #pragma unroll

@@ -182,8 +182,7 @@ bool SupportsDirectQ8(const PlainWeight& w, const TensorView& x, const TensorVie
       w.k() % 16 == 0 && x.strides[0] % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
   const bool grouped =
       w.groups() == 1 || (w.group() >= kChunk && (w.group() & (w.group() - 1)) == 0);
-  return type && readable && grouped && x.dim(0) <= kMaxDirectQ8Rows &&
-         (y.dtype == x.dtype || y.dtype == DType::kF32);
+  return type && readable && grouped && (y.dtype == x.dtype || y.dtype == DType::kF32);
 }
 
 void DirectQ8(const Queue& queue, const PlainWeight& w, const TensorView& x, const TensorView& bias,

@@ -7,10 +7,11 @@
 
 namespace awq::cuda {
 
+// From more rows on products of floats are faster.
 inline constexpr int64_t kMaxDirectQ8Rows = 256;
 
-// Whether DirectQ8 takes it: 16-bit x of few rows, K a multiple of 16, groups of 64, 128, 256 … or
-// the whole row.
+// Whether DirectQ8 takes it: 16-bit x, K a multiple of 16, groups of 64, 128, 256 … or the whole
+// row.
 bool SupportsDirectQ8(const PlainWeight& w, const TensorView& x, const TensorView& y, int arch);
 
 // y[M, N] = x[M, K] · Wᵀ + bias[N].
