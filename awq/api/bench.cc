@@ -80,7 +80,7 @@ class Runner {
       if (!step.recorded()) profiler_.Begin();
       const auto start = Clock::now();
       step.Run(rows);
-      backend_->Copy(TensorView(best.data(), DType::kI32, {batch}), step.best());
+      backend_->Copy(TensorView(best.data(), DType::kI32, {batch}), step.tokens());
       backend_->Sync();
       constexpr int64_t kWarmUp = 3;
       if (i >= kWarmUp) times.push_back(SecondsSince(start));

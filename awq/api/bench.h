@@ -18,10 +18,10 @@ struct BenchOptions {
   int64_t repeats = 5;                   // of each prompt, after one that is not counted
   std::string device = "auto";
   std::string dtype = "auto";
-  int threads = 0;       // 0: all cores
-  int head_bits = 16;    // of the head's weight: 16, 8, 4
+  int threads = 0;             // 0: all cores
+  int head_bits = 16;          // of the head's weight: 16, 8, 4
   bool deterministic = false;  // as LlmOptions says
-  bool explain = false;  // also what each operation takes
+  bool explain = false;        // also what each operation takes
 };
 
 // All calls of an operation on one size in one prompt or step, with the device waiting for each.

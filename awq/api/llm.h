@@ -25,8 +25,8 @@ struct LlmOptions {
       "auto";           // of activations and KV cache: "f32", "bf16"; auto: the device's choice
   int head_bits = 16;   // of the weight that makes the logits: 16 as stored, 8 or 4 rounded
   int64_t context = 0;  // tokens of prompt and answer; 0: the model's max_position_embeddings
-  // Equal answers to the last bit, however much of a prompt is read at once and whatever runs beside
-  // it; slower.
+  // Equal answers to the last bit, however much of a prompt is read at once and whatever runs
+  // beside it; slower.
   bool deterministic = false;
 };
 

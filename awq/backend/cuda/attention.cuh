@@ -2,9 +2,9 @@
 //
 // Rows are pairs of a query token and a query head of one kv head: row r of a sequence is token r /
 // R, head r % R of the R that share the kv head, so that a tile of rows reads each key once.
-// Sequences of many rows take attention_long.cuh, those of at most `short_rows` attention_short.cuh.
-// Keys and values are copied to shared memory ahead of their use; rows there are 16 bytes longer
-// than d, so that the 8 rows of a matrix load meet different banks.
+// Sequences of many rows take attention_long.cuh, those of at most `short_rows`
+// attention_short.cuh. Keys and values are copied to shared memory ahead of their use; rows there
+// are 16 bytes longer than d, so that the 8 rows of a matrix load meet different banks.
 #pragma once
 
 #include "awq/backend/cuda/attention.h"
@@ -29,7 +29,7 @@ struct AttentionShape {
   int64_t table_stride;
   int heads, kv_heads, d, page_size, page_shift, window, splits;
   int short_rows;  // sequences of at most so many take the short arrangement
-  float scale;  // of q·k, times log2(e)
+  float scale;     // of q·k, times log2(e)
   // Of scores before they are multiplied by `scale`; see AdjustScore.
   float cap;            // 0: none
   float slope_scale;    // of slopes

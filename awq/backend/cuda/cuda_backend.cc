@@ -10,6 +10,7 @@
 #include "awq/backend/cuda/marks.h"
 #include "awq/backend/cuda/packed.h"
 #include "awq/backend/cuda/rows.h"
+#include "awq/backend/cuda/sample.h"
 #include "awq/backend/cuda/triangular.h"
 #include "awq/ops/checks.h"
 
@@ -83,6 +84,10 @@ class CudaBackend : public Backend {
   void ArgMax(const TensorView& logits, const TensorView& ids) override {
     CheckArgMax(logits, ids);
     cuda::ArgMax(queue(), logits, ids);
+  }
+  void Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) override {
+    CheckSample(args, logits, ids);
+    cuda::Sample(queue(), args, logits, ids);
   }
   std::unique_ptr<Recording> Record(const std::function<void()>& calls) override {
     calls();  // workspaces have their sizes now

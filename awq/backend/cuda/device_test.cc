@@ -35,9 +35,7 @@ class CudaConformance : public testing::TestWithParam<Param> {
 
 TEST_P(CudaConformance, AnswersAsRef) { ExpectAnswersOfRef(TryCuda().get()); }
 
-TEST_P(CudaConformance, AnswersAsRefWhereDeterministic) {
-  ExpectAnswersOfRef(TryCuda(true).get());
-}
+TEST_P(CudaConformance, AnswersAsRefWhereDeterministic) { ExpectAnswersOfRef(TryCuda(true).get()); }
 
 std::vector<std::string> Ops() {
   std::set<std::string> ops;
@@ -64,8 +62,7 @@ TEST_P(CudaRows, AreTheSameAloneWhereDeterministic) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, CudaRows,
-                         testing::Values(DType::kF32, DType::kBF16, DType::kF16),
+INSTANTIATE_TEST_SUITE_P(Types, CudaRows, testing::Values(DType::kF32, DType::kBF16, DType::kF16),
                          [](const auto& info) { return std::string(NameOf(info.param)); });
 
 TEST(CudaBackendTest, NamesTheDeviceOrSaysThatThereIsNone) {

@@ -78,8 +78,7 @@ Batch Slice(Fixture& f, const Batch& all, int64_t begin, int64_t end) {
     if (low >= high) continue;
     if (first < 0) first = b;
     starts.push_back(starts.back() + static_cast<int32_t>(high - low));
-    lengths.push_back(all.host_kv_len[i] -
-                      static_cast<int32_t>(all.host_seq_start[i + 1] - high));
+    lengths.push_back(all.host_kv_len[i] - static_cast<int32_t>(all.host_seq_start[i + 1] - high));
     out.max_query = std::max(out.max_query, high - low);
     out.max_kv = std::max<int64_t>(out.max_kv, lengths.back());
   }
@@ -104,8 +103,7 @@ void AddAttentionRows(Table& table, const AttentionCase& c) {
     f.backend().KvWrite(in.batch, in.k, in.v, in.cache);
     return RowSetup{[=, &f](int64_t begin, int64_t end) {
                       f.backend().Attention(args, Slice(f, in.batch, begin, end),
-                                            in.q.Rows(begin, end), in.cache,
-                                            in.y.Rows(begin, end));
+                                            in.q.Rows(begin, end), in.cache, in.y.Rows(begin, end));
                     },
                     in.batch.num_tokens(), in.y};
   });
@@ -136,8 +134,8 @@ void AddMlaRows(Table& table, int64_t heads, int64_t rank, int64_t rope) {
 void AddHeadRows(Table& table) {
   const DType act = table.act();
   table.AddRows("head_linear/h4", [=](Fixture& f) {
-    const PackedStack& w = MakeStack(
-        f, 4, [](Fixture& g, int64_t) { return DenseWeight(g, DType::kBF16, 24, 40); });
+    const PackedStack& w =
+        MakeStack(f, 4, [](Fixture& g, int64_t) { return DenseWeight(g, DType::kBF16, 24, 40); });
     const TensorView x = f.Floats(act, {70, 4, 40});
     const TensorView y = f.Floats(act, {70, 4, 24});
     return RowSetup{[=, &f, &w](int64_t begin, int64_t end) {

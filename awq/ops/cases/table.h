@@ -170,10 +170,9 @@ class Table {
       auto fixture = std::make_shared<Fixture>(backend, name);
       RowSetup setup = build(*fixture);
       auto result = [fixture, view = setup.written] { return fixture->Download(view); };
-      return RowRun{[fixture, call = std::move(setup.call)](int64_t begin, int64_t end) {
-                      call(begin, end);
-                    },
-                    setup.rows, std::move(result)};
+      return RowRun{
+          [fixture, call = std::move(setup.call)](int64_t begin, int64_t end) { call(begin, end); },
+          setup.rows, std::move(result)};
     };
     row_cases_.push_back({std::move(name), std::move(make)});
   }
@@ -213,6 +212,7 @@ void AddAttentions(Table& table);
 void AddMlaAttentions(Table& table);
 void AddExperts(Table& table);
 void AddCalibration(Table& table);
+void AddSamples(Table& table);
 void AddRowCases(Table& table);
 
 }  // namespace awq::cases
