@@ -21,7 +21,8 @@ struct BenchOptions {
   int threads = 0;             // 0: all cores
   int head_bits = 16;          // of the head's weight: 16, 8, 4
   bool deterministic = false;  // as LlmOptions says
-  bool explain = false;        // also what each operation takes
+  bool sample = false;   // draw tokens, with top-k 50 and top-p 0.95, not the most likely ones
+  bool explain = false;  // also what each operation takes
 };
 
 // All calls of an operation on one size in one prompt or step, with the device waiting for each.
