@@ -41,7 +41,7 @@ class Runner {
         cancelled_(cancelled),
         start_(Clock::now()),
         source_(OpenModel(options.model)),
-        device_(MakeBackend(options.device, options.threads)),
+        device_(MakeBackend(options.device, options.threads, options.deterministic)),
         profiler_(*device_),
         backend_(options.explain ? &profiler_ : device_.get()),
         act_(ActivationType(options.dtype, backend_->Info(), false)),
@@ -98,15 +98,21 @@ class Runner {
       Read(cache, sequence, options_.context);
       rows.push_back({RandomToken(), options_.context, cache.pool().Table(sequence)});
     }
-    DecodeStep step(*backend_, model_, cache, act_, batch, pages);
+    std::vector<SampleRow> samples;
+    if (options_.sample) {
+      samples.assign(rows.size(), SampleRow{.top_k = 50, .top_p = 0.95f});
+    }
+    const std::optional<int64_t> seen = options_.sample ? std::optional<int64_t>(0) : std::nullopt;
+    DecodeStep step(*backend_, model_, cache, act_, batch, pages, seen);
     std::vector<int32_t> best(static_cast<size_t>(batch));
     std::vector<double> times;
     for (int64_t i = 0; i < options_.tokens; ++i) {
       Poll();
       if (!step.recorded()) profiler_.Begin();
       const auto start = Clock::now();
-      step.Run(rows);
-      backend_->Copy(TensorView(best.data(), DType::kI32, {batch}), step.best());
+      for (SampleRow& row : samples) row.random = random_();
+      step.Run(rows, samples);
+      backend_->Copy(TensorView(best.data(), DType::kI32, {batch}), step.tokens());
       backend_->Sync();
       constexpr int64_t kWarmUp = 3;
       if (i >= kWarmUp) times.push_back(SecondsSince(start));

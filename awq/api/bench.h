@@ -23,7 +23,9 @@ struct BenchOptions {
   std::string kv_type = "auto";  // of the KV cache: also "fp8"; auto: that of activations
   int threads = 0;               // 0: all cores
   int head_bits = 16;            // of the head's weight: 16, 8, 4
-  bool explain = false;          // also what each operation takes
+  bool deterministic = false;    // as LlmOptions says
+  bool sample = false;   // draw tokens, with top-k 50 and top-p 0.95, not the most likely ones
+  bool explain = false;  // also what each operation takes
   // All layers get the weights of the first, each its own copy: for a checkpoint that holds no
   // other.
   bool same_layers = false;

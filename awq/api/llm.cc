@@ -62,7 +62,7 @@ class Llm::Impl {
         tokenizer_(Tokenizer::Load(folder)),
         template_(ChatTemplate::Load(folder)),
         config_(ReadGenerationConfig(folder, source_.checkpoint().config())),
-        backend_(MakeBackend(options.device, options.threads)),
+        backend_(MakeBackend(options.device, options.threads, options.deterministic)),
         act_(ActivationType(options.dtype, backend_->Info(), false)),
         kv_type_(KvCacheType(options.kv_type, act_)),
         device_(backend_->Info().device),

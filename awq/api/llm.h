@@ -25,6 +25,9 @@ struct LlmOptions {
   std::string kv_type = "auto";  // of the KV cache: also "fp8" (E4M3); auto: that of activations
   int head_bits = 16;   // of the weight that makes the logits: 16 as stored, 8 or 4 rounded
   int64_t context = 0;  // tokens of prompt and answer; 0: the model's max_position_embeddings
+  // Equal answers to the last bit, however much of a prompt is read at once and whatever runs
+  // beside it; slower.
+  bool deterministic = false;
 };
 
 // How to generate. What is left empty comes from the checkpoint's generation_config.json, and,

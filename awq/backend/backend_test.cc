@@ -16,14 +16,21 @@ namespace {
 
 using Param = std::tuple<int64_t, DType, std::string>;  // target, activations, op
 
+void UseTargets(int64_t targets) {
+  hwy::SetSupportedTargetsForTest(targets);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
 class CpuConformance : public testing::TestWithParam<Param> {
  protected:
   void SetUp() override { UseTargets(std::get<0>(GetParam())); }
   void TearDown() override { UseTargets(0); }
-  static void UseTargets(int64_t targets) {
-    hwy::SetSupportedTargetsForTest(targets);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
+};
+
+class CpuRows : public testing::TestWithParam<std::tuple<int64_t, DType>> {
+ protected:
+  void SetUp() override { UseTargets(std::get<0>(GetParam())); }
+  void TearDown() override { UseTargets(0); }
 };
 
 TEST_P(CpuConformance, AnswersAsRef) {
@@ -62,6 +69,35 @@ INSTANTIATE_TEST_SUITE_P(Targets, CpuConformance,
                                       NameOf(std::get<1>(info.param)), "_",
                                       std::get<2>(info.param));
                          });
+
+TEST_P(CpuRows, AreTheSameAloneWhereDeterministic) {
+  const auto cpu = MakeBackend("cpu", 3, true);
+  for (const RowCase& c : RowCases(std::get<1>(GetParam()))) {
+    EXPECT_EQ(CountRowDifferences(*cpu, c), 0) << c.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, CpuRows,
+                         testing::Combine(testing::ValuesIn(Targets()),
+                                          testing::Values(DType::kF32, DType::kBF16, DType::kF16)),
+                         [](const testing::TestParamInfo<CpuRows::ParamType>& info) {
+                           return Cat(hwy::TargetName(std::get<0>(info.param)), "_",
+                                      NameOf(std::get<1>(info.param)));
+                         });
+
+TEST(CpuBackendTest, RowsAreNotAllTheSameAlone) {
+  const auto cpu = MakeBackend("cpu", 3);
+  int64_t differences = 0;
+  for (const RowCase& c : RowCases(DType::kF32)) differences += CountRowDifferences(*cpu, c);
+  EXPECT_GT(differences, 0);
+}
+
+TEST(RefBackendTest, RowsAreTheSameAlone) {
+  const auto ref = MakeBackend("ref");
+  for (const RowCase& c : RowCases(DType::kF32)) {
+    EXPECT_EQ(CountRowDifferences(*ref, c), 0) << c.name;
+  }
+}
 
 TEST(CpuBackendTest, LetsNansAndInfinitiesThrough) {
   const auto cpu = MakeBackend("cpu", 1);

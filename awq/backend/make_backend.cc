@@ -9,9 +9,9 @@
 namespace awq {
 namespace {
 
-std::unique_ptr<Backend> MakeCuda() {
+std::unique_ptr<Backend> MakeCuda([[maybe_unused]] bool deterministic) {
 #ifdef AWQ_WITH_CUDA
-  return cuda::MakeCudaBackend();
+  return cuda::MakeCudaBackend(deterministic);
 #else
   Fail(ErrorCode::kUnsupported,
        "backend cuda: this program was built without CUDA; configure with -DAWQ_CUDA=ON");
@@ -20,19 +20,21 @@ std::unique_ptr<Backend> MakeCuda() {
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeBackend(std::string_view name, int threads) {
+std::unique_ptr<Backend> MakeBackend(std::string_view name, int threads, bool deterministic) {
   if (name == "ref") return std::make_unique<RefBackend>();
-  if (name == "cuda") return MakeCuda();
+  if (name == "cuda") return MakeCuda(deterministic);
 #ifdef AWQ_WITH_CUDA
   if (name == "auto") {
     try {
-      return MakeCuda();
+      return MakeCuda(deterministic);
     } catch (const Error&) {
       // No device answers: the CPU it is.
     }
   }
 #endif
-  if (name == "cpu" || name == "auto") return std::make_unique<cpu::CpuBackend>(threads);
+  if (name == "cpu" || name == "auto") {
+    return std::make_unique<cpu::CpuBackend>(threads, deterministic);
+  }
   Fail(ErrorCode::kInvalidArgument, "backend \"", name, "\": expected auto, cpu, cuda or ref");
 }
 

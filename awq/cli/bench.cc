@@ -66,6 +66,8 @@ RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
                  {"dtype", report.dtype},
                  {"kv_type", report.kv_type},
                  {"head_bits", options.head_bits},
+                 {"deterministic", options.deterministic},
+                 {"sample", options.sample},
                  {"load_seconds", report.load_seconds},
                  {"weight_bytes", report.weight_bytes},
                  {"context_bytes", report.context_bytes},
@@ -141,6 +143,9 @@ void AddBench(CLI::App& app, Action& chosen) {
   AddDtypeFlag(*verb, options->dtype, "the device's choice");
   AddKvTypeFlag(*verb, options->kv_type);
   AddHeadFlag(*verb, options->head_bits);
+  AddDeterministicFlag(*verb, options->deterministic);
+  verb->add_flag("--sample", options->sample,
+                 "draw tokens, with top-k 50 and top-p 0.95, instead of taking the most likely");
   verb->add_flag("--explain", options->explain,
                  "also what each operation takes, and what this device would allow");
   verb->add_flag("--json", *json, "print one JSON object");

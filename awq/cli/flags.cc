@@ -38,11 +38,18 @@ void AddHeadFlag(CLI::App& verb, int& bits) {
       ->group("Machine");
 }
 
+void AddDeterministicFlag(CLI::App& verb, bool& deterministic) {
+  verb.add_flag("--deterministic", deterministic,
+                "the same tokens, to the last bit, whatever else runs in a batch; slower")
+      ->group("Machine");
+}
+
 void AddLlmFlags(CLI::App& verb, LlmOptions& options) {
   AddDeviceFlags(verb, options.device, options.threads);
   AddDtypeFlag(verb, options.dtype, "the device's choice");
   AddKvTypeFlag(verb, options.kv_type);
   AddHeadFlag(verb, options.head_bits);
+  AddDeterministicFlag(verb, options.deterministic);
   verb.add_option("--ctx", options.context,
                   "tokens of prompt and answer together; 0: as many as the model was made for")
       ->check(CLI::NonNegativeNumber)

@@ -17,7 +17,9 @@ void AddDtypeFlag(CLI::App& verb, std::string& dtype, const std::string& automat
 void AddKvTypeFlag(CLI::App& verb, std::string& kv_type);
 // --head-bits.
 void AddHeadFlag(CLI::App& verb, int& bits);
-// --device, --threads, --dtype, --kv-type, --head-bits, --ctx.
+// --deterministic.
+void AddDeterministicFlag(CLI::App& verb, bool& deterministic);
+// --device, --threads, --dtype, --kv-type, --head-bits, --deterministic, --ctx.
 void AddLlmFlags(CLI::App& verb, LlmOptions& options);
 // --temperature, --top-k, … --stop, --max-tokens.
 void AddGenerateFlags(CLI::App& verb, GenerateOptions& options);

@@ -72,6 +72,18 @@ struct ScaleArgs {
   float softcap = 0.0f;
 };
 
+// How the next token of each of R rows is drawn.
+struct SampleArgs {
+  TensorView temperature;    // F32 [R] ≥ 0
+  TensorView top_k;          // I32 [R] ≥ 0
+  TensorView top_p;          // F32 [R], above 0
+  TensorView most_distance;  // F32 [R] ≥ 0
+  TensorView repetition;     // F32 [R], above 0
+  TensorView random;         // I32 [R, 2]: 64 random bits, the low half first
+  TensorView seen;      // I32 [R, S]: tokens of prompt and answer, each once; -1: none. Or empty
+  TensorView subtract;  // F32 [R, S]: from their logits. Or empty
+};
+
 // How experts are chosen. A score is the softmax of an expert's logit over all experts, or its
 // sigmoid; the choice adds a bias to it, the weights do not.
 struct RouteArgs {

@@ -142,6 +142,24 @@ class Backend {
   // or +inf or all are -inf. logits F32 [R, V], ids I32 [R].
   virtual void ArgMax(const TensorView& logits, const TensorView& ids) = 0;
 
+  // ids[r] = a token drawn from logits[r, V], which are overwritten; V ≤ 2^19, ids I32 [R]. Of row
+  // r:
+  //  1. the logits of `seen` tokens are divided by `repetition` (positive ones) or multiplied by
+  //  it,
+  //     then `subtract` is taken off; tokens outside the vocabulary are passed over;
+  //  2. where ArgMax would answer -1, or the temperature is 0, its answer is the token;
+  //  3. a token's distance is (largest logit - logit) / temperature in F32, its weight an integer
+  //  of
+  //     that, SampleWeight (sample_weight.h);
+  //  4. top_k, unless 0, leaves the tokens that are no farther than the k-th nearest;
+  //  5. top_p, if below 1, leaves the fewest of those, the nearest and of equals the lowest first,
+  //     whose weights reach floor(top_p · their sum) (F64), and 1;
+  //  6. tokens farther than most_distance go;
+  //  7. of the rest, by rising ids, the first that brings the sum of weights above
+  //     random · sum / 2^64 is drawn.
+  // Sums are of integers, so that equal logits give equal tokens on every device.
+  virtual void Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) = 0;
+
   // ---- recording
   // Runs `calls`, compute calls of this backend that allocate nothing the second time, and returns
   // what repeats them on the same memory without the cost of each; null when the device gains

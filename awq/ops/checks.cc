@@ -113,6 +113,28 @@ RowDims CheckArgMax(const TensorView& logits, const TensorView& ids) {
   return {logits.dim(0), logits.dim(1)};
 }
 
+RowDims CheckSample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) {
+  const RowDims d = CheckArgMax(logits, ids);
+  constexpr int64_t kMostTokens = int64_t{1} << 19;
+  AWQ_CHECK(d.columns <= kMostTokens, kUnsupported, "sample: a vocabulary of ", d.columns,
+            " tokens; supported: up to ", kMostTokens);
+  for (const TensorView& t : {args.temperature, args.top_p, args.most_distance, args.repetition}) {
+    CheckVector("sample", "parameters", t, DType::kF32, d.rows);
+  }
+  CheckVector("sample", "top_k", args.top_k, DType::kI32, d.rows);
+  const auto check = [&](const char* name, const TensorView& t, DType type, int64_t columns) {
+    AWQ_CHECK(t.rank() == 2 && t.dim(0) == d.rows && t.dim(1) == columns && t.dtype == type &&
+                  t.IsContiguous(),
+              kInternal, "sample: ", name, ": expected dense ", NameOf(type), " [", d.rows, ", ",
+              columns, "], found ", Describe(t));
+  };
+  check("random", args.random, DType::kI32, 2);
+  if (args.seen.empty()) return d;
+  check("seen", args.seen, DType::kI32, args.seen.dim(1));
+  check("subtract", args.subtract, DType::kF32, args.seen.dim(1));
+  return d;
+}
+
 RowDims CheckAdd(const TensorView& residual, const TensorView& x) {
   CheckAnyMatrix("add", "x", x);
   CheckMatrix("add", "residual", residual, x.dim(0), x.dim(1));

@@ -28,6 +28,7 @@ RowDims CheckNorm(const TensorView& x, const TensorView& weight, const TensorVie
 void CheckAddNorm(const TensorView& residual, const TensorView& x, const TensorView& weight,
                   const TensorView& bias, const TensorView& y);
 RowDims CheckArgMax(const TensorView& logits, const TensorView& ids);
+RowDims CheckSample(const SampleArgs& args, const TensorView& logits, const TensorView& ids);
 RowDims CheckAdd(const TensorView& residual, const TensorView& x);
 RowDims CheckScale(const TensorView& x, const TensorView& y);
 RowDims CheckActivate(const TensorView& gate, const TensorView& up, const TensorView& y);

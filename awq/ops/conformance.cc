@@ -1,5 +1,7 @@
 #include "awq/ops/conformance.h"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -19,6 +21,7 @@ std::vector<OpCase> ConformanceCases(DType act) {
   cases::AddAttentions(table);
   cases::AddMlaAttentions(table);
   cases::AddExperts(table);
+  cases::AddSamples(table);
   cases::AddCalibration(table);
   return table.Take();
 }
@@ -43,6 +46,33 @@ double RunConformance(Backend& tested, Backend& ref, const OpCase& op_case) {
   const OpRun found = op_case.make(tested);
   found.call();
   return NormalizedError(found.result(), expected.result());
+}
+
+std::vector<RowCase> RowCases(DType act) {
+  cases::Table table(act);
+  cases::AddRowCases(table);
+  return table.TakeRows();
+}
+
+int64_t CountRowDifferences(Backend& backend, const RowCase& row_case) {
+  const RowRun whole = row_case.make(backend);
+  whole.call(0, whole.rows);
+  const std::vector<float> expected = whole.result();
+  int64_t differences = 0;
+  for (const std::vector<int64_t>& sizes : {std::vector<int64_t>{1}, {7, 1, 40, 3, 16, 2, 33, 9}}) {
+    const RowRun cut = row_case.make(backend);
+    size_t piece = 0;
+    for (int64_t begin = 0; begin < cut.rows; ++piece) {
+      const int64_t end = std::min(cut.rows, begin + sizes[piece % sizes.size()]);
+      cut.call(begin, end);
+      begin = end;
+    }
+    const std::vector<float> found = cut.result();
+    for (size_t i = 0; i < expected.size(); ++i) {
+      if (std::bit_cast<uint32_t>(found[i]) != std::bit_cast<uint32_t>(expected[i])) ++differences;
+    }
+  }
+  return differences;
 }
 
 }  // namespace awq

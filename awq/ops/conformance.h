@@ -32,4 +32,23 @@ double NormalizedError(const std::vector<float>& found, const std::vector<float>
 // Runs the case on both and returns NormalizedError.
 double RunConformance(Backend& tested, Backend& ref, const OpCase& op_case);
 
+// A call that can be made on any rows of its outputs at a time.
+struct RowRun {
+  std::function<void(int64_t begin, int64_t end)> call;
+  int64_t rows;
+  std::function<std::vector<float>()> result;
+};
+
+struct RowCase {
+  std::string name;  // "linear/q4_g128_asym_70x400x520"
+  std::function<RowRun(Backend&)> make;
+};
+
+// What a deterministic backend (make_backend.h) must answer alike however rows are cut into calls.
+std::vector<RowCase> RowCases(DType act);
+
+// How many values differ in a bit between one call on all rows and calls on one row each, or on
+// pieces of other sizes.
+int64_t CountRowDifferences(Backend& backend, const RowCase& row_case);
+
 }  // namespace awq

@@ -165,4 +165,8 @@ void Profiler::ArgMax(const TensorView& logits, const TensorView& ids) {
   Noted("argmax", Bytes({logits}), 0, [&] { inner_.ArgMax(logits, ids); });
 }
 
+void Profiler::Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) {
+  Noted("sample", Bytes({logits}), 0, [&] { inner_.Sample(args, logits, ids); });
+}
+
 }  // namespace awq

@@ -75,6 +75,7 @@ class Profiler : public Backend {
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override;
   void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) override;
   void ArgMax(const TensorView& logits, const TensorView& ids) override;
+  void Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) override;
   std::unique_ptr<Recording> Record(const std::function<void()>& calls) override;
   void Mark(int slot) override { inner_.Mark(slot); }
   double SecondsBetween(int from, int to) override { return inner_.SecondsBetween(from, to); }

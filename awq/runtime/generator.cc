@@ -1,6 +1,7 @@
 #include "awq/runtime/generator.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "awq/nn/batch_builder.h"
 
@@ -11,6 +12,13 @@ namespace {
 bool KeysDependOnLength(const ModelSpec& model) {
   return std::any_of(model.layers.begin(), model.layers.end(),
                      [](const LayerSpec& l) { return RopeOf(l).DependsOnLength(); });
+}
+
+// Of as many seen tokens as the rows have, with room to grow.
+int64_t RoomForSeen(std::span<const SampleRow> samples) {
+  size_t most = 0;
+  for (const SampleRow& row : samples) most = std::max(most, row.seen.size());
+  return most == 0 ? 0 : static_cast<int64_t>(std::bit_ceil(most + 64));
 }
 
 }  // namespace
@@ -125,89 +133,111 @@ std::vector<Generator::Share> Generator::PlanStep() {
   return shares;
 }
 
-DecodeStep& Generator::StepFor(std::span<const DecodeStep::Row> rows) {
-  auto step =
-      std::find_if(steps_.begin(), steps_.end(), [&](const DecodeStep& s) { return s.Fits(rows); });
-  if (step == steps_.end()) {
-    constexpr size_t kMostSteps = 8;
-    int64_t blocks = 16;
-    for (const DecodeStep::Row& row : rows) {
-      while (blocks < cache_.pool().PagesFor(row.cached + 1)) blocks *= 2;
-    }
-    if (steps_.size() == kMostSteps) steps_.pop_back();
-    steps_.emplace_front(backend_, model_, cache_, options_.act, static_cast<int64_t>(rows.size()),
-                         blocks);
-  } else {
-    steps_.splice(steps_.begin(), steps_, step);
+std::vector<SampleRow> Generator::NextSamples(const std::vector<Sequence*>& sequences) {
+  std::vector<SampleRow> samples;
+  if (std::all_of(sequences.begin(), sequences.end(),
+                  [](const Sequence* s) { return s->sampler.TakesBest(); })) {
+    return samples;
   }
+  for (Sequence* s : sequences) samples.push_back(s->sampler.Next());
+  return samples;
+}
+
+DecodeStep& Generator::StepFor(std::span<const DecodeStep::Row> rows,
+                               std::span<const SampleRow> samples) {
+  const auto step = std::find_if(steps_.begin(), steps_.end(),
+                                 [&](const DecodeStep& s) { return s.Fits(rows, samples); });
+  if (step != steps_.end()) {
+    steps_.splice(steps_.begin(), steps_, step);
+    return steps_.front();
+  }
+  constexpr size_t kMostSteps = 8;
+  int64_t blocks = 16;
+  for (const DecodeStep::Row& row : rows) {
+    while (blocks < cache_.pool().PagesFor(row.cached + 1)) blocks *= 2;
+  }
+  if (steps_.size() == kMostSteps) steps_.pop_back();
+  const std::optional<int64_t> seen =
+      samples.empty() ? std::nullopt : std::optional(RoomForSeen(samples));
+  steps_.emplace_front(backend_, model_, cache_, options_.act, static_cast<int64_t>(rows.size()),
+                       blocks, seen);
   return steps_.front();
 }
 
-void Generator::Decode(const std::vector<Share>& shares) {
+std::vector<int32_t> Generator::Fetch(const TensorView& tokens, const TensorView& logits) {
+  std::vector<int32_t> out(static_cast<size_t>(tokens.dim(0)));
+  backend_.Copy(TensorView(out.data(), DType::kI32, tokens.shape), tokens);
+  backend_.Sync();
+  const auto bad = std::find(out.begin(), out.end(), -1);
+  if (bad == out.end()) return out;
+  std::vector<float> row(static_cast<size_t>(logits.dim(1)));
+  backend_.Copy(TensorView(row.data(), DType::kF32, {1, logits.dim(1)}),
+                logits.Rows(bad - out.begin(), bad - out.begin() + 1));
+  backend_.Sync();
+  ArgMax(row);  // says why
+  Fail(ErrorCode::kInternal, "the device found logits that are no numbers");
+}
+
+std::vector<int32_t> Generator::Decode(const std::vector<Share>& shares) {
   std::vector<DecodeStep::Row> rows;
-  bool best = true;
+  std::vector<Sequence*> sequences;
   for (const auto& [sequence, count] : shares) {
     rows.push_back(
         {sequence->tokens.back(), sequence->cached, cache_.pool().Table(sequence->pages)});
-    best = best && sequence->sampler.TakesBest();
+    sequences.push_back(sequence);
   }
-  DecodeStep& step = StepFor(rows);
-  step.Run(rows);
-  best_.assign(best ? rows.size() : 0, -1);
-  if (best) {
-    backend_.Copy(TensorView(best_.data(), DType::kI32, step.best().shape), step.best());
-    backend_.Sync();
-    best = std::all_of(best_.begin(), best_.end(), [](int32_t id) { return id >= 0; });
-  }
-  if (best) return;
-  best_.clear();
-  logits_.resize(rows.size() * static_cast<size_t>(model_.spec().vocab));
-  backend_.Copy(TensorView(logits_.data(), DType::kF32, step.logits().shape), step.logits());
-  backend_.Sync();
+  const std::vector<SampleRow> samples = NextSamples(sequences);
+  DecodeStep& step = StepFor(rows, samples);
+  step.Run(rows, samples);
+  return Fetch(step.tokens(), step.logits());
 }
 
-int32_t Generator::TakeToken(Sequence& s, size_t row) {
-  if (!best_.empty()) {
-    s.sampler.Accept(best_[row]);
-    return best_[row];
-  }
-  const auto vocab = static_cast<size_t>(model_.spec().vocab);
-  return s.sampler.Sample(std::span(logits_).subspan(vocab * row, vocab));
-}
-
-void Generator::Forward(const std::vector<Share>& shares) {
+std::vector<int32_t> Generator::Forward(const std::vector<Share>& shares) {
   const bool decode = std::all_of(shares.begin(), shares.end(),
                                   [](const Share& s) { return s.sequence->pending() == 1; });
   if (decode && !keys_depend_on_length_) return Decode(shares);
-  best_.clear();
   const Workspace::Scope scope(scratch_);
   ExecContext ctx{backend_, scratch_, options_.act, nullptr};
   BatchBuilder builder;
   std::vector<int32_t> rows;
+  std::vector<Sequence*> sequences;
   for (const auto& [sequence, count] : shares) {
     const std::span<const int32_t> tokens(sequence->tokens.data() + sequence->cached,
                                           static_cast<size_t>(count));
     builder.Add(tokens, sequence->cached, cache_.pool().Table(sequence->pages));
-    if (count == sequence->pending()) {
-      rows.push_back(static_cast<int32_t>(builder.num_tokens() - 1));
-    }
+    if (count < sequence->pending()) continue;
+    rows.push_back(static_cast<int32_t>(builder.num_tokens() - 1));
+    sequences.push_back(sequence);
   }
   const Batch batch = builder.Build(backend_);
   const int64_t hidden_size = model_.spec().hidden;
   const TensorView hidden = scratch_.Take(DType::kF32, {batch.num_tokens(), hidden_size});
   model_.Forward(ctx, batch, cache_.layers(), hidden);
-  logits_.resize(rows.size() * static_cast<size_t>(model_.spec().vocab));
-  if (!rows.empty()) {
-    const auto count = static_cast<int64_t>(rows.size());
-    const TensorView index = scratch_.Take(DType::kI32, {count});
-    const TensorView last = scratch_.Take(DType::kF32, {count, hidden_size});
-    const TensorView logits = scratch_.Take(DType::kF32, {count, model_.spec().vocab});
-    backend_.Copy(index, TensorView(rows.data(), DType::kI32, {count}));
-    backend_.GatherRows(hidden, index, last);
-    model_.Logits(ctx, last, logits);
-    backend_.Copy(TensorView(logits_.data(), DType::kF32, logits.shape), logits);
+  if (rows.empty()) {
+    backend_.Sync();
+    return {};
   }
-  backend_.Sync();
+  const auto count = static_cast<int64_t>(rows.size());
+  const TensorView index = scratch_.Take(DType::kI32, {count});
+  const TensorView last = scratch_.Take(DType::kF32, {count, hidden_size});
+  const TensorView logits = scratch_.Take(DType::kF32, {count, model_.spec().vocab});
+  const TensorView next = scratch_.Take(DType::kI32, {count});
+  backend_.Copy(index, TensorView(rows.data(), DType::kI32, {count}));
+  backend_.GatherRows(hidden, index, last);
+  model_.Logits(ctx, last, logits);
+  const std::vector<SampleRow> samples = NextSamples(sequences);
+  std::vector<int32_t> words;
+  if (samples.empty()) {
+    backend_.ArgMax(logits, next);
+  } else {
+    const SampleBatch sampling(count, RoomForSeen(samples));
+    words.resize(static_cast<size_t>(sampling.size()));
+    sampling.Pack(samples, words);
+    const TensorView on_device = scratch_.Take(DType::kI32, {sampling.size()});
+    backend_.Copy(on_device, TensorView(words.data(), DType::kI32, {sampling.size()}));
+    backend_.Sample(sampling.Views(on_device), logits, next);
+  }
+  return Fetch(next, logits);
 }
 
 StepOutput Generator::Advance(Sequence& s, int32_t token) {
@@ -237,7 +267,7 @@ StepOutput Generator::Advance(Sequence& s, int32_t token) {
 std::vector<StepOutput> Generator::Step() {
   if (active_.empty()) return {};
   const std::vector<Share> shares = PlanStep();
-  Forward(shares);
+  const std::vector<int32_t> tokens = Forward(shares);
   std::vector<StepOutput> outputs;
   size_t row = 0;
   for (const auto& [sequence, count] : shares) {
@@ -247,7 +277,8 @@ std::vector<StepOutput> Generator::Step() {
       outputs.push_back({.id = sequence->id});
       continue;
     }
-    outputs.push_back(Advance(*sequence, TakeToken(*sequence, row++)));
+    sequence->sampler.Accept(tokens[row]);
+    outputs.push_back(Advance(*sequence, tokens[row++]));
     if (outputs.back().finish) Park(*sequence);
   }
   return outputs;

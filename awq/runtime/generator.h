@@ -78,13 +78,15 @@ class Generator {
   };
 
   std::vector<Share> PlanStep();
-  // Leaves in logits_ [R, V] on the host what is behind the last token of each share that ends its
-  // sequence's pending tokens; or in best_ [R] alone where each is largest, when that is enough.
-  void Forward(const std::vector<Share>& shares);
+  // The next tokens of those of the shares' sequences whose pending tokens end with this step.
+  std::vector<int32_t> Forward(const std::vector<Share>& shares);
   // The same for one token of each sequence.
-  void Decode(const std::vector<Share>& shares);
-  DecodeStep& StepFor(std::span<const DecodeStep::Row> rows);
-  int32_t TakeToken(Sequence& sequence, size_t row);
+  std::vector<int32_t> Decode(const std::vector<Share>& shares);
+  DecodeStep& StepFor(std::span<const DecodeStep::Row> rows, std::span<const SampleRow> samples);
+  // How the tokens of these are drawn; nothing when each is the most likely one.
+  static std::vector<SampleRow> NextSamples(const std::vector<Sequence*>& sequences);
+  // Brings the drawn tokens to the host. Throws kInternal naming a logit that is no number.
+  std::vector<int32_t> Fetch(const TensorView& tokens, const TensorView& logits);
   StepOutput Advance(Sequence& sequence, int32_t token);
   // Takes over the parked sequence's pages as far as its tokens are the prompt's; how many are.
   int64_t AdoptParked(const std::vector<int32_t>& prompt, int64_t& pages);
@@ -108,8 +110,6 @@ class Generator {
   std::list<Sequence> active_;  // in the order of arrival
   std::optional<Parked>
       parked_;  // kept until its pages are wanted: the next turn of a chat begins so
-  std::vector<float> logits_;
-  std::vector<int32_t> best_;    // empty when logits_ holds the last step
   std::list<DecodeStep> steps_;  // the one used last comes first
   int64_t next_id_ = 0;
 };

@@ -1,4 +1,4 @@
-// Sampler: draws the next token of one sequence from its logits.
+// Sampler: what the next token of one sequence is drawn with; draws it, too, on the host.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "awq/ops/sample_row.h"
 #include "awq/runtime/request.h"
 
 namespace awq {
@@ -16,39 +17,29 @@ class Sampler {
   // Throws kInvalidArgument for parameters out of range.
   Sampler(const SamplingParams& params, std::span<const int32_t> prompt);
 
-  // One token; it counts as generated from then on. `logits` [V] are overwritten; -inf bars a
-  // token. Throws kInternal naming the token when a logit is NaN or +inf, or when all are -inf.
-  // Cost: one pass over V, a partial sort of the tokens that top-k or top-p keep.
+  // What Backend::Sample needs for the next draw, with a new random number; valid until Accept().
+  SampleRow Next();
+  // The token that was drawn; it counts as generated from then on.
+  void Accept(int32_t id);
+
+  // One token, accepted. `logits` [V] are overwritten; -inf bars a token. Throws kInternal naming
+  // the token when a logit is NaN or +inf, or when all are -inf.
   int32_t Sample(std::span<float> logits);
 
-  // Whether Sample() would return the place of the largest logit as it is; Accept() then counts it.
+  // Whether the next token is the place of the largest logit as it is.
   bool TakesBest() const;
-  void Accept(int32_t id) { ++seen_[id].generated; }
-
-  // Changes the logits as Sample() does before it divides by the temperature.
-  void Penalize(std::span<float> logits) const;
 
  private:
-  struct Candidate {
-    float logit;  // divided by the temperature
-    int32_t id;
-  };
-  struct Seen {
-    bool in_prompt = false;
-    int64_t generated = 0;
-  };
-  // Those that top-k keeps, in no order.
-  void KeepTopK();
-  // Sorts the most likely ones until top-p is reached and drops the rest.
-  void KeepTopP();
-  void KeepMinP();
-  int32_t Draw();
+  bool Penalizes() const;
 
   SamplingParams params_;
-  std::unordered_map<int32_t, Seen> seen_;
   std::mt19937_64
       random_;  // its sequence is fixed by the standard; distributions are not, so we use none
-  std::vector<Candidate> candidates_;
+  // Tokens of prompt and answer, each once: how often it was generated, what its logit loses.
+  std::unordered_map<int32_t, size_t> places_;
+  std::vector<int32_t> seen_;
+  std::vector<int64_t> generated_;
+  std::vector<float> subtract_;
 };
 
 // The largest logit, the lowest id among equals. Throws as Sampler::Sample.

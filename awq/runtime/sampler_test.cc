@@ -65,7 +65,7 @@ TEST(Sampler, PenaltyFormulas) {
   EXPECT_EQ(SampleOnce(sampler, {0, 0, 9, 0, 0}), 2);
   EXPECT_EQ(SampleOnce(sampler, {0, 0, 0, 7, 0}), 3);
   std::vector<float> logits = {3, -3, 4, -4, 5};
-  sampler.Penalize(logits);
+  PenalizeRow(sampler.Next(), logits);
   // Prompt: repetition alone. Output: repetition, then frequency × count and presence.
   const std::vector<float> expected = {1.5f, -6.0f, 4.0f / 2 - 2 * 0.5f - 0.25f,
                                        -8.0f - 0.5f - 0.25f, 5.0f};

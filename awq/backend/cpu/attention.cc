@@ -282,6 +282,7 @@ HWY_INLINE void Softmax(Rows& rows, int64_t r, int64_t begin, int64_t end, int64
 // What an item is: rows [first, first + count) of the (token, query head) pairs of a kv head.
 struct Item {
   int64_t sequence, head, first, count;
+  bool few;  // rows: each by itself, not in panels
 };
 
 HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const TensorView& q,
@@ -295,7 +296,7 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
       cache, batch.block_table.As<const int32_t>() + item.sequence * batch.block_table.strides[0],
       item.head};
   // E4M3 is expanded into tiles whatever the number of rows.
-  const bool few = item.count <= kFewRows && cache.keys.dtype != DType::kF8E4M3;
+  const bool few = item.few && cache.keys.dtype != DType::kF8E4M3;
   Rows rows(item.count, cache.keys.dim(3), y.dim(2));
   const auto offset = [&](const TensorView& t, int64_t r) {
     const int64_t row = item.first + r;
@@ -327,7 +328,8 @@ HWY_NOINLINE void RunItem(const AttentionArgs& args, const Batch& batch, const T
     return args.alibi_slopes.empty() ? 0.0f : args.alibi_slopes.As<const float>()[head];
   };
   const int64_t end = position(item.count - 1) + 1;
-  for (int64_t s = first_key(0); s < end; s += kKeys) {
+  // From a whole block on, so that a row's sums are the same whatever rows are beside it.
+  for (int64_t s = first_key(0) / kKeys * kKeys; s < end; s += kKeys) {
     const int64_t count = std::min(kKeys, end - s);
     if (few) {
       WithType(cache.keys, 0, [&]<typename T>(T*) { ScoresFewRows<T>(head, rows, s, count); });
@@ -365,7 +367,8 @@ void Attention(Machine& machine, const AttentionArgs& args, const Batch& batch, 
     // Later rows see more keys: they go first, so that the last items are short ones.
     for (int64_t first = (rows - 1) / kRows * kRows; first >= 0 && rows > 0; first -= kRows) {
       for (int64_t g = 0; g < cache.kv_heads(); ++g) {
-        items.push_back({b, g, first, std::min(kRows, rows - first)});
+        const int64_t count = std::min(kRows, rows - first);
+        items.push_back({b, g, first, count, count <= kFewRows && !machine.deterministic});
       }
     }
   }

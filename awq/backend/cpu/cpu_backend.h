@@ -12,7 +12,7 @@ namespace awq::cpu {
 // Memory and GatherRows are ref's; activations F32, BF16 or F16.
 class CpuBackend : public RefBackend {
  public:
-  explicit CpuBackend(int threads);
+  explicit CpuBackend(int threads, bool deterministic = false);
   BackendInfo Info() const override;
 
   std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override;
@@ -50,6 +50,7 @@ class CpuBackend : public RefBackend {
  private:
   ThreadPool pool_;
   Scratch scratch_;
+  bool deterministic_;
 };
 
 }  // namespace awq::cpu

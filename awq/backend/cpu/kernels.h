@@ -12,6 +12,7 @@ namespace awq::cpu {
 struct Machine {
   ThreadPool& pool;
   Scratch& scratch;
+  bool deterministic;  // a row's sums are the same however many rows there are (make_backend.h)
 };
 
 void LinearQuantized(Machine& machine, const PackedQuantized& w, const TensorView& x,

@@ -148,7 +148,7 @@ void ManyRows(Machine& machine, const PackedDense& w, const TensorView& x, const
 template <typename T>
 void Run(Machine& machine, const PackedDense& w, const TensorView& x, const TensorView& bias,
          const TensorView& y) {
-  if (x.dim(0) <= kFewRows) {
+  if (x.dim(0) <= kFewRows && !machine.deterministic) {
     FewRows<T>(machine, w, x, bias, y);
   } else {
     ManyRows<T>(machine, w, x, bias, y);

@@ -56,11 +56,11 @@ __global__ void PlainKernel(const AttentionShape a, int sequences) {
   }
 }
 
-AttentionRows CountRows(const Batch& batch, int64_t heads, int64_t d) {
+AttentionRows CountRows(const Batch& batch, int64_t heads, int short_rows) {
   AttentionRows out;
   for (size_t b = 0; b + 1 < batch.host_seq_start.size(); ++b) {
     const int64_t rows = (batch.host_seq_start[b + 1] - batch.host_seq_start[b]) * heads;
-    if (rows > ShortRows(d)) {
+    if (rows > short_rows) {
       out.longest = std::max(out.longest, rows);
     } else {
       out.shortest = std::max(out.shortest, rows);
@@ -69,14 +69,31 @@ AttentionRows CountRows(const Batch& batch, int64_t heads, int64_t d) {
   return out;
 }
 
-// Into how many parts keys are cut: enough thread blocks for a machine that holds four an SM.
-int64_t Splits(const DeviceLimits& device, const Batch& batch, const PagedKv& cache) {
-  const int64_t tiles = (batch.max_kv + kTileKeys - 1) / kTileKeys;
-  const int64_t blocks = batch.num_seqs() * cache.kv_heads();
-  const int64_t wanted = 4 * device.sms / blocks;
-  const int64_t most = std::clamp<int64_t>(std::min(wanted, tiles), 1, 64);
-  const int64_t each = std::max<int64_t>(1, (tiles + most - 1) / most);
-  return std::max<int64_t>(1, (tiles + each - 1) / each);  // none without keys
+int MostShortRows(int64_t d) { return d <= 128 ? kShortRows : kShortRowsOfLargeHeads; }
+
+// How the short arrangement shares out keys.
+struct ShortPlan {
+  int64_t splits = 1;  // parts of a sequence's keys, a thread block each
+  int64_t warps = 4;   // of a thread block
+};
+// As many thread blocks as fit at once, and not more: a second round would find most SMs idle.
+ShortPlan PlanShort(const DeviceLimits& device, const Batch& batch, const TensorView& q,
+                    const PagedKv& cache, int short_rows) {
+  const AttentionRows rows = CountRows(batch, q.dim(1) / cache.kv_heads(), short_rows);
+  if (rows.shortest == 0) return {};
+  const int64_t pairs = batch.num_seqs() * cache.kv_heads();
+  const bool small = q.dim(2) <= 128 && rows.shortest <= 8;
+  const int64_t warps = (small ? 12 : 8) * device.sms;  // that fit
+  ShortPlan plan;
+  // Few thread blocks have four warps, so that each has less to do; many have two, since those
+  // share out evenly.
+  plan.warps = small && warps / 4 < 2 * pairs ? 2 : 4;
+  const int64_t tile = plan.warps * kStepKeys;
+  const int64_t tiles = (batch.max_kv + tile - 1) / tile;
+  const int64_t most = std::clamp<int64_t>(std::min(warps / plan.warps / pairs, tiles), 1, 64);
+  const int64_t each = (tiles + most - 1) / most;
+  plan.splits = std::max<int64_t>(1, (tiles + each - 1) / each);  // none without keys
+  return plan;
 }
 
 bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedKv& cache) {
@@ -103,22 +120,25 @@ int64_t StatsBytes(int64_t rows) { return (rows * int64_t{sizeof(float2)} + 255)
 }  // namespace
 
 int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,
-                           const PagedKv& cache) {
-  const int64_t splits = OnTensorCores(device, q, cache) ? Splits(device, batch, cache) : 1;
+                           const PagedKv& cache, int short_rows) {
+  if (!OnTensorCores(device, q, cache)) return 0;
+  short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
+  const int64_t splits = PlanShort(device, batch, q, cache, short_rows).splits;
   const int64_t rows = Partials(batch, cache, splits);
   return splits == 1 ? 0 : StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
 }
 
 void Attention(const Queue& queue, const DeviceLimits& device, const AttentionArgs& args,
                const Batch& batch, const TensorView& q, const PagedKv& cache, const TensorView& y,
-               void* workspace, int* counters) {
+               int short_rows, void* workspace, int* counters) {
   if (q.NumElements() == 0) return;
   AWQ_CHECK(q.dtype == y.dtype, kInternal, "attention: q is ", NameOf(q.dtype), ", y is ",
             NameOf(y.dtype));
   constexpr float kLog2E = 1.4426950408889634f;
   const bool fast = OnTensorCores(device, q, cache);
-  const int64_t splits = fast ? Splits(device, batch, cache) : 1;
-  const int64_t partials = Partials(batch, cache, splits);
+  short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
+  const ShortPlan plan = fast ? PlanShort(device, batch, q, cache, short_rows) : ShortPlan{};
+  const int64_t partials = Partials(batch, cache, plan.splits);
   const AttentionShape shape = {
       .q = q.data,
       .q_stride = q.strides[0],
@@ -136,7 +156,9 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .page_size = static_cast<int>(cache.page_size()),
       .page_shift = std::countr_zero(static_cast<uint64_t>(cache.page_size())),
       .window = static_cast<int>(args.window),
-      .splits = static_cast<int>(splits),
+      .splits = static_cast<int>(plan.splits),
+      .short_warps = static_cast<int>(plan.warps),
+      .short_rows = short_rows,
       .scale = args.scale * kLog2E,
       .cap = args.softcap / args.scale,
       .slope_scale = 1.0f / args.scale,
@@ -145,7 +167,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .partial_stats = static_cast<float2*>(workspace),
       .finished = counters};
   if (fast) {
-    const AttentionRows rows = CountRows(batch, q.dim(1) / cache.kv_heads(), q.dim(2));
+    const AttentionRows rows = CountRows(batch, q.dim(1) / cache.kv_heads(), shape.short_rows);
     if (cache.keys.dtype == DType::kF8E4M3) {
       RunE4m3Attention(queue, device, shape, cache, batch, rows, q.dtype);
     } else if (q.dtype == DType::kF16) {

@@ -2,13 +2,15 @@
 //
 // Rows are pairs of a query token and a query head of one kv head: row r of a sequence is token r /
 // R, head r % R of the R that share the kv head, so that a tile of rows reads each key once.
-// Sequences of many rows take attention_long.cuh, those of few attention_short.cuh.
+// Sequences of many rows take attention_long.cuh, those of at most
+// `short_rows` attention_short.cuh.
 //
 // T: type of queries and of y; C: of the cache, T or E4M3, which is expanded to f16 in registers.
 #pragma once
 
 #include <type_traits>
 
+#include "awq/backend/cuda/attention.h"
 #include "awq/backend/cuda/e4m3.cuh"
 #include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ptx.cuh"
@@ -17,10 +19,6 @@ namespace awq::cuda {
 
 inline constexpr int kTileKeys = 64;
 inline constexpr int kAttentionWarps = 4;
-// Sequences with at most this many rows take the short arrangement: with heads of more than 128
-// elements 8.
-inline constexpr int kShortRows = 16;
-__host__ __device__ constexpr int ShortRows(int64_t d) { return d <= 128 ? kShortRows : 8; }
 
 struct AttentionShape {
   const void* q;
@@ -33,8 +31,10 @@ struct AttentionShape {
   const int* kv_len;
   const int* table;
   int64_t table_stride;
-  int heads, kv_heads, d, page_size, page_shift, window, splits;
-  float scale;  // of q·k, times log2(e)
+  int heads, kv_heads, d, page_size, page_shift, window;
+  int splits, short_warps;  // of the short arrangement: parts of the keys; warps of a block
+  int short_rows;           // sequences of at most so many take the short arrangement
+  float scale;              // of q·k, times log2(e)
   // Of scores before they are multiplied by `scale`; see AdjustScore.
   float cap;            // 0: none
   float slope_scale;    // of slopes
@@ -124,9 +124,10 @@ struct KeySpan {
   int end_key;              // the last key that any row of the block sees, and one
   int tile_begin, tile_end;
 
-  // For rows [first_row, first_row + block_rows) and one of `splits` parts of their keys.
+  // For rows [first_row, first_row + block_rows) and one of `splits` parts of their keys, in tiles
+  // of `tile_keys`.
   __device__ KeySpan(const AttentionShape& a, int sequence, int first_row, int block_rows,
-                     int split, int splits) {
+                     int split = 0, int splits = 1, int tile_keys = kTileKeys) {
     const int heads = a.heads / a.kv_heads;
     begin = a.seq_start[sequence];
     tokens = a.seq_start[sequence + 1] - begin;
@@ -134,8 +135,8 @@ struct KeySpan {
     cached = a.kv_len[sequence] - tokens;
     end_key = cached + min(first_row + block_rows - 1, rows - 1) / heads + 1;
     const int first_key = a.window > 0 ? max(0, cached + first_row / heads - a.window + 1) : 0;
-    const int first_tile = first_key / kTileKeys;
-    const int tiles = (end_key + kTileKeys - 1) / kTileKeys - first_tile;
+    const int first_tile = first_key / tile_keys;
+    const int tiles = (end_key + tile_keys - 1) / tile_keys - first_tile;
     const int span = (tiles + splits - 1) / splits;
     tile_begin = first_tile + split * span;
     tile_end = min(tile_begin + span, first_tile + tiles);

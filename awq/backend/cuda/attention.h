@@ -10,14 +10,20 @@
 
 namespace awq::cuda {
 
+// Sequences with at most this many rows, pairs of a token and a head of one kv head, are split over
+// keys.
+inline constexpr int kShortRows = 16;
+inline constexpr int kShortRowsOfLargeHeads = 8;  // of more than 128 elements
+
 // Bytes of device memory that the call below needs beside its arguments.
 int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,
-                           const PagedKv& cache);
-// As Backend::Attention. counters: one int a sequence and kv head, zero before the first use. F16
+                           const PagedKv& cache, int short_rows);
+// As Backend::Attention. short_rows: kShortRows, or 0: then nothing is split, and a row's sums do
+// not depend on its batch. counters: one int a sequence and kv head, zero before the first use. F16
 // and BF16 with heads of up to 256 elements, a multiple of 8 (of 16 with a cache of E4M3), run on
 // tensor cores; everything else on a plain kernel.
 void Attention(const Queue& queue, const DeviceLimits& device, const AttentionArgs& args,
                const Batch& batch, const TensorView& q, const PagedKv& cache, const TensorView& y,
-               void* workspace, int* counters);
+               int short_rows, void* workspace, int* counters);
 
 }  // namespace awq::cuda

@@ -43,7 +43,7 @@ void RunLong(const Queue& queue, const DeviceLimits& device, const AttentionShap
 // Splits that can be a cluster (sm_90).
 inline constexpr int kMostClustered = 16;
 
-template <typename T, typename C, int D, bool kWhole, int kRows>
+template <typename T, typename C, int D, bool kWhole, int kRows, int kWarps>
 void LaunchShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
                  const Batch& batch) {
   const auto splits = static_cast<unsigned>(shape.splits);
@@ -51,12 +51,12 @@ void LaunchShort(const Queue& queue, const DeviceLimits& device, const Attention
                   static_cast<unsigned>(batch.num_seqs()) * splits);
   // Larger heads have not been measured as clusters.
   const bool clustered = device.arch == 90 && D <= 128 && splits > 1 && splits <= kMostClustered;
-  void (*kernel)(AttentionShape, bool) = ShortAttention<T, C, D, kWhole, kRows>;
+  void (*kernel)(AttentionShape, bool) = ShortAttention<T, C, D, kWhole, kRows, kWarps>;
   if (clustered) {
     AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
   }
-  LaunchClusters(queue, kernel, grid, dim3(1, 1, clustered ? splits : 1), 32 * kAttentionWarps, 0,
-                 shape, clustered);
+  LaunchClusters(queue, kernel, grid, dim3(1, 1, clustered ? splits : 1), 32 * kWarps, 0, shape,
+                 clustered);
 }
 
 template <typename T, typename C, int D>
@@ -64,9 +64,12 @@ void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionSha
               const Batch& batch, int64_t rows) {
   const auto launch = [&](auto whole) {
     if constexpr (D <= 128) {
-      if (rows > 8) return LaunchShort<T, C, D, whole.value, 16>(queue, device, shape, batch);
+      if (rows > 8) return LaunchShort<T, C, D, whole.value, 16, 4>(queue, device, shape, batch);
+      if (shape.short_warps == 2) {
+        return LaunchShort<T, C, D, whole.value, 8, 2>(queue, device, shape, batch);
+      }
     }
-    LaunchShort<T, C, D, whole.value, 8>(queue, device, shape, batch);
+    LaunchShort<T, C, D, whole.value, 8, 4>(queue, device, shape, batch);
   };
   if constexpr (D <= 128) {
     if (shape.d == D) return launch(std::true_type());
@@ -100,12 +103,15 @@ void RunAttention(const Queue& queue, const DeviceLimits& device, const Attentio
     }
   }
   if (many) {
-    const auto run = shape.d <= 64 ? RunLong<T, C, 64> : shape.d <= 80 ? RunLong < T, C,
-               kIsE4m3<C> ? 96 : 80 >
-        : shape.d <= 96 ? RunLong<T, C, 96>
-                        : shape.d <= 112 ? RunLong < T,
+    constexpr int kAlign = kIsE4m3<C> ? 32 : 16;  // of the head sizes that are compiled
+    const auto run =
+                   shape.d <= 64 ? RunLong<T, C, 64> : kAlign == 16 && shape.d <= 80 ? RunLong < T,
                C,
-               kIsE4m3<C> ? 128 : 112 >
+               kAlign == 16 ? 80 : 96 >
+        : shape.d <= 96 ? RunLong<T, C, 96>
+                        : kAlign == 16 && shape.d <= 112 ? RunLong < T,
+               C,
+               kAlign == 16 ? 112 : 128 >
         : shape.d <= 128 ? RunLong<T, C, 128>
       : shape.d <= 192   ? RunLong<T, C, 192>
                          : RunLong<T, C, 256>;

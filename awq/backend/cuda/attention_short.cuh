@@ -1,6 +1,6 @@
 // Attention of at most 16 rows: decoding. No shared memory and no barrier while keys are read: the
-// four warps of a block take 16 keys in turn, and what a lane loads from global memory, 16 bytes at
-// a time, is its share of the operands of the products:
+// two or four warps of a block take 16 keys in turn, and what a lane loads from global memory, 16
+// bytes at a time, is its share of the operands of the products:
 //   scores[row, key]: the elements of a head may come in any order, as long as queries and keys
 //     agree, so that 8 neighbours of a key are what one lane holds of it in two products;
 //   sums[element, row]: values are the left operand, whose pairs are of two neighbouring keys, put
@@ -17,6 +17,9 @@
 namespace awq::cuda {
 
 inline constexpr int kStepKeys = 16;  // of a warp; a page has a multiple of them
+// Thread blocks an SM: 168 registers a thread, more where there are more sums.
+template <int D, int kRows, int kWarps>
+inline constexpr int ShortBlocks = (D <= 128 && kRows == 8 ? 12 : 8) / kWarps;
 
 // By all threads of a block that has written its split; the last one adds all splits. shares:
 // shared memory for [rows][splits], each split's part of the whole.
@@ -37,7 +40,7 @@ __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int 
   if (!last) return;
   __threadfence();
   const int64_t first = (int64_t{sequence} * a.kv_heads + g) * kShortRows * a.splits;
-  for (int row = thread; row < rows; row += 32 * kAttentionWarps) {
+  for (int row = thread; row < rows; row += static_cast<int>(blockDim.x)) {
     const float2* stats = a.partial_stats + first + row * a.splits;
     float top = -INFINITY;
     for (int s = 0; s < a.splits; ++s) top = fmaxf(top, __ldcg(stats + s).x);
@@ -51,7 +54,7 @@ __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int 
     for (int s = 0; s < a.splits; ++s) shares[row * a.splits + s] /= weight;
   }
   __syncthreads();
-  for (int i = thread; i < rows * a.d; i += 32 * kAttentionWarps) {
+  for (int i = thread; i < rows * a.d; i += static_cast<int>(blockDim.x)) {
     const int row = i / a.d;
     const int c = i % a.d;
     const float* partial = a.partial + (first + row * a.splits) * a.d + c;
@@ -75,8 +78,8 @@ __device__ void CombineCluster(const AttentionShape& a, int g, int begin, int ro
                                uint32_t sums, uint32_t stats) {
   ClusterSync();
   const int heads = a.heads / a.kv_heads;
-  const int step = 32 * kAttentionWarps * a.splits;
-  for (int i = split * 32 * kAttentionWarps + static_cast<int>(threadIdx.x); i < rows * a.d;
+  const int step = static_cast<int>(blockDim.x) * a.splits;
+  for (int i = split * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x); i < rows * a.d;
        i += step) {
     const int row = i / a.d;
     const int c = i % a.d;
@@ -145,10 +148,10 @@ __device__ inline F16Pairs ColumnPairs(const uint32_t (&first)[kWords],
   }
 }
 
-// D: head size, rounded up to what is compiled, kWhole: not rounded; kRows: most rows, 8 or 16.
-// grid (1, G, B · splits); `clustered`: the splits of a sequence are a cluster.
-template <typename T, typename C, int D, bool kWhole, int kRows>
-__global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ? 4 : 2)
+// D: head size, rounded up to what is compiled, kWhole: not rounded; kRows: most rows, 8 or 16;
+// kWarps: of a block. grid (1, G, B · splits); `clustered`: the splits of a sequence are a cluster.
+template <typename T, typename C, int D, bool kWhole, int kRows, int kWarps>
+__global__ void __launch_bounds__(32 * kWarps, ShortBlocks<D, kRows, kWarps>)
     ShortAttention(const AttentionShape a, bool clustered) {
   constexpr int kHalves = kRows / 8;  // of 8 rows
   using M = Operand<C>;
@@ -157,25 +160,23 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
   constexpr int kDown = D / 64;                        // loads of 64 elements of a value
   constexpr int kWords = 2 * sizeof(C);                // of a lane's share of them
   constexpr bool kValuesAhead = D * sizeof(C) <= 256;  // else there are too few registers
-  __shared__ __align__(16) float sums[kAttentionWarps][kRows][D];
-  __shared__ float2 stats[kAttentionWarps][kRows];  // (max, sum)
-  __shared__ float2 merged[kRows];                  // of all warps
+  __shared__ __align__(16) float sums[kWarps][kRows][D];
+  __shared__ float2 stats[kWarps][kRows];  // (max, sum)
+  __shared__ float2 merged[kRows];         // of all warps
   AllowNextKernel();
   const int d = kWhole ? D : a.d;
   const int sequence = static_cast<int>(blockIdx.z) / a.splits;
   const int split = static_cast<int>(blockIdx.z) % a.splits;
   const int g = static_cast<int>(blockIdx.y);
   const int heads = a.heads / a.kv_heads;
-  const KeySpan span(a, sequence, 0, kRows, split, a.splits);
-  if (span.rows == 0 || span.rows > ShortRows(d)) return;
+  const KeySpan span(a, sequence, 0, kRows, split, a.splits, kWarps * kStepKeys);
+  if (span.rows == 0 || span.rows > a.short_rows) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int quad = lane / 4;
   const int pair = lane % 4;
 
-  constexpr int kStepsPerTile = kTileKeys / kStepKeys;
-  const int end_step =
-      min(kStepsPerTile * span.tile_end, (span.end_key + kStepKeys - 1) / kStepKeys);
+  const int end_step = min(kWarps * span.tile_end, (span.end_key + kStepKeys - 1) / kStepKeys);
   const int* table = a.table + sequence * a.table_stride;
   const auto page_of = [&](int step) {
     return step < end_step ? __ldg(table + (kStepKeys * step >> a.page_shift)) : 0;
@@ -207,9 +208,9 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
     }
   };
 
-  int step = kStepsPerTile * span.tile_begin + warp;
+  int step = kWarps * span.tile_begin + warp;
   int64_t at = place(step, page_of(step));
-  int next_page = page_of(step + kAttentionWarps);
+  int next_page = page_of(step + kWarps);
   // What other steps have stored was there before this step's first kernel; what this one stores,
   // and queries, are there once the previous kernel has ended.
   const bool early = kStepKeys * (step + 1) <= span.cached;
@@ -253,7 +254,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
 #pragma unroll
   for (int n = 0; n < kHalves; ++n) largest[n] = -INFINITY;
 
-  for (; step < end_step; step += kAttentionWarps) {
+  for (; step < end_step; step += kWarps) {
     float s[2][4] = {};  // rows quad, quad + 8; keys 8 · i + 2 · pair + {0, 1}
 #pragma unroll
     for (int j = 0; j < kAcross; ++j) {
@@ -269,10 +270,10 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
         }
       }
     }
-    const int next = step + kAttentionWarps;
+    const int next = step + kWarps;
     const int64_t next_at = place(next, next_page);
     if (next < end_step) load_keys(next_at);
-    next_page = page_of(next + kAttentionWarps);
+    next_page = page_of(next + kWarps);
 
     uint32_t weights[kHalves][2];
 #pragma unroll
@@ -352,16 +353,16 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
   }
   __syncthreads();
   // The sums of all warps become one, in the first one's place when splits are still to meet.
-  for (int i = static_cast<int>(threadIdx.x); i < span.rows * d / 4; i += 32 * kAttentionWarps) {
+  for (int i = static_cast<int>(threadIdx.x); i < span.rows * d / 4; i += 32 * kWarps) {
     const int row = i / (d / 4);
     const int c = i % (d / 4) * 4;
     float top = -INFINITY;
 #pragma unroll
-    for (int w = 0; w < kAttentionWarps; ++w) top = fmaxf(top, stats[w][row].x);
+    for (int w = 0; w < kWarps; ++w) top = fmaxf(top, stats[w][row].x);
     float sum[4] = {};
     float weight = 0.0f;
 #pragma unroll
-    for (int w = 0; w < kAttentionWarps; ++w) {
+    for (int w = 0; w < kWarps; ++w) {
       const float2 st = stats[w][row];
       const float share = st.x == -INFINITY ? 0.0f : Exp2((st.x - top) * a.scale);
       weight += share * st.y;

@@ -85,9 +85,10 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   // Late tiles see most keys: they come first.
   const int first_row =
       (static_cast<int>(gridDim.z) - 1 - static_cast<int>(blockIdx.z)) * kWgmmaRows;
-  const KeySpan span(a, sequence, first_row, kWgmmaRows, 0, 1);
-  if (first_row >= span.rows || span.rows <= ShortRows(a.d)) return;
-  const int first_key = span.tile_begin * kTileKeys;
+  const KeySpan span(a, sequence, first_row, kWgmmaRows);
+  if (first_row >= span.rows || span.rows <= a.short_rows) return;
+  // In whole tiles: the sums of a row do not depend on the first row.
+  const int first_key = span.tile_begin * kTileKeys / kWgmmaKeys * kWgmmaKeys;
   const uint32_t tiles = (SharedAddress(dynamic) + 1023) / 1024 * 1024;
   const KeyRing ring = {tiles, SharedAddress(barriers), 2 * kWgmmaKeys * D};
   if (threadIdx.x == 0) {

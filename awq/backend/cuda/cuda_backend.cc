@@ -10,6 +10,7 @@
 #include "awq/backend/cuda/marks.h"
 #include "awq/backend/cuda/packed.h"
 #include "awq/backend/cuda/rows.h"
+#include "awq/backend/cuda/sample.h"
 #include "awq/backend/cuda/triangular.h"
 #include "awq/ops/checks.h"
 
@@ -18,11 +19,12 @@ namespace {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(const DeviceLimits& device, std::string name)
+  CudaBackend(const DeviceLimits& device, std::string name, bool deterministic)
       : name_(std::move(name)),
+        deterministic_(deterministic),
         stream_(Stream::Make()),
         blas_(stream_),
-        linear_(device, stream_, blas_),
+        linear_(device, stream_, blas_, deterministic),
         device_(device),
         scratch_(stream_, false),
         counters_(stream_, true) {}
@@ -85,6 +87,10 @@ class CudaBackend : public Backend {
     CheckArgMax(logits, ids);
     cuda::ArgMax(queue(), logits, ids);
   }
+  void Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) override {
+    CheckSample(args, logits, ids);
+    cuda::Sample(queue(), args, logits, ids);
+  }
   std::unique_ptr<Recording> Record(const std::function<void()>& calls) override {
     calls();  // workspaces have their sizes now
     return std::make_unique<Graph>(stream_, calls);
@@ -119,9 +125,10 @@ class CudaBackend : public Backend {
   void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                  const PagedKv& cache, const TensorView& y) override {
     CheckAttention(args, batch, q, cache, y);
-    void* workspace = scratch_.Take(AttentionWorkspace(device_, batch, q, cache));
+    const int short_rows = deterministic_ ? 0 : kShortRows;
+    void* workspace = scratch_.Take(AttentionWorkspace(device_, batch, q, cache, short_rows));
     const int64_t counters = batch.num_seqs() * cache.kv_heads() * int64_t{sizeof(int)};
-    cuda::Attention(queue(), device_, args, batch, q, cache, y, workspace,
+    cuda::Attention(queue(), device_, args, batch, q, cache, y, short_rows, workspace,
                     static_cast<int*>(counters_.Take(counters)));
   }
   std::unique_ptr<PackedStack> Stack(std::vector<std::unique_ptr<PackedWeight>> weights) override {
@@ -150,7 +157,7 @@ class CudaBackend : public Backend {
     CheckHeadLinear(w, x, y);
     const auto& stack = dynamic_cast<const cuda::Stack&>(w);
     constexpr int64_t kFewTokens = 8;  // beyond them a product a head reads its weight once
-    if (x.dim(0) <= kFewTokens || !stack.IsDense(x.dtype)) {
+    if (deterministic_ || x.dim(0) <= kFewTokens || !stack.IsDense(x.dtype)) {
       return AnyHeadLinear(queue(), stack, x, y);
     }
     for (int64_t h = 0; h < w.size(); ++h) linear_.Run(w[h], HeadRows(x, h), {}, HeadRows(y, h));
@@ -202,6 +209,7 @@ class CudaBackend : public Backend {
   Queue queue() const { return {stream_->get(), device_.arch >= 90}; }
 
   std::string name_;
+  bool deterministic_;
   std::shared_ptr<Stream> stream_;
   Blas blas_;
   LinearRunner linear_;
@@ -213,7 +221,7 @@ class CudaBackend : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeCudaBackend() {
+std::unique_ptr<Backend> MakeCudaBackend(bool deterministic) {
   int device = 0;
   AWQ_CUDA(cudaGetDevice(&device));
   cudaDeviceProp properties;
@@ -221,7 +229,7 @@ std::unique_ptr<Backend> MakeCudaBackend() {
   const DeviceLimits limits = ReadDeviceLimits(device);
   AWQ_CHECK(limits.arch >= 75, kUnsupported, "backend cuda: ", properties.name, " is sm_",
             limits.arch, "; supported: sm_75 and later");
-  return std::make_unique<CudaBackend>(limits, properties.name);
+  return std::make_unique<CudaBackend>(limits, properties.name, deterministic);
 }
 
 }  // namespace awq::cuda

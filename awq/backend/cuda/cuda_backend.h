@@ -7,8 +7,8 @@
 
 namespace awq::cuda {
 
-// On the current device. Throws kDevice when none answers, kUnsupported naming it when it is older
-// than sm_75.
-std::unique_ptr<Backend> MakeCudaBackend();
+// On the current device; deterministic: as MakeBackend says. Throws kDevice when none answers,
+// kUnsupported naming it when it is older than sm_75.
+std::unique_ptr<Backend> MakeCudaBackend(bool deterministic = false);
 
 }  // namespace awq::cuda

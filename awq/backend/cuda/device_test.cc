@@ -9,9 +9,9 @@
 namespace awq {
 namespace {
 
-std::unique_ptr<Backend> TryCuda() {
+std::unique_ptr<Backend> TryCuda(bool deterministic = false) {
   try {
-    return MakeBackend("cuda");
+    return MakeBackend("cuda", 0, deterministic);
   } catch (const Error& e) {
     if (e.code() != ErrorCode::kDevice) throw;
     return nullptr;
@@ -20,18 +20,22 @@ std::unique_ptr<Backend> TryCuda() {
 
 using Param = std::tuple<DType, std::string>;  // activations, op
 
-class CudaConformance : public testing::TestWithParam<Param> {};
-
-TEST_P(CudaConformance, AnswersAsRef) {
-  const auto& [act, op] = GetParam();
-  const auto cuda = TryCuda();
-  if (cuda == nullptr) GTEST_SKIP() << "no CUDA device";
-  const auto ref = MakeBackend("ref");
-  for (const OpCase& c : ConformanceCases(act)) {
-    if (c.name.substr(0, c.name.find('/')) != op) continue;
-    EXPECT_LE(RunConformance(*cuda, *ref, c), c.tolerance) << c.name;
+class CudaConformance : public testing::TestWithParam<Param> {
+ protected:
+  static void ExpectAnswersOfRef(Backend* cuda) {
+    if (cuda == nullptr) GTEST_SKIP() << "no CUDA device";
+    const auto& [act, op] = GetParam();
+    const auto ref = MakeBackend("ref");
+    for (const OpCase& c : ConformanceCases(act)) {
+      if (c.name.substr(0, c.name.find('/')) != op) continue;
+      EXPECT_LE(RunConformance(*cuda, *ref, c), c.tolerance) << c.name;
+    }
   }
-}
+};
+
+TEST_P(CudaConformance, AnswersAsRef) { ExpectAnswersOfRef(TryCuda().get()); }
+
+TEST_P(CudaConformance, AnswersAsRefWhereDeterministic) { ExpectAnswersOfRef(TryCuda(true).get()); }
 
 std::vector<std::string> Ops() {
   std::set<std::string> ops;
@@ -47,6 +51,19 @@ INSTANTIATE_TEST_SUITE_P(Types, CudaConformance,
                            return Cat(NameOf(std::get<0>(info.param)), "_",
                                       std::get<1>(info.param));
                          });
+
+class CudaRows : public testing::TestWithParam<DType> {};
+
+TEST_P(CudaRows, AreTheSameAloneWhereDeterministic) {
+  const auto cuda = TryCuda(true);
+  if (cuda == nullptr) GTEST_SKIP() << "no CUDA device";
+  for (const RowCase& c : RowCases(GetParam())) {
+    EXPECT_EQ(CountRowDifferences(*cuda, c), 0) << c.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, CudaRows, testing::Values(DType::kF32, DType::kBF16, DType::kF16),
+                         [](const auto& info) { return std::string(NameOf(info.param)); });
 
 TEST(CudaBackendTest, NamesTheDeviceOrSaysThatThereIsNone) {
   try {

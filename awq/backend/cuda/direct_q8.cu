@@ -234,8 +234,7 @@ bool SupportsDirectQ8(const Q8Weight& w, const TensorView& x, const TensorView& 
       x.dtype == DType::kF16 ? device.arch >= 75 : x.dtype == DType::kBF16 && device.arch >= 80;
   const bool readable =
       w.k() % 16 == 0 && x.strides[0] % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
-  return type && readable && x.dim(0) <= kMaxDirectQ8Rows &&
-         (y.dtype == x.dtype || y.dtype == DType::kF32);
+  return type && readable && (y.dtype == x.dtype || y.dtype == DType::kF32);
 }
 
 void DirectQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,

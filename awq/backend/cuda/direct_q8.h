@@ -8,9 +8,11 @@
 
 namespace awq::cuda {
 
+// From more rows on products of floats are faster.
 inline constexpr int64_t kMaxDirectQ8Rows = 256;
 
-// Whether DirectQ8 takes it: 16-bit x of few rows, K a multiple of 16.
+// Whether DirectQ8 takes it: 16-bit x, K a multiple of 16. A row's sums do not depend on how many
+// rows there are.
 bool SupportsDirectQ8(const Q8Weight& w, const TensorView& x, const TensorView& y,
                       const DeviceLimits& device);
 

@@ -22,8 +22,11 @@ using MakeConfig = DirectConfig (*)();
 // Measured on an H200 (docs/kernels.md): thread blocks of 16 warps while two of them an SM hold all
 // row tiles at once, of 8 while three do, of 4 beyond; as many rows of x in one pass as that leaves
 // room for.
-MakeConfig BestDirect(int64_t m, int64_t row_tiles, int64_t sms) {
-  const int64_t per_sm = (row_tiles + sms - 1) / sms;
+MakeConfig BestDirect(const LinearQ4& p, int64_t sms) {
+  const int64_t m = p.m;
+  const int64_t per_sm = (p.shape.RowTiles() + sms - 1) / sms;
+  // The number of warps, which share the inputs, is all that a row's sums depend on.
+  if (p.same_sums) return m <= 16 ? Direct2x2x4x2x4 : m <= 32 ? Direct4x2x4x1x4 : Direct8x2x4x1x2;
   if (m <= 8)
     return per_sm <= 2 ? Direct1x1x16x1x2 : per_sm <= 3 ? Direct1x1x8x1x3 : Direct1x1x8x1x4;
   if (m <= 16)
@@ -40,7 +43,7 @@ bool Supports(const LinearQ4& p, const DeviceLimits& device) {
 // 0 for the row of choice, 1 for the others.
 template <MakeConfig kConfig>
 double Estimate(const LinearQ4& p, const DeviceLimits& device) {
-  return BestDirect(p.m, p.shape.RowTiles(), device.sms) == kConfig ? 0.0 : 1.0;
+  return BestDirect(p, device.sms) == kConfig ? 0.0 : 1.0;
 }
 
 template <MakeConfig kConfig>
@@ -56,7 +59,7 @@ GemmRow Direct(std::string_view name) {
 using MakeWide = WideConfig (*)();
 
 bool SupportsWide(const LinearQ4& p, const DeviceLimits& device) {
-  return device.arch == 90 && Readable(p) && p.m > 8;
+  return device.arch == 90 && Readable(p) && p.m > 8 && !p.same_sums;
 }
 
 // From how many rows on before the direct kernels (docs/kernels.md).

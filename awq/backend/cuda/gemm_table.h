@@ -38,6 +38,8 @@ struct LinearQ4 {
   // Outputs 2i and 2i + 1 are gate i and up i: y[M, N / 2] = activation(gate) · up, of type act;
   // bias has all gates before all ups.
   std::optional<Activation> gate = {};
+  // Only kernels whose sums of a row do not depend on M.
+  bool same_sums = false;
 
   int GateArg() const { return gate ? static_cast<int>(*gate) : -1; }
 };

@@ -18,7 +18,7 @@ void Dequantize(const Queue& queue, const DenseWeight& w, int64_t first, const T
 }
 
 LinearQ4 ProblemOf(const Q4Weight& w, const TensorView& x, const TensorView& bias,
-                   const TensorView& y, std::optional<Activation> gate) {
+                   const TensorView& y, std::optional<Activation> gate, bool same_sums) {
   return {.shape = w.shape(),
           .blocks = w.blocks(),
           .scale = w.scale(),
@@ -30,7 +30,8 @@ LinearQ4 ProblemOf(const Q4Weight& w, const TensorView& x, const TensorView& bia
           .bias = bias.As<const float>(),
           .y = y.data,
           .y_stride = y.strides[0],
-          .gate = gate};
+          .gate = gate,
+          .same_sums = same_sums};
 }
 
 }  // namespace
@@ -40,7 +41,9 @@ void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorV
   if (const auto* q4 = dynamic_cast<const Q4Weight*>(&w)) {
     if (!RunQ4(*q4, x, bias, y)) RunAsFloats(*q4, x, bias, y);
   } else if (const auto* q8 = dynamic_cast<const Q8Weight*>(&w)) {
-    if (SupportsDirectQ8(*q8, x, y, device_)) return DirectQ8(queue_, device_, *q8, x, bias, y);
+    if (SupportsDirectQ8(*q8, x, y, device_) && (deterministic_ || x.dim(0) <= kMaxDirectQ8Rows)) {
+      return DirectQ8(queue_, device_, *q8, x, bias, y);
+    }
     RunAsFloats(*q8, x, bias, y);
   } else if (const auto* plain = dynamic_cast<const PlainWeight*>(&w)) {
     RunAsFloats(*plain, x, bias, y);
@@ -52,7 +55,7 @@ void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorV
 bool LinearRunner::RunQ4(const Q4Weight& w, const TensorView& x, const TensorView& bias,
                          const TensorView& y, std::optional<Activation> gate) {
   if (x.dtype == DType::kF32) return false;
-  const LinearQ4 problem = ProblemOf(w, x, bias, y, gate);
+  const LinearQ4 problem = ProblemOf(w, x, bias, y, gate, deterministic_);
   const GemmRow* row = FindGemm(problem, device_);
   if (row == nullptr) return false;
   void* workspace = workspace_.Take(row->workspace(problem, device_));
@@ -73,10 +76,17 @@ void LinearRunner::RunGated(const Q4Weight& w, Activation kind, const TensorView
 
 void LinearRunner::RunDense(const DenseWeight& w, const TensorView& x, const TensorView& bias,
                             const TensorView& y) {
-  if (SupportsDenseRows(w.view(), x)) return DenseRows(queue_, w.view(), x, bias, y);
+  if (deterministic_ || (x.dim(0) <= kMaxDenseRows && SupportsDenseRows(w.view(), x))) {
+    return DenseRows(queue_, w.view(), x, bias, y);
+  }
   if (w.view().dtype != x.dtype) return RunAsFloats(w, x, bias, y);
   blas_.Multiply(x, false, w.view(), true, y);
   if (!bias.empty()) AddBias(queue_, y, bias);
+}
+
+void LinearRunner::Multiply(const TensorView& x, const TensorView& w, const TensorView& y) {
+  if (deterministic_) return DenseRows(queue_, w, x, {}, y);
+  blas_.Multiply(x, false, w, true, y);
 }
 
 template <typename W>
@@ -89,7 +99,7 @@ void LinearRunner::RunAsFloats(const W& w, const TensorView& x, const TensorView
     const int64_t rows = std::min(step, w.n() - first);
     const TensorView floats(memory, x.dtype, {rows, w.k()}, Device::kCuda);
     Dequantize(queue_, w, first, floats);
-    blas_.Multiply(x, false, floats, true, y.Columns(first, first + rows));
+    Multiply(x, floats, y.Columns(first, first + rows));
   }
   if (!bias.empty()) AddBias(queue_, y, bias);
 }

@@ -11,8 +11,11 @@ namespace awq::cuda {
 
 class LinearRunner {
  public:
-  LinearRunner(const DeviceLimits& device, const std::shared_ptr<Stream>& stream, Blas& blas)
+  // deterministic: a row's sums do not depend on how many rows there are.
+  LinearRunner(const DeviceLimits& device, const std::shared_ptr<Stream>& stream, Blas& blas,
+               bool deterministic)
       : device_(device),
+        deterministic_(deterministic),
         queue_{stream->get(), device.arch >= 90},
         blas_(blas),
         workspace_(stream, true),
@@ -35,8 +38,11 @@ class LinearRunner {
   // A span of outputs at a time as floats of the type of x.
   template <typename W>
   void RunAsFloats(const W& w, const TensorView& x, const TensorView& bias, const TensorView& y);
+  // y = x · Wᵀ of floats of the type of x.
+  void Multiply(const TensorView& x, const TensorView& w, const TensorView& y);
 
   DeviceLimits device_;
+  bool deterministic_;
   Queue queue_;
   Blas& blas_;
   GrowingBuffer workspace_;

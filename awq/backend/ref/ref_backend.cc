@@ -11,6 +11,7 @@
 
 #include "awq/backend/ref/loops.h"
 #include "awq/ops/checks.h"
+#include "awq/ops/sample_row.h"
 
 namespace awq {
 namespace {
@@ -54,6 +55,10 @@ double Activated(Activation kind, double x) {
       return std::max(x, 0.0);
   }
   Fail(ErrorCode::kInternal, "activate: unknown kind");
+}
+
+std::span<float> RowOf(const TensorView& matrix, int64_t row) {
+  return {matrix.As<float>() + At(matrix, row), static_cast<size_t>(matrix.dim(1))};
 }
 
 double Capped(double v, double softcap) {
@@ -266,19 +271,25 @@ void RefBackend::GatherRows(const TensorView& from, const TensorView& rows, cons
 
 void RefBackend::ArgMax(const TensorView& logits, const TensorView& ids) {
   const RowDims d = CheckArgMax(logits, ids);
+  for (int64_t r = 0; r < d.rows; ++r) ids.As<int32_t>()[r] = ArgMaxRow(RowOf(logits, r));
+}
+
+void RefBackend::Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) {
+  const RowDims d = CheckSample(args, logits, ids);
+  const auto width = static_cast<size_t>(args.seen.empty() ? 0 : args.seen.dim(1));
   for (int64_t r = 0; r < d.rows; ++r) {
-    const float* row = logits.As<const float>() + At(logits, r);
-    int32_t best = -1;
-    for (int64_t i = 0; i < d.columns; ++i) {
-      if (std::isnan(row[i]) || row[i] == std::numeric_limits<float>::infinity()) {
-        best = -1;
-        break;
-      }
-      if (row[i] > (best < 0 ? -std::numeric_limits<float>::infinity() : row[best])) {
-        best = static_cast<int32_t>(i);
-      }
+    const auto* random = args.random.As<const uint32_t>() + At(args.random, r);
+    SampleRow row{.temperature = args.temperature.As<const float>()[r],
+                  .top_k = args.top_k.As<const int32_t>()[r],
+                  .top_p = args.top_p.As<const float>()[r],
+                  .most_distance = args.most_distance.As<const float>()[r],
+                  .repetition = args.repetition.As<const float>()[r],
+                  .random = random[0] | static_cast<uint64_t>(random[1]) << 32};
+    if (width > 0) {
+      row.seen = {args.seen.As<const int32_t>() + At(args.seen, r), width};
+      row.subtract = {args.subtract.As<const float>() + At(args.subtract, r), width};
     }
-    ids.As<int32_t>()[r] = best;
+    ids.As<int32_t>()[r] = DrawFromRow(row, RowOf(logits, r));
   }
 }
 

@@ -46,6 +46,7 @@ class RefBackend : public Backend {
   void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) override;
 
   void ArgMax(const TensorView& logits, const TensorView& ids) override;
+  void Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) override;
 
   void Gram(const TensorView& x, const TensorView& gram) override;
   void CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) override;

@@ -1,31 +1,8 @@
 // Attention and what it reads and writes of the cache.
-#include "awq/ops/cases/table.h"
+#include "awq/ops/cases/inputs.h"
 
 namespace awq::cases {
-namespace {
 
-struct Sequence {
-  int64_t cached;  // tokens before this step
-  int64_t fresh;   // tokens of this step
-};
-
-struct AttentionCase {
-  std::vector<Sequence> sequences;
-  int64_t heads, kv_heads, d;
-  int64_t window = 0;
-  int64_t page_size = 16;
-  float softcap = 0;
-  bool alibi = false;
-  bool e4m3 = false;  // the cache
-};
-
-struct AttentionInputs {
-  Batch batch;
-  PagedKv cache;
-  TensorView q, k, v, y;
-};
-
-// Pages are dealt in a shuffled order; the cache is full of noise that only masks keep out.
 AttentionInputs MakeAttention(Fixture& f, DType act, const AttentionCase& c) {
   std::vector<int32_t> starts{0}, lengths, positions;
   int64_t blocks = 1, pages = 1, max_query = 0, max_kv = 0;
@@ -72,6 +49,20 @@ AttentionInputs MakeAttention(Fixture& f, DType act, const AttentionCase& c) {
   return in;
 }
 
+AttentionArgs MakeAttentionArgs(Fixture& f, const AttentionCase& c) {
+  const Tensor slopes = MakeTensor(DType::kF32, {c.heads});
+  for (int64_t h = 0; h < c.heads; ++h) {
+    slopes.As<float>()[h] =
+        std::exp2(-8.0f * static_cast<float>(h + 1) / static_cast<float>(c.heads));
+  }
+  return {.scale = 1.0f / std::sqrt(static_cast<float>(c.d)),
+          .window = c.window,
+          .softcap = c.softcap,
+          .alibi_slopes = c.alibi ? f.Upload(slopes) : TensorView()};
+}
+
+namespace {
+
 void AddAttention(Table& table, const AttentionCase& c) {
   std::string name =
       Cat("h", c.heads, "_g", c.kv_heads, "_d", c.d, "_w", c.window, "_p", c.page_size);
@@ -82,15 +73,7 @@ void AddAttention(Table& table, const AttentionCase& c) {
   const DType act = table.act();
   table.Add("attention/" + name, 1e-10, [=](Fixture& f) {
     const AttentionInputs in = MakeAttention(f, act, c);
-    const Tensor slopes = MakeTensor(DType::kF32, {c.heads});
-    for (int64_t h = 0; h < c.heads; ++h) {
-      slopes.As<float>()[h] =
-          std::exp2(-8.0f * static_cast<float>(h + 1) / static_cast<float>(c.heads));
-    }
-    const AttentionArgs args{.scale = 1.0f / std::sqrt(static_cast<float>(c.d)),
-                             .window = c.window,
-                             .softcap = c.softcap,
-                             .alibi_slopes = c.alibi ? f.Upload(slopes) : TensorView()};
+    const AttentionArgs args = MakeAttentionArgs(f, c);
     return Setup{[=, &f] {
                    f.backend().KvWrite(in.batch, in.k, in.v, in.cache);
                    f.backend().Attention(args, in.batch, in.q, in.cache, in.y);

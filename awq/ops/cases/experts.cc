@@ -1,16 +1,7 @@
 // Routing to experts and their linears; linears of heads.
-#include "awq/ops/cases/table.h"
+#include "awq/ops/cases/inputs.h"
 
 namespace awq::cases {
-namespace {
-
-struct RouteCase {
-  int64_t tokens, experts, active;
-  RouteArgs args;
-  bool bias = false;
-  // Logits from a few values only, so that many are equal.
-  bool ties = false;
-};
 
 Routing MakeRouting(Fixture& f, int64_t tokens, int64_t experts, int64_t active) {
   const auto ints = [&](const Shape& shape) {
@@ -23,6 +14,28 @@ Routing MakeRouting(Fixture& f, int64_t tokens, int64_t experts, int64_t active)
   out.starts = ints({experts + 1});
   return out;
 }
+
+PackedStack& MakeStack(Fixture& f, int64_t count, const MakeWeight& make) {
+  std::vector<std::unique_ptr<PackedWeight>> weights;
+  for (int64_t e = 0; e < count; ++e) weights.push_back(make(f, e));
+  return f.Keep(f.backend().Stack(std::move(weights)));
+}
+
+std::unique_ptr<PackedWeight> DenseWeight(Fixture& f, DType type, int64_t n, int64_t k) {
+  const Tensor w = MakeTensor(type, {n, k});
+  f.random().Fill(w, 0.05f);
+  return f.backend().PrepareDense(w.view(), type);
+}
+
+namespace {
+
+struct RouteCase {
+  int64_t tokens, experts, active;
+  RouteArgs args;
+  bool bias = false;
+  // Logits from a few values only, so that many are equal.
+  bool ties = false;
+};
 
 void AddRoute(Table& table, const RouteCase& c) {
   const RouteArgs& a = c.args;
@@ -56,20 +69,6 @@ Routing RandomRouting(Fixture& f, int64_t tokens, int64_t experts, int64_t activ
   f.backend().Route({}, logits, {}, out);
   f.backend().Sync();
   return out;
-}
-
-// Every expert's weight; dense ones of `type`, or by a scheme.
-using MakeWeight = std::function<std::unique_ptr<PackedWeight>(Fixture&, int64_t expert)>;
-PackedStack& MakeStack(Fixture& f, int64_t count, const MakeWeight& make) {
-  std::vector<std::unique_ptr<PackedWeight>> weights;
-  for (int64_t e = 0; e < count; ++e) weights.push_back(make(f, e));
-  return f.Keep(f.backend().Stack(std::move(weights)));
-}
-
-std::unique_ptr<PackedWeight> DenseWeight(Fixture& f, DType type, int64_t n, int64_t k) {
-  const Tensor w = MakeTensor(type, {n, k});
-  f.random().Fill(w, 0.05f);
-  return f.backend().PrepareDense(w.view(), type);
 }
 
 struct MoeCase {

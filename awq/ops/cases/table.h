@@ -132,6 +132,14 @@ struct Setup {
 };
 using Builder = std::function<Setup(Fixture&)>;
 
+// The same for a call on rows [begin, end) of `rows`.
+struct RowSetup {
+  std::function<void(int64_t begin, int64_t end)> call;
+  int64_t rows;
+  TensorView written;
+};
+using RowBuilder = std::function<RowSetup(Fixture&)>;
+
 class Table {
  public:
   explicit Table(DType act) : act_(act) {}
@@ -157,11 +165,24 @@ class Table {
     };
     cases_.push_back({std::move(name), tolerance, std::move(make)});
   }
+  void AddRows(std::string name, RowBuilder build) {
+    auto make = [name, build = std::move(build)](Backend& backend) {
+      auto fixture = std::make_shared<Fixture>(backend, name);
+      RowSetup setup = build(*fixture);
+      auto result = [fixture, view = setup.written] { return fixture->Download(view); };
+      return RowRun{
+          [fixture, call = std::move(setup.call)](int64_t begin, int64_t end) { call(begin, end); },
+          setup.rows, std::move(result)};
+    };
+    row_cases_.push_back({std::move(name), std::move(make)});
+  }
+  std::vector<RowCase> TakeRows() { return std::move(row_cases_); }
   std::vector<OpCase> Take() { return std::move(cases_); }
 
  private:
   DType act_;
   std::vector<OpCase> cases_;
+  std::vector<RowCase> row_cases_;
 };
 
 inline constexpr double kExact = 1e-11;     // f32 in, f32 sums, f32 out
@@ -191,5 +212,7 @@ void AddAttentions(Table& table);
 void AddMlaAttentions(Table& table);
 void AddExperts(Table& table);
 void AddCalibration(Table& table);
+void AddSamples(Table& table);
+void AddRowCases(Table& table);
 
 }  // namespace awq::cases

@@ -1,0 +1,218 @@
+// Calls on all rows at once and on pieces of them.
+#include "awq/ops/cases/inputs.h"
+
+namespace awq::cases {
+namespace {
+
+void AddLinearRows(Table& table, const std::string& kind, const LinearCase& c,
+                   const MakeWeight& make) {
+  const DType act = table.act();
+  table.AddRows(Cat("linear/", kind, "_", Sizes(c)), [=](Fixture& f) {
+    const PackedWeight& w = f.Keep(make(f, 0));
+    const TensorView x = f.Strided(act, c.m, c.k, c.gap);
+    const TensorView y = f.Strided(c.f32_out ? DType::kF32 : act, c.m, c.n, c.gap);
+    const TensorView bias = c.bias ? f.Floats(DType::kF32, {c.n}) : TensorView();
+    return RowSetup{[=, &f, &w](int64_t begin, int64_t end) {
+                      f.backend().Linear(w, x.Rows(begin, end), bias, y.Rows(begin, end));
+                    },
+                    c.m, y};
+  });
+}
+
+void AddQuantizedRows(Table& table, const QuantScheme& s, const LinearCase& c) {
+  const std::string kind = Cat("q", s.bits, "_g", s.group, s.symmetric ? "_sym" : "_asym");
+  AddLinearRows(table, kind, c, [=](Fixture& f, int64_t) {
+    return f.backend().PrepareQuantized(f.RandomWeight(s, c.n, c.k, DType::kF16));
+  });
+}
+
+void AddGatedRows(Table& table, const QuantScheme& s, const LinearCase& c) {
+  const DType act = table.act();
+  table.AddRows(Cat("gated_linear/g", s.group, "_", Sizes(c)), [=](Fixture& f) {
+    const QuantizedWeight weight = f.RandomWeight(s, c.n, c.k, DType::kF16);
+    const TensorView x = f.Strided(act, c.m, c.k, c.gap);
+    auto gated = f.backend().PrepareGated(weight);
+    if (gated == nullptr) {  // then a linear, whatever it is
+      const PackedWeight& w = f.Keep(f.backend().PrepareQuantized(weight));
+      const TensorView y = f.Strided(act, c.m, c.n, c.gap);
+      return RowSetup{[=, &f, &w](int64_t begin, int64_t end) {
+                        f.backend().Linear(w, x.Rows(begin, end), {}, y.Rows(begin, end));
+                      },
+                      c.m, y};
+    }
+    const PackedWeight& w = f.Keep(std::move(gated));
+    const TensorView y = f.Strided(act, c.m, c.n / 2, c.gap);
+    return RowSetup{[=, &f, &w](int64_t begin, int64_t end) {
+                      f.backend().GatedLinear(w, Activation::kSilu, x.Rows(begin, end), {},
+                                              y.Rows(begin, end));
+                    },
+                    c.m, y};
+  });
+}
+
+void AddNormRows(Table& table, int64_t columns) {
+  const DType act = table.act();
+  table.AddRows(Cat("add_norm/40x", columns), [=](Fixture& f) {
+    const TensorView residual = f.Strided(DType::kF32, 40, columns, 8);
+    const TensorView x = f.Strided(act, 40, columns, 8);
+    const TensorView y = f.Strided(act, 40, columns, 8);
+    const TensorView weight = f.Floats(DType::kF32, {columns}, 0.3f, 1.0f);
+    return RowSetup{[=, &f](int64_t begin, int64_t end) {
+                      f.backend().AddNorm({}, residual.Rows(begin, end), x.Rows(begin, end), weight,
+                                          {}, y.Rows(begin, end));
+                    },
+                    40, y};
+  });
+}
+
+// Tokens [begin, end) of a batch, as steps that come one after another.
+Batch Slice(Fixture& f, const Batch& all, int64_t begin, int64_t end) {
+  std::vector<int32_t> starts{0};
+  std::vector<int32_t> lengths;
+  int64_t first = -1;
+  Batch out;
+  for (int64_t b = 0; b < all.num_seqs(); ++b) {
+    const auto i = static_cast<size_t>(b);
+    const int64_t low = std::max<int64_t>(begin, all.host_seq_start[i]);
+    const int64_t high = std::min<int64_t>(end, all.host_seq_start[i + 1]);
+    if (low >= high) continue;
+    if (first < 0) first = b;
+    starts.push_back(starts.back() + static_cast<int32_t>(high - low));
+    lengths.push_back(all.host_kv_len[i] - static_cast<int32_t>(all.host_seq_start[i + 1] - high));
+    out.max_query = std::max(out.max_query, high - low);
+    out.max_kv = std::max<int64_t>(out.max_kv, lengths.back());
+  }
+  const auto seqs = static_cast<int64_t>(lengths.size());
+  out.tokens = all.tokens.Rows(begin, end);
+  out.positions = all.positions.Rows(begin, end);
+  out.seq_start = f.Ints(starts, {seqs + 1});
+  out.kv_len = f.Ints(lengths, {seqs});
+  out.block_table = all.block_table.Rows(first, first + seqs);
+  out.host_seq_start = f.Keep(starts);
+  out.host_kv_len = f.Keep(lengths);
+  return out;
+}
+
+void AddAttentionRows(Table& table, const AttentionCase& c) {
+  const DType act = table.act();
+  const std::string name = Cat("attention/h", c.heads, "_g", c.kv_heads, "_d", c.d, "_w", c.window,
+                               c.softcap > 0 ? "_softcap" : "", c.alibi ? "_alibi" : "");
+  table.AddRows(name, [=](Fixture& f) {
+    const AttentionInputs in = MakeAttention(f, act, c);
+    const AttentionArgs args = MakeAttentionArgs(f, c);
+    f.backend().KvWrite(in.batch, in.k, in.v, in.cache);
+    return RowSetup{[=, &f](int64_t begin, int64_t end) {
+                      f.backend().Attention(args, Slice(f, in.batch, begin, end),
+                                            in.q.Rows(begin, end), in.cache, in.y.Rows(begin, end));
+                    },
+                    in.batch.num_tokens(), in.y};
+  });
+}
+
+void AddMlaRows(Table& table, int64_t heads, int64_t rank, int64_t rope) {
+  const DType act = table.act();
+  table.AddRows(Cat("mla_attention/h", heads, "_r", rank), [=](Fixture& f) {
+    const AttentionInputs in =
+        MakeAttention(f, act, {{{150, 1}, {0, 45}, {33, 9}}, heads, 1, rank + rope});
+    const PagedKv cache{in.cache.keys, {}};
+    const int64_t t = in.batch.num_tokens();
+    const TensorView q = f.Floats(act, {t, heads, rank});
+    const TensorView q_rope = f.Floats(act, {t, heads, rope});
+    const TensorView y = f.Floats(act, {t, heads, rank});
+    AttentionArgs args;
+    args.scale = 0.1f;
+    f.backend().KvWrite(in.batch, in.k, {}, cache);
+    return RowSetup{[=, &f](int64_t begin, int64_t end) {
+                      f.backend().MlaAttention(args, Slice(f, in.batch, begin, end),
+                                               q.Rows(begin, end), q_rope.Rows(begin, end), cache,
+                                               y.Rows(begin, end));
+                    },
+                    t, y};
+  });
+}
+
+void AddHeadRows(Table& table) {
+  const DType act = table.act();
+  table.AddRows("head_linear/h4", [=](Fixture& f) {
+    const PackedStack& w =
+        MakeStack(f, 4, [](Fixture& g, int64_t) { return DenseWeight(g, DType::kBF16, 24, 40); });
+    const TensorView x = f.Floats(act, {70, 4, 40});
+    const TensorView y = f.Floats(act, {70, 4, 24});
+    return RowSetup{[=, &f, &w](int64_t begin, int64_t end) {
+                      f.backend().HeadLinear(w, x.Rows(begin, end), y.Rows(begin, end));
+                    },
+                    70, y};
+  });
+}
+
+// The routing of each piece is worked out anew.
+void AddMoeRows(Table& table, const std::string& kind, const MakeWeight& make) {
+  constexpr int64_t kTokens = 120;
+  constexpr int64_t kExperts = 8;
+  constexpr int64_t kActive = 2;
+  constexpr int64_t kN = 96;
+  constexpr int64_t kK = 256;
+  const DType act = table.act();
+  table.AddRows(Cat("moe/", kind), [=](Fixture& f) {
+    const PackedStack& w = MakeStack(f, kExperts, make);
+    const TensorView logits = f.Floats(DType::kF32, {kTokens, kExperts}, 2.0f);
+    const Routing all = MakeRouting(f, kTokens, kExperts, kActive);
+    const TensorView x = f.Floats(act, {kTokens, kK});
+    const TensorView each = f.Floats(act, {kTokens * kActive, kN});
+    const TensorView y = f.Floats(act, {kTokens, kN});
+    return RowSetup{[=, &f, &w](int64_t begin, int64_t end) {
+                      const TensorView pairs = each.Rows(begin * kActive, end * kActive);
+                      const Routing r{.experts = all.experts.Rows(begin, end),
+                                      .weights = all.weights.Rows(begin, end),
+                                      .pairs = all.pairs.Rows(0, pairs.dim(0)),
+                                      .starts = all.starts};
+                      f.backend().Route({.normalize = true}, logits.Rows(begin, end), {}, r);
+                      f.backend().MoeLinear(w, r, x.Rows(begin, end), pairs);
+                      f.backend().MoeSum(r, pairs, {}, {}, y.Rows(begin, end));
+                    },
+                    kTokens, y};
+  });
+}
+
+}  // namespace
+
+void AddRowCases(Table& table) {
+  for (DType type : {DType::kF32, DType::kBF16, DType::kF16}) {
+    for (const LinearCase& c : {LinearCase{.m = 70, .n = 96, .k = 136},
+                                LinearCase{.m = 40, .n = 131, .k = 520, .bias = true, .gap = 8},
+                                LinearCase{.m = 20, .n = 33, .k = 31, .f32_out = true}}) {
+      AddLinearRows(table, std::string(NameOf(type)), c,
+                    [=](Fixture& f, int64_t) { return DenseWeight(f, type, c.n, c.k); });
+    }
+  }
+  for (int64_t group : {32, 64, 128, -1}) {
+    for (int bits : {4, 8}) {
+      const QuantScheme s{.bits = bits, .group = group, .symmetric = group == 64};
+      AddQuantizedRows(table, s, {.m = 70, .n = 400, .k = 520, .bias = true});
+      AddQuantizedRows(table, s, {.m = 130, .n = 75, .k = 1168, .f32_out = true, .gap = 8});
+    }
+  }
+  AddQuantizedRows(table, {.bits = 8, .group = 128}, {.m = 300, .n = 40, .k = 128});
+  AddQuantizedRows(table, {.bits = 8, .group = -1}, {.m = 20, .n = 40, .k = 131});
+  AddGatedRows(table, {.bits = 4, .group = 128}, {.m = 70, .n = 554, .k = 384, .gap = 8});
+  AddNormRows(table, 131);
+  AddNormRows(table, 5120);
+  // Prefill, decode, chunked prefill and one token of a new sequence.
+  const std::vector<Sequence> steps{{0, 140}, {150, 1}, {133, 17}, {0, 1}, {700, 1}, {0, 9}};
+  AddAttentionRows(table, {steps, 32, 8, 128});
+  AddAttentionRows(table, {steps, 4, 4, 64});
+  AddAttentionRows(table, {steps, 6, 2, 64, 100});
+  AddAttentionRows(table, {steps, 6, 2, 80, 0, 16, 2.0f, true});
+  AddAttentionRows(table, {steps, 8, 1, 256, 30});
+  AddAttentionRows(table, {steps, 5, 1, 24});
+  AddMlaRows(table, 16, 128, 32);
+  AddHeadRows(table);
+  AddMoeRows(table, "q4", [](Fixture& f, int64_t) {
+    return f.backend().PrepareQuantized(
+        f.RandomWeight({.bits = 4, .group = 128}, 96, 256, DType::kF16));
+  });
+  AddMoeRows(table, "bf16",
+             [](Fixture& f, int64_t) { return DenseWeight(f, DType::kBF16, 96, 256); });
+}
+
+}  // namespace awq::cases
