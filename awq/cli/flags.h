@@ -17,7 +17,7 @@ void AddDtypeFlag(CLI::App& verb, std::string& dtype, const std::string& automat
 void AddHeadFlag(CLI::App& verb, int& bits);
 // --deterministic.
 void AddDeterministicFlag(CLI::App& verb, bool& deterministic);
-// --device, --threads, --dtype, --head-bits, --deterministic, --ctx.
+// --device, --threads, --dtype, --head-bits, --deterministic, --ctx, --kv-memory.
 void AddLlmFlags(CLI::App& verb, LlmOptions& options);
 // --temperature, --top-k, … --stop, --max-tokens.
 void AddGenerateFlags(CLI::App& verb, GenerateOptions& options);

@@ -47,6 +47,8 @@ class Backend {
   // Same type and shape, dense; either side may be on the host.
   virtual void Copy(const TensorView& to, const TensorView& from) = 0;
   virtual void Sync() = 0;
+  // Bytes that Alloc can still give, about; 0 if unknown.
+  virtual int64_t FreeMemory() = 0;
 
   // ---- weights: host tensors in, this device's layout out
   // w: F32, F16 or BF16 [N, K], dense; kept in `type` (F32 or a 16-bit type).

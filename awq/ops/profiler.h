@@ -31,6 +31,7 @@ class Profiler : public Backend {
   Tensor Alloc(DType type, const Shape& shape) override { return inner_.Alloc(type, shape); }
   void Copy(const TensorView& to, const TensorView& from) override { inner_.Copy(to, from); }
   void Sync() override { inner_.Sync(); }
+  int64_t FreeMemory() override { return inner_.FreeMemory(); }
   std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override {
     return inner_.PrepareDense(w, type);
   }

@@ -45,7 +45,7 @@ class GeneratorTest : public ::testing::TestWithParam<std::string> {
     r.max_tokens = max_tokens;
     return r;
   }
-  static std::map<int64_t, Answer> RunAll(Generator& generator) {
+  static std::map<int64_t, Answer> RunAll(Generator& generator, int64_t* reused = nullptr) {
     std::map<int64_t, Answer> answers;
     while (!generator.idle()) {
       for (const StepOutput& out : generator.Step()) {
@@ -53,6 +53,7 @@ class GeneratorTest : public ::testing::TestWithParam<std::string> {
         if (out.token) a.tokens.push_back(*out.token);
         a.text += out.text;
         if (out.finish) a.finish = *out.finish;
+        if (reused != nullptr) *reused = out.reused;
       }
       generator.cache().pool().CheckIntegrity();
     }
@@ -130,8 +131,10 @@ TEST_P(GeneratorTest, ContinuationReusesTheCache) {
   const int64_t second = generator.Submit(Greedy(longer, 8));
   // The last token of the answer never went through the model.
   const bool by_length = RopeOf(model_.spec().layers[0]).DependsOnLength();
-  EXPECT_EQ(generator.reused_tokens(second), by_length ? 0 : 29);
-  EXPECT_EQ(RunAll(generator).at(second).tokens, RunOne(Greedy(longer, 8)).tokens);
+  int64_t reused = -1;
+  const auto tokens = RunAll(generator, &reused).at(second).tokens;
+  EXPECT_EQ(reused, by_length ? 0 : 29);
+  EXPECT_EQ(tokens, RunOne(Greedy(longer, 8)).tokens);
 }
 
 TEST_P(GeneratorTest, StopsAtTokensAndTexts) {
@@ -162,6 +165,26 @@ TEST_P(GeneratorTest, Cancel) {
   EXPECT_EQ(generator.Cancel(id).finish, FinishReason::kCancelled);
   EXPECT_THROW(generator.Cancel(id), Error);
   EXPECT_EQ(RunAll(generator).at(other).tokens.size(), 2u);
+}
+
+TEST_P(GeneratorTest, WaitsForRoomInTheCache) {
+  std::vector<Answer> single;
+  for (int32_t i = 0; i < 4; ++i) single.push_back(RunOne(Greedy(Prompt(20 + i, i), 9)));
+  Generator generator = Make(512, 64);  // of two
+  std::vector<int64_t> ids;
+  for (int32_t i = 0; i < 4; ++i) ids.push_back(generator.Submit(Greedy(Prompt(20 + i, i), 9)));
+  const int64_t cancelled = generator.Submit(Greedy(Prompt(5, 3), 9));
+  generator.Step();
+  EXPECT_EQ(generator.active(), 2);
+  EXPECT_EQ(generator.waiting(), 3);
+  EXPECT_EQ(generator.Cancel(cancelled).finish, FinishReason::kCancelled);
+  const auto answers = RunAll(generator);
+  EXPECT_FALSE(answers.contains(cancelled));
+  for (size_t i = 2; i < 4; ++i) EXPECT_EQ(answers.at(ids[i]).tokens, single[i].tokens) << i;
+  for (size_t i = 0; i < 2; ++i) {  // the first token came before
+    const std::vector<int32_t>& all = single[i].tokens;
+    EXPECT_EQ(answers.at(ids[i]).tokens, std::vector<int32_t>(all.begin() + 1, all.end())) << i;
+  }
 }
 
 TEST_P(GeneratorTest, RefusalsNameTheCounts) {

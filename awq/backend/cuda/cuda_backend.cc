@@ -44,6 +44,12 @@ class CudaBackend : public Backend {
                              cudaMemcpyDefault, get()));
   }
   void Sync() override { stream_->Sync(); }
+  int64_t FreeMemory() override {
+    size_t free = 0;
+    size_t total = 0;
+    AWQ_CUDA(cudaMemGetInfo(&free, &total));
+    return static_cast<int64_t>(free);
+  }
 
   std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override {
     return std::make_unique<DenseWeight>(*stream_, w, type);
