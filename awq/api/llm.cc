@@ -9,7 +9,9 @@
 #include "awq/backend/make_backend.h"
 #include "awq/base/clock.h"
 #include "awq/nn/causal_lm.h"
-#include "awq/runtime/generator.h"
+#include "awq/runtime/engine.h"
+#include "awq/runtime/event_queue.h"
+#include "awq/runtime/kv_budget.h"
 #include "awq/text/chat_template.h"
 
 namespace awq {
@@ -67,7 +69,13 @@ class Llm::Impl {
         kv_type_(KvCacheType(options.kv_type, act_)),
         device_(backend_->Info().device),
         context_(ResolveContext(options.context, source_.spec().context)),
-        model_(*backend_, source_, options.head_bits) {}
+        model_(*backend_, source_, options.head_bits),
+        kv_tokens_(KvTokens(source_.spec(), kv_type_,
+                            {.context = context_,
+                             .sequences = options.sequences,
+                             .memory = options.kv_memory,
+                             .free = backend_->FreeMemory()})),
+        engine_([this] { return MakeGenerator(); }) {}
 
   GenerateResult Generate(std::vector<int32_t> prompt, const GenerateOptions& options,
                           const GenerateCallbacks& callbacks) {
@@ -83,20 +91,10 @@ class Llm::Impl {
     request.stop = options.stop;
     request.stop_ids = config_.eos_ids;
     request.ignore_eos = options.ignore_eos;
-    if (left >= request.max_tokens) MakeRoom(prompt_tokens + request.max_tokens);
     GenerateResult result;
     result.prompt_tokens = prompt_tokens;
     result.seed = request.sampling.seed;
-    // A request that is refused changes nothing; a step that fails leaves a cache of unknown
-    // content.
-    const int64_t id = Room().Submit(std::move(request));
-    result.reused_tokens = generator_->reused_tokens(id);
-    try {
-      Drive(id, callbacks, result);
-    } catch (...) {
-      generator_.reset();
-      throw;
-    }
+    Await(std::move(request), callbacks, result);
     return result;
   }
 
@@ -107,40 +105,43 @@ class Llm::Impl {
   int64_t vocabulary() const { return source_.spec().vocab; }
 
  private:
-  // A generator whose cache holds `tokens`: a larger one is made when it must be, without the old
-  // content.
-  void MakeRoom(int64_t tokens) {
-    if (generator_ && generator_->cache().capacity() >= tokens) return;
-    generator_.reset();
-    const int64_t capacity = std::min(context_, std::max<int64_t>(2 * tokens, 1024));
-    generator_ = std::make_unique<Generator>(
+  std::unique_ptr<Generator> MakeGenerator() {
+    return std::make_unique<Generator>(
         *backend_, model_, *tokenizer_,
         GeneratorOptions{
-            .context = context_, .capacity = capacity, .act = act_, .kv_type = kv_type_});
-  }
-  Generator& Room() {
-    if (!generator_) MakeRoom(1);
-    return *generator_;
+            .context = context_, .capacity = kv_tokens_, .act = act_, .kv_type = kv_type_});
   }
 
-  void Drive(int64_t id, const GenerateCallbacks& callbacks, GenerateResult& result) {
+  void Await(Request request, const GenerateCallbacks& callbacks, GenerateResult& result) {
     const auto start = Clock::now();
     auto first = start;
-    const auto take = [&](const StepOutput& out) {
-      if (out.token) {
-        if (result.tokens.empty()) first = Clock::now();
-        result.tokens.push_back(*out.token);
+    const auto events = std::make_shared<EventQueue>();
+    const int64_t id = engine_.Submit(
+        std::move(request), [events](EngineEvent event) { events->Push(std::move(event)); });
+    bool cancelled = false;
+    try {
+      for (bool ended = false; !ended;) {
+        if (!cancelled && callbacks.cancelled && callbacks.cancelled()) {
+          cancelled = true;
+          engine_.Cancel(id);
+        }
+        constexpr std::chrono::milliseconds kPatience{20};
+        const auto event = events->Pop(kPatience);
+        if (!event) continue;
+        if (event->error) std::rethrow_exception(event->error);
+        if (event->token) {
+          if (result.tokens.empty()) first = Clock::now();
+          result.tokens.push_back(*event->token);
+        }
+        result.reused_tokens = event->reused;
+        result.text += event->text;
+        if (event->finish) result.finish_reason = FinishName(*event->finish);
+        ended = event->last();
+        if (callbacks.on_text && !event->text.empty()) callbacks.on_text(event->text);
       }
-      result.text += out.text;
-      if (out.finish) result.finish_reason = FinishName(*out.finish);
-      if (callbacks.on_text && !out.text.empty()) callbacks.on_text(out.text);
-    };
-    while (!generator_->idle()) {
-      if (callbacks.cancelled && callbacks.cancelled()) {
-        take(generator_->Cancel(id));
-        break;
-      }
-      for (const StepOutput& out : generator_->Step()) take(out);
+    } catch (...) {
+      engine_.Cancel(id);  // nobody waits for the rest
+      throw;
     }
     const auto end = Clock::now();
     if (result.tokens.empty()) first = end;
@@ -158,7 +159,8 @@ class Llm::Impl {
   std::string device_;
   int64_t context_;
   CausalLm model_;
-  std::unique_ptr<Generator> generator_;
+  int64_t kv_tokens_;
+  Engine engine_;  // runs the backend from now on
 };
 
 Llm::Llm(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -25,6 +25,10 @@ struct LlmOptions {
   std::string kv_type = "auto";  // of the KV cache: also "fp8" (E4M3); auto: that of activations
   int head_bits = 16;   // of the weight that makes the logits: 16 as stored, 8 or 4 rounded
   int64_t context = 0;  // tokens of prompt and answer; 0: the model's max_position_embeddings
+  // Bytes of the KV cache; 0: what the context of `sequences` answers takes, as far as 90 % of the
+  // free memory allow.
+  int64_t kv_memory = 0;
+  int64_t sequences = 1;  // answers that may fill the context side by side; others wait
   // Equal answers to the last bit, however much of a prompt is read at once and whatever runs
   // beside it; slower.
   bool deterministic = false;
@@ -49,11 +53,11 @@ struct GenerateOptions {
   bool ignore_eos = false;                        // go on after the model's end-of-text tokens
 };
 
-// Called from the calling thread.
+// Called by the thread that waits for the answer.
 struct GenerateCallbacks {
   // The answer as it grows: valid UTF-8, never a part of a stop string.
   std::function<void(std::string_view)> on_text = {};
-  std::function<bool()> cancelled = {};  // asked before each step
+  std::function<bool()> cancelled = {};  // asked after each token, and while none comes
 };
 
 struct GenerateResult {
@@ -72,7 +76,7 @@ struct Message {
   std::string content;
 };
 
-// Movable. One call at a time; different objects are independent.
+// Movable. Several threads may wait for answers at a time, which are then made side by side.
 class Llm {
  public:
   // Reads config.json, generation_config.json, tokenizer.json, the chat template and all weights.
@@ -85,8 +89,8 @@ class Llm {
 
   // Continues `prompt`, encoded as the tokenizer does by default (with BOS where it adds one).
   // Throws kInvalidArgument (options out of range; prompt and answer longer than the context, with
-  // token counts), kOutOfMemory, kDevice, kInternal (logits that are no numbers). The object stays
-  // usable.
+  // token counts), kOutOfMemory (also when the KV cache can never hold both), kDevice, kInternal
+  // (logits that are no numbers). The object stays usable.
   GenerateResult Generate(std::string_view prompt, const GenerateOptions& options = {},
                           const GenerateCallbacks& callbacks = {});
   GenerateResult Generate(const std::vector<int32_t>& prompt, const GenerateOptions& options = {},

@@ -121,6 +121,8 @@ TEST(Cli, BadUsage) {
   Fails({"run", kDemo, "-p", "x", "--device", "abacus"}, 2, "abacus");
   Fails({"run", kDemo, "-p", "x", "--dtype", "f8"}, 2, "dtype");
   Fails({"run", kDemo, "-p", "x", "--head-bits", "6"}, 2, "--head-bits");
+  Fails({"run", kDemo, "-p", "x", "--deterministic", "--kv-memory", "1KB"}, 2,
+        "the budget is 1024");
   Fails({"run", kDemo, "-p", "x", "--ctx", "9999"}, 2, "2048");
   Fails({"run", kDemo, "-p", "x", "-n", "5000"}, 2, "5002 exceed the context of 2048 tokens");
   Fails({"eval", kDemo, "--text", kSample, "--window", "1"}, 2, "window");

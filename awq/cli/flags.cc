@@ -55,6 +55,11 @@ void AddLlmFlags(CLI::App& verb, LlmOptions& options) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
       ->group("Machine");
+  verb.add_option("--kv-memory", options.kv_memory,
+                  "memory for keys and values, e.g. 2GB; 0: what --ctx takes, as far as it is free")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str()
+      ->group("Machine");
 }
 
 void AddGenerateFlags(CLI::App& verb, GenerateOptions& o) {

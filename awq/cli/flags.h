@@ -19,7 +19,7 @@ void AddKvTypeFlag(CLI::App& verb, std::string& kv_type);
 void AddHeadFlag(CLI::App& verb, int& bits);
 // --deterministic.
 void AddDeterministicFlag(CLI::App& verb, bool& deterministic);
-// --device, --threads, --dtype, --kv-type, --head-bits, --deterministic, --ctx.
+// --device, --threads, --dtype, --kv-type, --head-bits, --deterministic, --ctx, --kv-memory.
 void AddLlmFlags(CLI::App& verb, LlmOptions& options);
 // --temperature, --top-k, … --stop, --max-tokens.
 void AddGenerateFlags(CLI::App& verb, GenerateOptions& options);

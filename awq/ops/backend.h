@@ -58,6 +58,8 @@ class Backend {
   virtual void Sync() = 0;
   // Nothing on hosts: there the process's memory is what counts.
   virtual std::optional<MemoryUse> Memory() { return std::nullopt; }
+  // Bytes that Alloc can still give, about; 0 if unknown.
+  virtual int64_t FreeMemory() = 0;
 
   // ---- weights: host tensors in, this device's layout out
   // w: F32, F16 or BF16 [N, K], dense; kept in `type` (F32 or a 16-bit type).

@@ -32,6 +32,7 @@ class Profiler : public Backend {
   void Copy(const TensorView& to, const TensorView& from) override { inner_.Copy(to, from); }
   void Sync() override { inner_.Sync(); }
   std::optional<MemoryUse> Memory() override { return inner_.Memory(); }
+  int64_t FreeMemory() override { return inner_.FreeMemory(); }
   std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override {
     return inner_.PrepareDense(w, type);
   }

@@ -7,7 +7,6 @@
 #include <map>
 
 #include "awq/backend/make_backend.h"
-#include "awq/nn/testing/has_backend.h"
 #include "awq/nn/tiny_models.h"
 #include "awq/runtime/byte_tokenizer.h"
 
@@ -45,7 +44,7 @@ class GeneratorTest : public ::testing::TestWithParam<std::string> {
     r.max_tokens = max_tokens;
     return r;
   }
-  static std::map<int64_t, Answer> RunAll(Generator& generator) {
+  static std::map<int64_t, Answer> RunAll(Generator& generator, int64_t* reused = nullptr) {
     std::map<int64_t, Answer> answers;
     while (!generator.idle()) {
       for (const StepOutput& out : generator.Step()) {
@@ -53,6 +52,7 @@ class GeneratorTest : public ::testing::TestWithParam<std::string> {
         if (out.token) a.tokens.push_back(*out.token);
         a.text += out.text;
         if (out.finish) a.finish = *out.finish;
+        if (reused != nullptr) *reused = out.reused;
       }
       generator.cache().pool().CheckIntegrity();
     }
@@ -130,8 +130,10 @@ TEST_P(GeneratorTest, ContinuationReusesTheCache) {
   const int64_t second = generator.Submit(Greedy(longer, 8));
   // The last token of the answer never went through the model.
   const bool by_length = RopeOf(model_.spec().layers[0]).DependsOnLength();
-  EXPECT_EQ(generator.reused_tokens(second), by_length ? 0 : 29);
-  EXPECT_EQ(RunAll(generator).at(second).tokens, RunOne(Greedy(longer, 8)).tokens);
+  int64_t reused = -1;
+  const auto tokens = RunAll(generator, &reused).at(second).tokens;
+  EXPECT_EQ(reused, by_length ? 0 : 29);
+  EXPECT_EQ(tokens, RunOne(Greedy(longer, 8)).tokens);
 }
 
 TEST_P(GeneratorTest, StopsAtTokensAndTexts) {
@@ -164,6 +166,26 @@ TEST_P(GeneratorTest, Cancel) {
   EXPECT_EQ(RunAll(generator).at(other).tokens.size(), 2u);
 }
 
+TEST_P(GeneratorTest, WaitsForRoomInTheCache) {
+  std::vector<Answer> single;
+  for (int32_t i = 0; i < 4; ++i) single.push_back(RunOne(Greedy(Prompt(20 + i, i), 9)));
+  Generator generator = Make(512, 64);  // of two
+  std::vector<int64_t> ids;
+  for (int32_t i = 0; i < 4; ++i) ids.push_back(generator.Submit(Greedy(Prompt(20 + i, i), 9)));
+  const int64_t cancelled = generator.Submit(Greedy(Prompt(5, 3), 9));
+  generator.Step();
+  EXPECT_EQ(generator.active(), 2);
+  EXPECT_EQ(generator.waiting(), 3);
+  EXPECT_EQ(generator.Cancel(cancelled).finish, FinishReason::kCancelled);
+  const auto answers = RunAll(generator);
+  EXPECT_FALSE(answers.contains(cancelled));
+  for (size_t i = 2; i < 4; ++i) EXPECT_EQ(answers.at(ids[i]).tokens, single[i].tokens) << i;
+  for (size_t i = 0; i < 2; ++i) {  // the first token came before
+    const std::vector<int32_t>& all = single[i].tokens;
+    EXPECT_EQ(answers.at(ids[i]).tokens, std::vector<int32_t>(all.begin() + 1, all.end())) << i;
+  }
+}
+
 TEST_P(GeneratorTest, RefusalsNameTheCounts) {
   Generator generator = Make(512, 64);
   const auto refused = [&](Request request, ErrorCode code, const std::string& mention) {
@@ -189,52 +211,6 @@ TEST_P(GeneratorTest, RefusalsNameTheCounts) {
 
 INSTANTIATE_TEST_SUITE_P(Tiny, GeneratorTest,
                          ::testing::Values("llama_gqa_tied", "qwen3_window", "rope_dynamic"),
-                         [](const auto& info) { return info.param; });
-
-// On a deterministic backend: drawn tokens, which follow every bit of the logits nearly.
-class DeterministicTest : public ::testing::TestWithParam<std::string> {};
-
-TEST_P(DeterministicTest, DrawnTokensDoNotDependOnTheBatch) {
-  const std::string backend_name = GetParam().substr(0, GetParam().find('_'));
-  const std::string type = GetParam().substr(GetParam().find('_') + 1);
-  if (!testing::HasBackend(backend_name)) GTEST_SKIP() << "no " << backend_name;
-  const auto backend = MakeBackend(backend_name, 2, true);
-  const DType act = type == "f16" ? DType::kF16 : type == "bf16" ? DType::kBF16 : DType::kF32;
-  const testing::ByteTokenizer tokenizer;
-  for (const char* name : {"llama_gqa_tied", "qwen3_window", "mixtral"}) {
-    const WeightSource source = testing::OpenTiny(name);
-    const CausalLm model(*backend, source);
-    const auto run = [&](int64_t chunk, const std::vector<int32_t>& which) {
-      Generator generator(*backend, model, tokenizer,
-                          {.context = 128, .capacity = 2048, .chunk = chunk, .act = act});
-      std::map<int64_t, int32_t> salts;
-      for (int32_t salt : which) {
-        Request request;
-        for (int32_t i = 0; i < 20 + 5 * salt; ++i) request.prompt.push_back((i * 31 + salt) % 128);
-        request.sampling = {.temperature = 1.5, .seed = static_cast<uint64_t>(salt)};
-        request.max_tokens = 40;
-        salts[generator.Submit(std::move(request))] = salt;
-      }
-      std::map<int32_t, std::vector<int32_t>> tokens;
-      while (!generator.idle()) {
-        for (const StepOutput& out : generator.Step()) {
-          if (out.token) tokens[salts.at(out.id)].push_back(*out.token);
-        }
-      }
-      return tokens;
-    };
-    const auto together = run(512, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
-    const auto in_chunks = run(9, {3, 5, 10});
-    for (const auto& [salt, tokens] : together) {
-      EXPECT_EQ(run(512, {salt}).at(salt), tokens) << name << ", request " << salt;
-    }
-    for (const auto& [salt, tokens] : in_chunks) EXPECT_EQ(together.at(salt), tokens) << name;
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Backends, DeterministicTest,
-                         ::testing::Values("ref_f32", "cpu_f32", "cuda_f32", "cuda_f16",
-                                           "cuda_bf16"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

@@ -71,29 +71,26 @@ AttentionRows CountRows(const Batch& batch, int64_t heads, int short_rows) {
 
 int MostShortRows(int64_t d) { return d <= 128 ? kShortRows : kShortRowsOfLargeHeads; }
 
-// How the short arrangement shares out keys.
+// How sequences of few rows are attended to.
 struct ShortPlan {
-  int64_t splits = 1;  // parts of a sequence's keys, a thread block each
-  int64_t warps = 4;   // of a thread block
+  int64_t splits = 1;  // parts of their keys, a thread block each
+  bool tiles = false;  // by attention_tiles.cuh
 };
 // As many thread blocks as fit at once, and not more: a second round would find most SMs idle.
-ShortPlan PlanShort(const DeviceLimits& device, const Batch& batch, const TensorView& q,
-                    const PagedKv& cache, int short_rows) {
-  const AttentionRows rows = CountRows(batch, q.dim(1) / cache.kv_heads(), short_rows);
-  if (rows.shortest == 0) return {};
+// While there are fewer sequences and heads than SMs, latency counts: two small blocks an SM are
+// best; beyond that, bandwidth.
+ShortPlan PlanShort(const DeviceLimits& device, const Batch& batch, const PagedKv& cache,
+                    int short_rows) {
+  if (short_rows == 0) return {};
   const int64_t pairs = batch.num_seqs() * cache.kv_heads();
-  const bool small = q.dim(2) <= 128 && rows.shortest <= 8;
-  const int64_t warps = (small ? 12 : 8) * device.sms;  // that fit
-  ShortPlan plan;
-  // Few thread blocks have four warps, so that each has less to do; many have two, since those
-  // share out evenly.
-  plan.warps = small && warps / 4 < 2 * pairs ? 2 : 4;
-  const int64_t tile = plan.warps * kStepKeys;
-  const int64_t tiles = (batch.max_kv + tile - 1) / tile;
-  const int64_t most = std::clamp<int64_t>(std::min(warps / plan.warps / pairs, tiles), 1, 64);
-  const int64_t each = (tiles + most - 1) / most;
-  plan.splits = std::max<int64_t>(1, (tiles + each - 1) / each);  // none without keys
-  return plan;
+  const bool many = pairs > device.sms;
+  const bool tiles = many && cache.keys.dtype != DType::kF8E4M3;
+  const int64_t fit = (tiles ? 4 : many ? 3 : 2) * device.sms;
+  const int64_t count = (batch.max_kv + kTileKeys - 1) / kTileKeys;
+  const int64_t most = std::clamp<int64_t>(std::min(fit / pairs, count), 1, 64);
+  const int64_t each = std::max<int64_t>(1, (count + most - 1) / most);
+  return {.splits = std::max<int64_t>(1, (count + each - 1) / each),  // none without keys
+          .tiles = tiles};
 }
 
 bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedKv& cache) {
@@ -101,7 +98,8 @@ bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedK
   const int64_t d = q.dim(2);
   const int64_t padded = d <= 128 ? (d <= 64 ? 64 : 128) : (d <= 192 ? 192 : 256);
   const int64_t row = 2 * padded + 16;  // bytes
-  const int64_t shared = (4 * kTileKeys + kLongRows<1>)*row;
+  const int64_t shared = std::max<int64_t>((4 * kTileKeys + kLongRows<1>)*row,
+                                           TilesSharedBytes(static_cast<int>(padded)));
   if (shared > device.shared_per_block) return false;
   const bool e4m3 = cache.keys.dtype == DType::kF8E4M3;
   return q.dtype != DType::kF32 && std::has_single_bit(static_cast<uint64_t>(cache.page_size())) &&
@@ -123,7 +121,7 @@ int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const
                            const PagedKv& cache, int short_rows) {
   if (!OnTensorCores(device, q, cache)) return 0;
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const int64_t splits = PlanShort(device, batch, q, cache, short_rows).splits;
+  const int64_t splits = PlanShort(device, batch, cache, short_rows).splits;
   const int64_t rows = Partials(batch, cache, splits);
   return splits == 1 ? 0 : StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
 }
@@ -137,7 +135,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
   constexpr float kLog2E = 1.4426950408889634f;
   const bool fast = OnTensorCores(device, q, cache);
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const ShortPlan plan = fast ? PlanShort(device, batch, q, cache, short_rows) : ShortPlan{};
+  const ShortPlan plan = fast ? PlanShort(device, batch, cache, short_rows) : ShortPlan{};
   const int64_t partials = Partials(batch, cache, plan.splits);
   const AttentionShape shape = {
       .q = q.data,
@@ -157,7 +155,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .page_shift = std::countr_zero(static_cast<uint64_t>(cache.page_size())),
       .window = static_cast<int>(args.window),
       .splits = static_cast<int>(plan.splits),
-      .short_warps = static_cast<int>(plan.warps),
+      .tiles = plan.tiles,
       .short_rows = short_rows,
       .scale = args.scale * kLog2E,
       .cap = args.softcap / args.scale,

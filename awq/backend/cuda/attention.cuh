@@ -3,7 +3,7 @@
 // Rows are pairs of a query token and a query head of one kv head: row r of a sequence is token r /
 // R, head r % R of the R that share the kv head, so that a tile of rows reads each key once.
 // Sequences of many rows take attention_long.cuh, those of at most
-// `short_rows` attention_short.cuh.
+// `short_rows` attention_short.cuh, or attention_tiles.cuh where there are many of them.
 //
 // T: type of queries and of y; C: of the cache, T or E4M3, which is expanded to f16 in registers.
 #pragma once
@@ -32,9 +32,10 @@ struct AttentionShape {
   const int* table;
   int64_t table_stride;
   int heads, kv_heads, d, page_size, page_shift, window;
-  int splits, short_warps;  // of the short arrangement: parts of the keys; warps of a block
-  int short_rows;           // sequences of at most so many take the short arrangement
-  float scale;              // of q·k, times log2(e)
+  int splits;      // parts of the keys of a sequence with few rows
+  bool tiles;      // such sequences take attention_tiles.cuh
+  int short_rows;  // sequences of at most so many take the short arrangement
+  float scale;     // of q·k, times log2(e)
   // Of scores before they are multiplied by `scale`; see AdjustScore.
   float cap;            // 0: none
   float slope_scale;    // of slopes
@@ -124,10 +125,9 @@ struct KeySpan {
   int end_key;              // the last key that any row of the block sees, and one
   int tile_begin, tile_end;
 
-  // For rows [first_row, first_row + block_rows) and one of `splits` parts of their keys, in tiles
-  // of `tile_keys`.
+  // For rows [first_row, first_row + block_rows) and one of `splits` parts of their keys.
   __device__ KeySpan(const AttentionShape& a, int sequence, int first_row, int block_rows,
-                     int split = 0, int splits = 1, int tile_keys = kTileKeys) {
+                     int split = 0, int splits = 1) {
     const int heads = a.heads / a.kv_heads;
     begin = a.seq_start[sequence];
     tokens = a.seq_start[sequence + 1] - begin;
@@ -135,8 +135,8 @@ struct KeySpan {
     cached = a.kv_len[sequence] - tokens;
     end_key = cached + min(first_row + block_rows - 1, rows - 1) / heads + 1;
     const int first_key = a.window > 0 ? max(0, cached + first_row / heads - a.window + 1) : 0;
-    const int first_tile = first_key / tile_keys;
-    const int tiles = (end_key + tile_keys - 1) / tile_keys - first_tile;
+    const int first_tile = first_key / kTileKeys;
+    const int tiles = (end_key + kTileKeys - 1) / kTileKeys - first_tile;
     const int span = (tiles + splits - 1) / splits;
     tile_begin = first_tile + split * span;
     tile_end = min(tile_begin + span, first_tile + tiles);

@@ -5,6 +5,7 @@
 
 #include "awq/backend/cuda/attention_long.cuh"
 #include "awq/backend/cuda/attention_short.cuh"
+#include "awq/backend/cuda/attention_tiles.cuh"
 #include "awq/backend/cuda/attention_wgmma.cuh"
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/gemm_table.h"
@@ -43,38 +44,43 @@ void RunLong(const Queue& queue, const DeviceLimits& device, const AttentionShap
 // Splits that can be a cluster (sm_90).
 inline constexpr int kMostClustered = 16;
 
-template <typename T, typename C, int D, bool kWhole, int kRows, int kWarps>
-void LaunchShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-                 const Batch& batch) {
+// A kernel of the sums of few rows, whose splits are a cluster where that has been measured.
+template <typename K>
+void LaunchSplits(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+                  const Batch& batch, K* kernel, int shared) {
   const auto splits = static_cast<unsigned>(shape.splits);
   const dim3 grid(1, static_cast<unsigned>(shape.kv_heads),
                   static_cast<unsigned>(batch.num_seqs()) * splits);
-  // Larger heads have not been measured as clusters.
-  const bool clustered = device.arch == 90 && D <= 128 && splits > 1 && splits <= kMostClustered;
-  void (*kernel)(AttentionShape, bool) = ShortAttention<T, C, D, kWhole, kRows, kWarps>;
+  const bool clustered =
+      device.arch == 90 && shape.d <= 128 && splits > 1 && splits <= kMostClustered;
+  if (shared > 0) {
+    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+  }
   if (clustered) {
     AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
   }
-  LaunchClusters(queue, kernel, grid, dim3(1, 1, clustered ? splits : 1), 32 * kWarps, 0, shape,
-                 clustered);
+  LaunchClusters(queue, kernel, grid, dim3(1, 1, clustered ? splits : 1), 32 * kAttentionWarps,
+                 shared, shape, clustered);
 }
 
 template <typename T, typename C, int D>
 void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
               const Batch& batch, int64_t rows) {
-  const auto launch = [&](auto whole) {
-    if constexpr (D <= 128) {
-      if (rows > 8) return LaunchShort<T, C, D, whole.value, 16, 4>(queue, device, shape, batch);
-      if (shape.short_warps == 2) {
-        return LaunchShort<T, C, D, whole.value, 8, 2>(queue, device, shape, batch);
-      }
-    }
-    LaunchShort<T, C, D, whole.value, 8, 4>(queue, device, shape, batch);
+  const auto launch = [&](auto* kernel, int shared) {
+    LaunchSplits(queue, device, shape, batch, kernel, shared);
   };
-  if constexpr (D <= 128) {
-    if (shape.d == D) return launch(std::true_type());
+  if constexpr (!kIsE4m3<C>) {
+    if (shape.tiles) return launch(TilesAttention<T, D>, TilesSharedBytes(D));
   }
-  launch(std::false_type());
+  if constexpr (D <= 128) {
+    const bool whole = shape.d == D;
+    if (rows > 8) {
+      return launch(whole ? ShortAttention<T, C, D, true, 16> : ShortAttention<T, C, D, false, 16>,
+                    0);
+    }
+    if (whole) return launch(ShortAttention<T, C, D, true, 8>, 0);
+  }
+  launch(ShortAttention<T, C, D, false, 8>, 0);
 }
 
 template <typename T, int D>

@@ -1,5 +1,6 @@
-// Attention of at most 16 rows: decoding. No shared memory and no barrier while keys are read: the
-// two or four warps of a block take 16 keys in turn, and what a lane loads from global memory, 16
+// Attention of at most 16 rows: decoding with few sequences, or from a cache of
+// E4M3. No shared memory and no barrier while keys are read: the four warps of a block take 16 keys
+// in turn, and what a lane loads from global memory, 16
 // bytes at a time, is its share of the operands of the products:
 //   scores[row, key]: the elements of a head may come in any order, as long as queries and keys
 //     agree, so that 8 neighbours of a key are what one lane holds of it in two products;
@@ -12,101 +13,11 @@
 // bound   memory: 4·G·d bytes a key, half of them in E4M3
 #pragma once
 
-#include "awq/backend/cuda/attention.cuh"
+#include "awq/backend/cuda/attention_splits.cuh"
 
 namespace awq::cuda {
 
 inline constexpr int kStepKeys = 16;  // of a warp; a page has a multiple of them
-// Thread blocks an SM: 168 registers a thread, more where there are more sums.
-template <int D, int kRows, int kWarps>
-inline constexpr int ShortBlocks = (D <= 128 && kRows == 8 ? 12 : 8) / kWarps;
-
-// By all threads of a block that has written its split; the last one adds all splits. shares:
-// shared memory for [rows][splits], each split's part of the whole.
-template <typename T>
-__device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int begin, int rows,
-                              float* shares) {
-  const int thread = static_cast<int>(threadIdx.x);
-  const int heads = a.heads / a.kv_heads;
-  __shared__ bool last;
-  __threadfence();
-  __syncthreads();
-  if (thread == 0) {
-    int* finished = a.finished + sequence * a.kv_heads + g;
-    last = atomicAdd(finished, 1) == a.splits - 1;
-    if (last) *finished = 0;
-  }
-  __syncthreads();
-  if (!last) return;
-  __threadfence();
-  const int64_t first = (int64_t{sequence} * a.kv_heads + g) * kShortRows * a.splits;
-  for (int row = thread; row < rows; row += static_cast<int>(blockDim.x)) {
-    const float2* stats = a.partial_stats + first + row * a.splits;
-    float top = -INFINITY;
-    for (int s = 0; s < a.splits; ++s) top = fmaxf(top, __ldcg(stats + s).x);
-    float weight = 0.0f;
-    for (int s = 0; s < a.splits; ++s) {
-      const float2 st = __ldcg(stats + s);
-      const float share = st.x == -INFINITY ? 0.0f : Exp2((st.x - top) * a.scale);
-      shares[row * a.splits + s] = share;
-      weight += share * st.y;
-    }
-    for (int s = 0; s < a.splits; ++s) shares[row * a.splits + s] /= weight;
-  }
-  __syncthreads();
-  for (int i = thread; i < rows * a.d; i += static_cast<int>(blockDim.x)) {
-    const int row = i / a.d;
-    const int c = i % a.d;
-    const float* partial = a.partial + (first + row * a.splits) * a.d + c;
-    float sum = 0.0f;
-#pragma unroll 8
-    for (int s = 0; s < a.splits; ++s) {
-      const float share = shares[row * a.splits + s];
-      // Splits without keys have written nothing that counts.
-      sum += share == 0.0f ? 0.0f : share * __ldcg(partial + int64_t{s} * a.d);
-    }
-    const int token = begin + row / heads;
-    static_cast<T*>(a.y)[token * a.y_stride + (g * heads + row % heads) * a.d + c] =
-        FromFloat<T>(sum);
-  }
-}
-
-// The same by all blocks of a cluster, each of which has its sums, [row][kStride], and (max, sum)
-// of each row in its shared memory: the elements are shared out among them.
-template <typename T, int kStride>
-__device__ void CombineCluster(const AttentionShape& a, int g, int begin, int rows, int split,
-                               uint32_t sums, uint32_t stats) {
-  ClusterSync();
-  const int heads = a.heads / a.kv_heads;
-  const int step = static_cast<int>(blockDim.x) * a.splits;
-  for (int i = split * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x); i < rows * a.d;
-       i += step) {
-    const int row = i / a.d;
-    const int c = i % a.d;
-    float top = -INFINITY;
-    float sum = 0.0f;
-    float weight = 0.0f;
-#pragma unroll 4
-    for (int s = 0; s < a.splits; ++s) {
-      const auto rank = static_cast<uint32_t>(s);
-      const float highest = ClusterLoad(stats + 8 * row, rank);
-      const float count = ClusterLoad(stats + 8 * row + 4, rank);
-      const float v = ClusterLoad(sums + 4 * (row * kStride + c), rank);
-      if (highest == -INFINITY) continue;  // without keys: its sums mean nothing
-      const float higher = fmaxf(top, highest);
-      const float shrink = Exp2((top - higher) * a.scale);
-      const float share = Exp2((highest - higher) * a.scale);
-      top = higher;
-      sum = sum * shrink + share * v;
-      weight = weight * shrink + share * count;
-    }
-    const int token = begin + row / heads;
-    static_cast<T*>(a.y)[token * a.y_stride + (g * heads + row % heads) * a.d + c] =
-        FromFloat<T>(sum / weight);
-  }
-  __syncwarp();
-  ClusterSync();  // nobody's shared memory goes before it has been read
-}
 
 // Two or four words that are used once; zeros when not `inside`.
 __device__ inline void LoadOnce(const void* from, bool inside, uint32_t (&v)[4]) {
@@ -149,9 +60,10 @@ __device__ inline F16Pairs ColumnPairs(const uint32_t (&first)[kWords],
 }
 
 // D: head size, rounded up to what is compiled, kWhole: not rounded; kRows: most rows, 8 or 16;
-// kWarps: of a block. grid (1, G, B · splits); `clustered`: the splits of a sequence are a cluster.
-template <typename T, typename C, int D, bool kWhole, int kRows, int kWarps>
-__global__ void __launch_bounds__(32 * kWarps, ShortBlocks<D, kRows, kWarps>)
+// kAttentionWarps: of a block. grid (1, G, B · splits); `clustered`: the splits of a sequence are a
+// cluster.
+template <typename T, typename C, int D, bool kWhole, int kRows>
+__global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ? 3 : 2)
     ShortAttention(const AttentionShape a, bool clustered) {
   constexpr int kHalves = kRows / 8;  // of 8 rows
   using M = Operand<C>;
@@ -160,23 +72,24 @@ __global__ void __launch_bounds__(32 * kWarps, ShortBlocks<D, kRows, kWarps>)
   constexpr int kDown = D / 64;                        // loads of 64 elements of a value
   constexpr int kWords = 2 * sizeof(C);                // of a lane's share of them
   constexpr bool kValuesAhead = D * sizeof(C) <= 256;  // else there are too few registers
-  __shared__ __align__(16) float sums[kWarps][kRows][D];
-  __shared__ float2 stats[kWarps][kRows];  // (max, sum)
-  __shared__ float2 merged[kRows];         // of all warps
+  __shared__ __align__(16) float sums[kAttentionWarps][kRows][D];
+  __shared__ float2 stats[kAttentionWarps][kRows];  // (max, sum)
+  __shared__ float2 merged[kRows];                  // of all warps
   AllowNextKernel();
   const int d = kWhole ? D : a.d;
   const int sequence = static_cast<int>(blockIdx.z) / a.splits;
   const int split = static_cast<int>(blockIdx.z) % a.splits;
   const int g = static_cast<int>(blockIdx.y);
   const int heads = a.heads / a.kv_heads;
-  const KeySpan span(a, sequence, 0, kRows, split, a.splits, kWarps * kStepKeys);
+  const KeySpan span(a, sequence, 0, kRows, split, a.splits);
   if (span.rows == 0 || span.rows > a.short_rows) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int quad = lane / 4;
   const int pair = lane % 4;
 
-  const int end_step = min(kWarps * span.tile_end, (span.end_key + kStepKeys - 1) / kStepKeys);
+  const int end_step =
+      min(kAttentionWarps * span.tile_end, (span.end_key + kStepKeys - 1) / kStepKeys);
   const int* table = a.table + sequence * a.table_stride;
   const auto page_of = [&](int step) {
     return step < end_step ? __ldg(table + (kStepKeys * step >> a.page_shift)) : 0;
@@ -208,9 +121,9 @@ __global__ void __launch_bounds__(32 * kWarps, ShortBlocks<D, kRows, kWarps>)
     }
   };
 
-  int step = kWarps * span.tile_begin + warp;
+  int step = kAttentionWarps * span.tile_begin + warp;
   int64_t at = place(step, page_of(step));
-  int next_page = page_of(step + kWarps);
+  int next_page = page_of(step + kAttentionWarps);
   // What other steps have stored was there before this step's first kernel; what this one stores,
   // and queries, are there once the previous kernel has ended.
   const bool early = kStepKeys * (step + 1) <= span.cached;
@@ -254,7 +167,7 @@ __global__ void __launch_bounds__(32 * kWarps, ShortBlocks<D, kRows, kWarps>)
 #pragma unroll
   for (int n = 0; n < kHalves; ++n) largest[n] = -INFINITY;
 
-  for (; step < end_step; step += kWarps) {
+  for (; step < end_step; step += kAttentionWarps) {
     float s[2][4] = {};  // rows quad, quad + 8; keys 8 · i + 2 · pair + {0, 1}
 #pragma unroll
     for (int j = 0; j < kAcross; ++j) {
@@ -270,10 +183,10 @@ __global__ void __launch_bounds__(32 * kWarps, ShortBlocks<D, kRows, kWarps>)
         }
       }
     }
-    const int next = step + kWarps;
+    const int next = step + kAttentionWarps;
     const int64_t next_at = place(next, next_page);
     if (next < end_step) load_keys(next_at);
-    next_page = page_of(next + kWarps);
+    next_page = page_of(next + kAttentionWarps);
 
     uint32_t weights[kHalves][2];
 #pragma unroll
@@ -353,16 +266,16 @@ __global__ void __launch_bounds__(32 * kWarps, ShortBlocks<D, kRows, kWarps>)
   }
   __syncthreads();
   // The sums of all warps become one, in the first one's place when splits are still to meet.
-  for (int i = static_cast<int>(threadIdx.x); i < span.rows * d / 4; i += 32 * kWarps) {
+  for (int i = static_cast<int>(threadIdx.x); i < span.rows * d / 4; i += 32 * kAttentionWarps) {
     const int row = i / (d / 4);
     const int c = i % (d / 4) * 4;
     float top = -INFINITY;
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w) top = fmaxf(top, stats[w][row].x);
+    for (int w = 0; w < kAttentionWarps; ++w) top = fmaxf(top, stats[w][row].x);
     float sum[4] = {};
     float weight = 0.0f;
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w) {
+    for (int w = 0; w < kAttentionWarps; ++w) {
       const float2 st = stats[w][row];
       const float share = st.x == -INFINITY ? 0.0f : Exp2((st.x - top) * a.scale);
       weight += share * st.y;

@@ -45,6 +45,12 @@ class CudaBackend : public Backend {
   }
   void Sync() override { stream_->Sync(); }
   std::optional<MemoryUse> Memory() override { return stream_->Memory(); }
+  int64_t FreeMemory() override {
+    size_t free = 0;
+    size_t total = 0;
+    AWQ_CUDA(cudaMemGetInfo(&free, &total));
+    return static_cast<int64_t>(free);
+  }
 
   std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override {
     return std::make_unique<DenseWeight>(*stream_, w, type);

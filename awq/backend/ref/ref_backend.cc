@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "awq/backend/ref/loops.h"
+#include "awq/base/memory.h"
 #include "awq/ops/checks.h"
 #include "awq/ops/sample_row.h"
 
@@ -70,6 +71,8 @@ double Capped(double v, double softcap) {
 BackendInfo RefBackend::Info() const {
   return {.name = "ref", .device = "plain loops", .threads = 1, .activation = DType::kF32};
 }
+
+int64_t RefBackend::FreeMemory() { return AvailableMemory(); }
 
 Tensor RefBackend::Alloc(DType type, const Shape& shape) {
   TensorView view(nullptr, type, shape);

@@ -15,6 +15,7 @@ class RefBackend : public Backend {
   Tensor Alloc(DType type, const Shape& shape) override;
   void Copy(const TensorView& to, const TensorView& from) override;
   void Sync() override {}
+  int64_t FreeMemory() override;
 
   std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override;
   std::unique_ptr<PackedWeight> PrepareQuantized(const QuantizedWeight& w) override;

@@ -108,7 +108,7 @@ Measurement Time(const DeviceLimits& device, const Ceilings& ceilings, const Ste
   FillNormal(false, q.view().NumElements(), 6, q.view().data);
   const Batch& first = batches.front().batch();
   const auto workspace = AllocDevice<uint8_t>(
-      std::max<int64_t>(1, AttentionWorkspace(device, first, q.view(), cache)));
+      std::max<int64_t>(1, AttentionWorkspace(device, first, q.view(), cache, kShortRows)));
   const auto counters = AllocDevice<int>(s.sequences * kKvHeads);
   AWQ_CUDA(
       cudaMemset(counters.get(), 0, static_cast<size_t>(s.sequences * kKvHeads) * sizeof(int)));
@@ -119,7 +119,7 @@ Measurement Time(const DeviceLimits& device, const Ceilings& ceilings, const Ste
     for (int i = 0; i < operations; ++i) {
       Attention({.stream = stream, .overlap = device.arch >= 90}, device, args,
                 batches[static_cast<size_t>(i) % batches.size()].batch(), q.view(), cache, y.view(),
-                workspace.get(), counters.get());
+                kShortRows, workspace.get(), counters.get());
     }
   });
   const double pairs =

@@ -1,0 +1,122 @@
+#include "awq/runtime/model_runner.h"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+
+#include "awq/nn/batch_builder.h"
+
+namespace awq {
+namespace {
+
+// How the tokens of shares that want one are drawn; nothing when each is the most likely one.
+std::vector<SampleRow> NextSamples(std::span<const StepShare> shares) {
+  std::vector<SampleRow> samples;
+  if (std::all_of(shares.begin(), shares.end(), [](const StepShare& s) {
+        return s.sampler == nullptr || s.sampler->TakesBest();
+      })) {
+    return samples;
+  }
+  for (const StepShare& s : shares) {
+    if (s.sampler != nullptr) samples.push_back(s.sampler->Next());
+  }
+  return samples;
+}
+
+// Of as many seen tokens as the rows have, with room to grow.
+int64_t RoomForSeen(std::span<const SampleRow> samples) {
+  size_t most = 0;
+  for (const SampleRow& row : samples) most = std::max(most, row.seen.size());
+  return most == 0 ? 0 : static_cast<int64_t>(std::bit_ceil(most + 64));
+}
+
+}  // namespace
+
+std::vector<int32_t> ModelRunner::Run(std::span<const StepShare> shares) {
+  const bool decode = records_ && std::all_of(shares.begin(), shares.end(), [](const auto& s) {
+                        return s.tokens.size() == 1 && s.sampler != nullptr;
+                      });
+  if (decode) return Decode(shares);
+  const Workspace::Scope scope(scratch_);
+  ExecContext ctx{backend_, scratch_, act_, nullptr};
+  BatchBuilder builder;
+  std::vector<int32_t> rows;
+  for (const StepShare& s : shares) {
+    builder.Add(s.tokens, s.cached, s.pages);
+    if (s.sampler != nullptr) rows.push_back(static_cast<int32_t>(builder.num_tokens() - 1));
+  }
+  const Batch batch = builder.Build(backend_);
+  const int64_t hidden_size = model_.spec().hidden;
+  const TensorView hidden = scratch_.Take(DType::kF32, {batch.num_tokens(), hidden_size});
+  model_.Forward(ctx, batch, cache_.layers(), hidden);
+  if (rows.empty()) {
+    backend_.Sync();
+    return {};
+  }
+  const auto count = static_cast<int64_t>(rows.size());
+  const TensorView index = scratch_.Take(DType::kI32, {count});
+  const TensorView last = scratch_.Take(DType::kF32, {count, hidden_size});
+  const TensorView logits = scratch_.Take(DType::kF32, {count, model_.spec().vocab});
+  const TensorView next = scratch_.Take(DType::kI32, {count});
+  backend_.Copy(index, TensorView(rows.data(), DType::kI32, {count}));
+  backend_.GatherRows(hidden, index, last);
+  model_.Logits(ctx, last, logits);
+  const std::vector<SampleRow> samples = NextSamples(shares);
+  if (samples.empty()) {
+    backend_.ArgMax(logits, next);
+    return Fetch(next, logits);
+  }
+  const SampleBatch sampling(count, RoomForSeen(samples));
+  std::vector<int32_t> words(static_cast<size_t>(sampling.size()));
+  sampling.Pack(samples, words);
+  const TensorView on_device = scratch_.Take(DType::kI32, {sampling.size()});
+  backend_.Copy(on_device, TensorView(words.data(), DType::kI32, {sampling.size()}));
+  backend_.Sample(sampling.Views(on_device), logits, next);
+  return Fetch(next, logits);
+}
+
+std::vector<int32_t> ModelRunner::Decode(std::span<const StepShare> shares) {
+  std::vector<DecodeStep::Row> rows;
+  for (const StepShare& s : shares) rows.push_back({s.tokens[0], s.cached, s.pages});
+  const std::vector<SampleRow> samples = NextSamples(shares);
+  DecodeStep& step = StepFor(rows, samples);
+  step.Run(rows, samples);
+  return Fetch(step.tokens(), step.logits());
+}
+
+DecodeStep& ModelRunner::StepFor(std::span<const DecodeStep::Row> rows,
+                                 std::span<const SampleRow> samples) {
+  const auto step = std::find_if(steps_.begin(), steps_.end(),
+                                 [&](const DecodeStep& s) { return s.Fits(rows, samples); });
+  if (step != steps_.end()) {
+    steps_.splice(steps_.begin(), steps_, step);
+    return steps_.front();
+  }
+  constexpr size_t kMostSteps = 8;
+  int64_t blocks = 16;
+  for (const DecodeStep::Row& row : rows) {
+    while (blocks < PagesFor(row.cached + 1)) blocks *= 2;
+  }
+  if (steps_.size() == kMostSteps) steps_.pop_back();
+  const std::optional<int64_t> seen =
+      samples.empty() ? std::nullopt : std::optional(RoomForSeen(samples));
+  steps_.emplace_front(backend_, model_, cache_, act_, static_cast<int64_t>(rows.size()), blocks,
+                       seen);
+  return steps_.front();
+}
+
+std::vector<int32_t> ModelRunner::Fetch(const TensorView& tokens, const TensorView& logits) {
+  std::vector<int32_t> out(static_cast<size_t>(tokens.dim(0)));
+  backend_.Copy(TensorView(out.data(), DType::kI32, tokens.shape), tokens);
+  backend_.Sync();
+  const auto bad = std::find(out.begin(), out.end(), -1);
+  if (bad == out.end()) return out;
+  std::vector<float> row(static_cast<size_t>(logits.dim(1)));
+  const auto at = static_cast<int64_t>(bad - out.begin());
+  backend_.Copy(TensorView(row.data(), DType::kF32, {1, logits.dim(1)}), logits.Rows(at, at + 1));
+  backend_.Sync();
+  ArgMax(row);  // says why
+  Fail(ErrorCode::kInternal, "the device found logits that are no numbers");
+}
+
+}  // namespace awq
