@@ -41,7 +41,7 @@ def main():
             middle = time.perf_counter()
             found = server(index, b"p", data)
             end = time.perf_counter()
-            if len(data) > 50_000:
+            if options.cut or len(data) > 50_000:
                 ratios.append((middle - begin) / (end - middle))
             ids += len(expected)
             found = memoryview(found).cast("i").tolist()
