@@ -2,7 +2,7 @@
 text, for the tokenizers of tokenizer_zoo.py and vocabulary_zoo.py and those of folders; with the speed of both on one
 thread, in turns.
 
-    .venv-oracle/bin/python tools/check_tokenizers.py build/cpu/bin/awq_tokenize [--text FILE]… [--only NAME]… [FOLDER]…
+    .venv-oracle/bin/python tools/check_tokenizers.py build/cpu/bin/awq_tokenize [--text FILE]… [--only NAME]… [--cut BYTES] [FOLDER]…
 """
 import argparse
 import os
@@ -23,10 +23,11 @@ def main():
     parser.add_argument("folders", nargs="*")
     parser.add_argument("--text", nargs="*", default=[])
     parser.add_argument("--only", nargs="*", default=[], help="names; \"folders\" for those alone")
+    parser.add_argument("--cut", type=int, help="bytes of each document, for a library that is slow")
     options = parser.parse_args()
     work, paths, tokenizers = fuzz_tokenizers.load(options.folders, options.only)
     server = Server(options.program, paths)
-    documents = mixed_text.documents(options.text)
+    documents = [d[:options.cut] for d in mixed_text.documents(options.text)]
     print(f"{sum(map(len, documents)) / 1e6:.2f} MB in {len(documents)} documents")
     bad = 0
     for index, (path, theirs) in enumerate(zip(paths, tokenizers)):
@@ -40,7 +41,7 @@ def main():
             middle = time.perf_counter()
             found = server(index, b"p", data)
             end = time.perf_counter()
-            if len(data) > 50_000:
+            if options.cut or len(data) > 50_000:
                 ratios.append((middle - begin) / (end - middle))
             ids += len(expected)
             found = memoryview(found).cast("i").tolist()

@@ -68,10 +68,15 @@ def environment():
     return env
 
 
+@functools.lru_cache(8)
+def _compile(template):
+    return environment().from_string(template)
+
+
 def render(template, context):
     """("text", the text), ("error", the exception) or ("syntax", the exception)."""
     try:
-        compiled = environment().from_string(template)
+        compiled = _compile(template)
     except Exception as e:  # a TemplateSyntaxError, or Python's SyntaxError for what jinja2 made of the template
         return "syntax", e
     try:

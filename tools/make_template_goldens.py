@@ -43,6 +43,21 @@ CONVERSATIONS = [
 ]
 TOOL_SETS = [None, TOOLS]
 
+
+def contexts():
+    """Every conversation, some with tools too, and one with documents and without thinking."""
+    out = []
+    for i, messages in enumerate(CONVERSATIONS):
+        for tools in TOOL_SETS:
+            if tools and i not in (0, 1, 9, 10):
+                continue
+            out.append({"messages": messages, "tools": tools, "add_generation_prompt": i % 2 == 0 or tools is not None,
+                        "bos_token": "<s>", "eos_token": "</s>"})
+    out.append({"messages": [USER], "add_generation_prompt": True, "bos_token": "", "eos_token": "<e>", "enable_thinking": False,
+                "documents": [{"text": "d1"}, {"text": "d2"}]})
+    return out
+
+
 def render(template, context):
     kind, out = jinja_env.render(template, context)
     return {"expected": out} if kind == "text" else {"syntax_error": True} if kind == "syntax" else {"error": True}
@@ -60,16 +75,7 @@ def main():
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     for name, template in TEMPLATES.items():
-        contexts = []
-        for i, messages in enumerate(CONVERSATIONS):
-            for tools in TOOL_SETS:
-                if tools and i not in (0, 1, 9, 10):
-                    continue
-                contexts.append({"messages": messages, "tools": tools, "add_generation_prompt": i % 2 == 0 or tools is not None,
-                                 "bos_token": "<s>", "eos_token": "</s>"})
-        contexts.append({"messages": [USER], "add_generation_prompt": True, "bos_token": "", "eos_token": "<e>", "enable_thinking": False,
-                         "documents": [{"text": "d1"}, {"text": "d2"}]})
-        write(name, template, contexts)
+        write(name, template, contexts())
 
     context = {"messages": [SYSTEM, USER, AGAIN]}
     cells = []

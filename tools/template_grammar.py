@@ -18,7 +18,7 @@ STR_FILTERS = [("upper", []), ("lower", []), ("title", []), ("capitalize", []), 
                ("truncate", ["width"]), ("truncate", ["width", "bool"]), ("truncate", ["width", "bool", "str", "int"]), ("center", ["width"]), ("wordcount", []),
                ("urlencode", []), ("striptags", []), ("wordwrap", ["width"]), ("wordwrap", ["width", "bool"]), ("length", []), ("list", []), ("reverse", []), ("first", []),
                ("last", []), ("int", []), ("int", ["any"]), ("float", []), ("tojson", []), ("default", ["any"]), ("d", ["any", "bool"]), ("format", ["any"]), ("join", ["str"]), ("count", []),
-               ("filesizeformat", []), ("xmlattr", []), ("random", []), ("urlize", []), ("pprint", [])]
+               ("filesizeformat", []), ("xmlattr", []), ("random", []), ("urlize", []), ("pprint", []), ("safe", []), ("escape", []), ("e", []), ("forceescape", [])]
 LIST_FILTERS = [("length", []), ("first", []), ("last", []), ("list", []), ("reverse", []), ("join", []), ("join", ["str"]), ("join", ["str", "attr"]), ("sort", []), ("sort", ["bool"]),
                 ("sort", ["bool", "bool"]), ("sort", ["bool", "bool", "attr"]), ("unique", []), ("unique", ["bool"]), ("min", []), ("max", []), ("sum", []), ("sum", ["attr"]), ("batch", ["size"]),
                 ("batch", ["size", "any"]), ("slice", ["size"]), ("slice", ["size", "any"]), ("map", ["filter"]), ("select", []), ("reject", []), ("select", ["test"]), ("reject", ["test"]),
@@ -267,7 +267,7 @@ class Grammar:
     def statement(self, depth):
         rng = self.rng
         roll = rng.randrange(39 if rng.random() < 0.7 else 40) if depth > 0 else rng.randrange(8)
-        if roll == 13:  # escaped text is printed at once: it is no other type here, as it is in jinja2
+        if roll == 13:
             return "{{ " + self.expression("any", 2, True) + self.rng.choice(["|e", "|escape", "|safe", "|forceescape"]) + " }}"
         if roll < 13:
             return "{{" + rng.choice(["", "", "-"]) + " " + self.expression("any", rng.choice([1, 2, 3])) + " " + rng.choice(["", "", "-"]) + "}}"
@@ -310,7 +310,7 @@ class Grammar:
         if roll == 37:
             return tag("raw") + rng.choice(["{{ x }}", " {% if %} ", "\n", "{# #}", " "]) + tag("endraw")
         if roll == 38:
-            return tag(f"set ns = namespace({rng.choice(['', 'a=1', 'a=[], v=s', 'd', 'a=n, b=2', '[(1, 2)]'])})") + rng.choice(["{{ ns.a }}", "", tag("set ns.a = ns.a + 1"), "{{ ns }}"])
+            return tag(f"set ns = namespace({rng.choice(['', 'a=1', 'a=[], v=s', 'd', 'a=n, b=2', '[(1, 2)]'])})") + rng.choice(["{{ ns.a }}", "", tag("set ns.a = ns.a + 1"), "{{ ns }}", tag("set messages = [ns] + messages"), tag("set x = [ns, {'a': ns}]")])
         return rng.choice([lambda: tag(rng.choice(["break", "continue", "do 1", "include 'x'", "extends 'x'", "import 'x' as y", "block b", "autoescape true", "nosuch", "endif", "else", "set", "for", "debug", "trans"])),
                            lambda: "{{ " + rng.choice(["", "1 +", "a b", "(", "'x", "a.", "a|", "?", "a[", "{'a'}", "f(a=1, 2)", "1 is", "a if", "-", "not", "*a", "a..b", "1.2.3", "0x", "a$", "}}"]) + " }}"])()
 

@@ -110,4 +110,18 @@ MORE = [
     "{% do x %}", "{% include 'x' %}", "{% import 'x' as y %}", "{% extends 'x' %}", "{% debug %}", "{% trans %}x{% endtrans %}", "{% endfor %}", "{% else %}", "{% for x in y %}", "{% if x %}{% endfor %}", "{% %}", "{%", "{{", "{#", "{% raw %}", "{% macro %}", "{% set %}", "{% set x = %}", "{% for %}", "{% for x y %}", "{% continue %}", "{% nosuch %}", "# for x in y", "## comment", "{ { x } }", "{ % x % }", "}} %} #}",
     # functions
     "{{ dict(a=1) }}{{ dict([(1, 2)]) }}{{ dict({'a': 1}, b=2) }}{{ dict() }}", "{{ dict(1) }}", "{{ range() }}", "{{ range('a') }}", "{{ range(1.0) }}", "{{ range(0, 10, 0) }}", "{{ range(200000) }}", "{% set c = cycler(1, 2) %}{{ c.current }}{{ c.next() }}{{ c.next() }}{{ c.reset() }}{{ c.current }}", "{{ cycler() }}", "{% set j = joiner() %}{{ j() }}a{{ j() }}b", "{{ raise_exception('x') }}", "{{ raise_exception() }}", "{{ strftime_now('') }}|{{ strftime_now('x') }}", "{{ nosuch() }}", "{{ 'a'() }}", "{{ namespace is defined }}",
+    # text that is escaped
+    "{{ '<a>'|safe + '<b>' }}{{ '<b>' + '<a>'|safe }}{{ '<a>'|e + '<b>'|e }}{{ '<a>'|safe ~ '<b>' }}", "{{ ['<'|safe, '<'|e] }}{{ '<'|safe|e }}{{ '<'|e|forceescape }}{{ '<'|safe|string + '<' }}{{ 3|safe + '<' }}{{ x|e + '<' }}",
+    "{{ '<%s> %r %d %.1f' % ('&', '&', 3, 2.5) }}{{ '<%s> %r %d %.1f'|safe % ('&', '&', 3, 2.5) }}{{ '%(a)s'|safe % {'a': '<'} }}{{ '%s'|safe % ['<'] }}{{ '%s'|safe % ('<'|safe,) }}", "{{ '%x'|safe % 5 }}", "{{ '%c'|safe % 'a' }}",
+    "{{ '{} {!r:>6} {a[0]}'|safe|string }}{{ ('{} {!r} {a[0]} {:>3}'|safe).format('<', '&', '>', a='\"') }}{{ ('{}'|safe).format('<'|safe) }}{{ '{}'.format('<'|e) + '<' }}", "{{ ('{:>5}'|safe).format('<'|safe) }}",
+    "{{ ('<a b>'|safe)[1:3] + '<' }}{{ ('<a>'|safe)[0] + '<' }}{{ ('<a>'|safe)|first + '<' }}{{ ('<a>'|safe)|last + '<' }}{{ ('<a>'|safe)|reverse + '<' }}{{ ('<'|safe) * 2 + '<' }}{{ ('<a>'|safe)|list }}",
+    "{{ ('a <'|safe).upper() + '<' }}{{ ('a <'|safe)|title + '<' }}{{ ('a <'|safe)|upper + '<' }}{{ ('a <'|safe).split() }}{{ ('a <'|safe).partition(' ') }}{{ ('a'|safe).replace('a', '<') }}{{ ('a'|safe)|replace('a', '<') + '<' }}",
+    "{{ (','|safe).join(['<', 1, '>'|safe]) }}{{ ['<', '>'|e]|join(','|safe) + '<' }}{{ ('a'|safe).center(3, '-') + '<' }}{{ (' a '|safe)|trim + '<' }}{{ ('a\\nb'|safe)|indent(1) + '<' }}{{ ('<a> b c'|safe)|truncate(5, true, '>', 0) }}",
+    "{{ ('a'|safe).center(3, '<') }}", "{{ '<'|safe is escaped }}{{ '<' is escaped }}{{ '<'|e is string }}{{ '<'|safe == '<' }}{{ {'<': 1}['<'|safe] }}{{ '<'|safe in '<a' }}{{ ['<'|e]|tojson }}", "{{ {'a': '<'|e, 'b': '<'}|xmlattr }}",
+    "{% set a %}<{% endset %}{{ a + '<'|e }}{% set b | safe %}<{% endset %}{{ b + '<' }}{% macro m() %}<{% endmacro %}{{ m() + '<' }}{% filter e %}<{% endfilter %}",
+    # namespaces in lists
+    "{% set ns = namespace(role='system', content='a') %}{% set all = [ns] + messages %}{% for m in all %}{{ m.role }}{% endfor %}{% set ns.content = 'b' %}{{ all[0].content }}{{ all | map(attribute='role') | join }}",
+    "{% set ns = namespace(a=1) %}{% for n in [ns, ns] %}{% set n.a = n.a + 1 %}{% endfor %}{{ ns.a }}{{ [ns] == [ns] }}{{ ns in [ns] }}{{ {'n': ns}.n.a }}{{ {ns: 1}[ns] }}", "{% set ns = namespace() %}{{ [ns] | tojson }}",
+    # what is folded is not looked at
+    "{% if true %}{% endif %}{{ 1 < 1 > (x | nosuch) }}", "{{ 1 < 2 > (x | nosuch) }}", "{{ 1 < x < (1 | nosuch) }}",
 ]

@@ -137,7 +137,10 @@ def vocabulary_zoo():
 def oracle_of(folder):
     """What says what is right for a folder that somebody has downloaded."""
     if (folder / "tokenizer.json").exists():
-        return tokenizer_zoo.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer = tokenizer_zoo.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.no_truncation()  # ours ignores both
+        tokenizer.no_padding()
+        return tokenizer
     models = sorted(folder.glob("*.model"))
     if models:
         model = models[0].read_bytes()

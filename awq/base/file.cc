@@ -31,10 +31,13 @@ void SyncFolder(const fs::path& folder) {
   ::close(fd);
 }
 
-std::string ReadFile(const fs::path& file) {
+std::string ReadFile(const fs::path& file, size_t spare) {
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) FailIo(file, "cannot open");
   std::string out;
+  struct stat status {};
+  const bool sized = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+  out.reserve((sized ? static_cast<size_t>(status.st_size) : 0) + spare);
   char chunk[1 << 16];
   while (true) {
     const ssize_t n = ::read(fd, chunk, sizeof chunk);

@@ -10,8 +10,9 @@
 
 namespace awq {
 
-// Throws kNotFound or kIo naming the file and the reason.
-std::string ReadFile(const std::filesystem::path& file);
+// Throws kNotFound or kIo naming the file and the reason. `spare`: bytes of capacity behind the
+// text.
+std::string ReadFile(const std::filesystem::path& file, size_t spare = 0);
 
 // A file being written; errors (disk full, permissions) throw kIo naming the file.
 class FileWriter {

@@ -94,8 +94,8 @@ std::unique_ptr<const Tokenizer> Tokenizer::FromJson(std::string_view text,
 std::unique_ptr<const Tokenizer> LoadTokenizerJson(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "tokenizer.json";
   if (!std::filesystem::exists(file)) return nullptr;
-  std::string text = ReadFile(file);
-  text.reserve(text.size() + simdjson::SIMDJSON_PADDING);
+  std::string text = ReadFile(file, simdjson::SIMDJSON_PADDING);
+  text.reserve(text.size() + simdjson::SIMDJSON_PADDING);  // where the size was not known before
   return Parse(text, file.string());
 }
 

@@ -17,18 +17,19 @@ namespace awq::jinja {
 Value Negate(const Value& v, bool minus);
 Value Arithmetic(Interpreter& interpreter, std::string_view op, const Value& a, const Value& b);
 bool LessOrEqual(const Value& a, const Value& b);
+bool Compare(std::string_view op, const Value& a, const Value& b);  // == < in "not in" …
 bool Contains(const Value& container, const Value& item);
 Value ElementAt(const Value& sequence, int64_t index);  // undefined when out of range
 Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, const Value& step);
 // format_percent.cc, format_braces.cc: Python's `format % values` and format.format(…).
-std::string FormatPercent(std::string_view format, const Value& values);
-std::string FormatBraces(Interpreter& interpreter, std::string_view format,
-                         const Arguments& arguments);
+Value FormatPercent(const Value& format, const Value& values);
+Value FormatBraces(Interpreter& interpreter, const Value& format, const Arguments& arguments);
 
 // functions.cc
 Value MakeRange(int64_t start, int64_t stop, int64_t step);  // throws when it is too long
+// `bound`: what it belongs to.
 Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
-                   int depth = 1, int64_t weight = 1);
+                   const Value& bound = {});
 std::unordered_map<std::string_view, Value> GlobalFunctions();
 
 // filters.cc, tests.cc: null when there is none of the name.

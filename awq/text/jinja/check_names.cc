@@ -29,16 +29,22 @@ bool IsConstant(const Expression& e) {
                      [](const ExpressionPtr& o) { return o != nullptr && IsConstant(*o); });
 }
 
-// Whether Jinja folds `e` to a constant by its first operand: it never sees the second.
+// Whether Jinja folds `e` to a constant by its first operands: it never sees the others.
 bool IsDecided(const Expression& e) {
-  if (e.kind != Expression::kBinary || (e.name != "and" && e.name != "or")) return false;
-  if (!IsConstant(*e.operands[0])) return false;
+  const bool is_logic = e.kind == Expression::kBinary && (e.name == "and" || e.name == "or");
+  if ((!is_logic && e.kind != Expression::kCompare) || !IsConstant(*e.operands[0])) return false;
   try {
     const Dict none;
-    return Truthy(Interpreter(none).Evaluate(*e.operands[0])) == (e.name == "or");
+    Value left = Interpreter(none).Evaluate(*e.operands[0]);
+    if (is_logic) return Truthy(left) == (e.name == "or");
+    for (size_t i = 1; i < e.operands.size() && IsConstant(*e.operands[i]); ++i) {
+      Value right = Interpreter(none).Evaluate(*e.operands[i]);
+      if (!Compare(e.names[i - 1], left, right)) return true;
+      left = std::move(right);
+    }
   } catch (const EvalError&) {
-    return false;
   }
+  return false;
 }
 
 void Check(const Expression* e, bool conditional) {

@@ -161,23 +161,7 @@ Value Interpreter::Compare(const Expression& e) {
     at_ = e.at;
     Spend(left);
     Spend(right);
-    const std::string& op = e.names[i];
-    bool holds = false;
-    if (op == "==")
-      holds = Equal(left, right);
-    else if (op == "!=")
-      holds = !Equal(left, right);
-    else if (op == "<")
-      holds = Less(left, right);
-    else if (op == ">")
-      holds = Less(right, left);
-    else if (op == "<=")
-      holds = LessOrEqual(left, right);
-    else if (op == ">=")
-      holds = LessOrEqual(right, left);
-    else
-      holds = Contains(right, left) == (op == "in");
-    if (!holds) return Value(false);
+    if (!jinja::Compare(e.names[i], left, right)) return Value(false);
     left = std::move(right);
   }
   return Value(true);

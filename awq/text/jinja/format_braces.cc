@@ -1,9 +1,11 @@
-// Python's format.format(…), through Jinja's sandbox: {field!conversion:spec}.
+// Python's format.format(…), through Jinja's sandbox: {field!conversion:spec}. Markup escapes the
+// fields.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "awq/text/jinja/builtins.h"
+#include "awq/text/jinja/markup.h"
 #include "awq/text/jinja/unicode.h"
 #include "awq/text/utf8.h"
 
@@ -215,7 +217,8 @@ std::string FormatValue(const Value& v, std::string_view spec) {
 
 class BraceFormatter {
  public:
-  BraceFormatter(Interpreter& in, const Arguments& arguments) : in_(in), arguments_(arguments) {}
+  BraceFormatter(Interpreter& in, const Arguments& arguments, bool escapes)
+      : in_(in), arguments_(arguments), escapes_(escapes) {}
 
   std::string Run(std::string_view format, int depth) {
     if (depth > 2) Raise("Max string recursion exceeded");
@@ -294,7 +297,10 @@ class BraceFormatter {
     const std::string spec = field.find_first_of("{}") == std::string_view::npos
                                  ? std::string(field)
                                  : Run(field, depth + 1);
-    return FormatValue(v, spec);
+    if (!escapes_) return FormatValue(v, spec);
+    if (v.As<Markup>() == nullptr) return EscapeHtml(FormatValue(v, spec));
+    if (!spec.empty()) Raise("Unsupported format specification for Markup.");
+    return *v.String();
   }
 
   static bool IsDigits(std::string_view text) {
@@ -358,14 +364,16 @@ class BraceFormatter {
 
   Interpreter& in_;
   const Arguments& arguments_;
+  bool escapes_;
   char numbering_ = '\0';  // a: automatic, m: manual
   size_t next_ = 0;
 };
 
 }  // namespace
 
-std::string FormatBraces(Interpreter& in, std::string_view format, const Arguments& arguments) {
-  return BraceFormatter(in, arguments).Run(format, 1);
+Value FormatBraces(Interpreter& in, const Value& format, const Arguments& arguments) {
+  const bool escapes = format.As<Markup>() != nullptr;
+  return Like(format, BraceFormatter(in, arguments, escapes).Run(*format.String(), 1));
 }
 
 }  // namespace awq::jinja

@@ -1,9 +1,10 @@
-// Python's `format % values`.
+// Python's `format % values`; Markup escapes the values.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "awq/text/jinja/builtins.h"
+#include "awq/text/jinja/markup.h"
 #include "awq/text/jinja/unicode.h"
 #include "awq/text/utf8.h"
 
@@ -26,7 +27,8 @@ struct Conversion {
 
 class PercentFormatter {
  public:
-  PercentFormatter(std::string_view format, const Value& values) : format_(format) {
+  PercentFormatter(const Value& format, const Value& values)
+      : format_(*format.String()), escapes_(format.As<Markup>() != nullptr) {
     const List* list = values.AsList();
     is_tuple_ = list != nullptr && list->IsTuple();
     // What can be indexed counts as a mapping, whose values need not all be used.
@@ -69,7 +71,7 @@ class PercentFormatter {
     if (at_ < format_.size() && format_[at_] == '*') {
       ++at_;
       int64_t n = 0;
-      if (!NextItem().Integer(n)) Raise("* wants int");
+      if (!NextItem().Integer(n) || escapes_) Raise("* wants int");
       if (n > kMaxWidth || n < -kMaxWidth) Raise("limit: a format wider than 1000");
       return static_cast<int>(n);
     }
@@ -189,12 +191,19 @@ class PercentFormatter {
     return buffer;
   }
 
-  static std::string Text(const Conversion& c, const Value& v) {
+  // Markup wraps what it formats, and what is wrapped is neither a character nor an integer.
+  std::string Text(const Conversion& c, const Value& v) const {
+    if (escapes_ && std::string_view("cxXo").find(c.letter) != std::string_view::npos)
+      Raise(std::string("%") + c.letter + " format: a number is required");
+    if (escapes_ && v.String() != nullptr &&
+        std::string_view("sra").find(c.letter) == std::string_view::npos)
+      Raise("unsupported: Markup that formats a str as a number");
     switch (c.letter) {
       case 's':
       case 'r':
       case 'a': {
         std::string text = c.letter == 's' ? ToString(v) : Repr(v);
+        if (escapes_) text = c.letter == 's' ? Escaped(v) : EscapeHtml(text);
         if (c.letter == 'a' && CountCharacters(text) != static_cast<int64_t>(text.size()))
           Raise("unsupported: %a of text that is not ASCII");
         if (c.precision >= 0) text = Prefix(text, c.precision);
@@ -222,6 +231,7 @@ class PercentFormatter {
   }
 
   std::string_view format_;
+  bool escapes_;
   size_t at_ = 0;
   bool is_tuple_ = false;
   const Value* mapping_ = nullptr;
@@ -231,8 +241,8 @@ class PercentFormatter {
 
 }  // namespace
 
-std::string FormatPercent(std::string_view format, const Value& values) {
-  return PercentFormatter(format, values).Run();
+Value FormatPercent(const Value& format, const Value& values) {
+  return Like(format, PercentFormatter(format, values).Run());
 }
 
 }  // namespace awq::jinja

@@ -74,6 +74,9 @@ Value StrftimeNow(Interpreter&, Arguments& arguments) {
 
 Value Cycler(Interpreter& interpreter, Arguments& arguments) {
   if (arguments.positional.empty()) Raise("at least one item has to be provided");
+  for (const Value& item : arguments.positional) {
+    if (item.HoldsObject()) Raise("unsupported: an object inside a cycler");
+  }
   struct State {
     std::vector<Value> items;
     size_t at = 0;
@@ -173,13 +176,14 @@ const std::string* Parameters::MaybeText(size_t i) const {
   return values_[i]->String();
 }
 
-Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call, int depth,
-                   int64_t weight) {
+Value MakeFunction(std::string name, std::function<Value(Interpreter&, Arguments&)> call,
+                   const Value& bound) {
   auto callable = std::make_shared<Callable>();
   callable->name = std::move(name);
   callable->call = std::move(call);
-  callable->depth = depth;
-  callable->weight = weight;
+  callable->depth = bound.Depth() + 1;
+  callable->weight = bound.Weight();
+  callable->holds_object = bound.HoldsObject();
   return Value(std::shared_ptr<const Callable>(std::move(callable)));
 }
 

@@ -33,6 +33,7 @@ Loop::Loop(Source source, int64_t length, int depth)
   auto last = std::make_shared<std::optional<Value>>();
   attributes.emplace_back("changed", MakeFunction("changed", [last](Interpreter&, Arguments& a) {
                             Value now = Value::MakeList(a.positional, true);
+                            if (now.HoldsObject()) Raise("unsupported: an object in loop.changed");
                             const bool changed = !last->has_value() || !Equal(**last, now);
                             *last = std::move(now);
                             return Value(changed);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "awq/text/jinja/builtins.h"
+#include "awq/text/jinja/markup.h"
 #include "awq/text/jinja/unicode.h"
 #include "awq/text/utf8.h"
 
@@ -260,8 +261,6 @@ constexpr StringEntry kStringMethods[] = {
      [](Interpreter&, const std::string& s, Arguments& a) { return AffixIn(s, a, false); }},
     {"find",
      [](Interpreter&, const std::string& s, Arguments& a) { return FindIn(s, a, false, false); }},
-    {"format", [](Interpreter& in, const std::string& s,
-                  Arguments& a) { return Value(FormatBraces(in, s, a)); }},
     {"index",
      [](Interpreter&, const std::string& s, Arguments& a) { return FindIn(s, a, false, true); }},
     {"isalnum",
@@ -408,20 +407,32 @@ constexpr std::string_view kDictMethods[] = {"get", "items", "keys", "values", "
 constexpr std::string_view kListMethods[] = {"index", "count", "copy"};
 constexpr std::string_view kTupleMethods[] = {"index", "count"};
 
+Value MethodOfText(const Value& self, std::string_view name) {
+  const auto* it = std::find_if(std::begin(kStringMethods), std::end(kStringMethods),
+                                [&](const StringEntry& e) { return e.name == name; });
+  const bool is_markup = self.As<Markup>() != nullptr;
+  if (is_markup && (name == "escape" || name == "striptags" || name == "unescape"))
+    Raise("unsupported: this method of Markup");
+  if (name == "format") {
+    return MakeFunction(
+        "format", [self](Interpreter& in, Arguments& a) { return FormatBraces(in, self, a); },
+        self);
+  }
+  if (it == std::end(kStringMethods)) return Value();
+  return MakeFunction(
+      std::string(name),
+      [self, is_markup, it](Interpreter& in, Arguments& a) {
+        if (!is_markup) return it->call(in, *self.String(), a);
+        Arguments escaped = EscapeArguments(it->name, a);
+        return Marked(it->call(in, *self.String(), escaped));
+      },
+      self);
+}
+
 }  // namespace
 
 Value FindMethod(const Value& self, std::string_view name) {
-  if (self.String() != nullptr) {
-    const auto* it = std::find_if(std::begin(kStringMethods), std::end(kStringMethods),
-                                  [&](const StringEntry& e) { return e.name == name; });
-    if (it == std::end(kStringMethods)) return Value();
-    return MakeFunction(
-        std::string(name),
-        [self, call = it->call](Interpreter& in, Arguments& a) {
-          return call(in, *self.String(), a);
-        },
-        1, self.Weight());
-  }
+  if (self.String() != nullptr) return MethodOfText(self, name);
   // Methods that would change their object are undefined, as in Jinja's sandbox.
   const bool is_dict = self.AsDict() != nullptr;
   const List* list = self.AsList();
@@ -432,13 +443,12 @@ Value FindMethod(const Value& self, std::string_view name) {
   if (list != nullptr && list->kind == List::kGroup && (name == "grouper" || name == "list"))
     return list->items[name == "list" ? 1 : 0];
   if (!exists) return Value();
-  const int depth = self.Depth() + 1;
   return MakeFunction(
       std::string(name),
       [self, is_dict, name = std::string(name)](Interpreter&, Arguments& a) {
         return is_dict ? DictMethod(self, name, a) : ListMethod(self, name, a);
       },
-      depth, self.Weight());
+      self);
 }
 
 }  // namespace awq::jinja

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "awq/text/jinja/builtins.h"
+#include "awq/text/jinja/markup.h"
 #include "awq/text/jinja/unicode.h"
 
 namespace awq::jinja {
@@ -104,7 +105,7 @@ Value Repeat(Interpreter& interpreter, const Value& sequence, int64_t times) {
     std::string out;
     out.reserve(s->size() * count);
     for (int64_t i = 0; i < times && !s->empty(); ++i) out += *s;
-    return Value(std::move(out));
+    return Like(sequence, std::move(out));
   }
   const List& list = *sequence.AsList();
   if (list.items.empty()) return sequence;
@@ -143,6 +144,8 @@ Value Arithmetic(Interpreter& interpreter, std::string_view op, const Value& a, 
   if (op == "+") {
     if (a.String() != nullptr && b.String() != nullptr) {
       interpreter.Charge(a.String()->size() + b.String()->size());
+      if (a.As<Markup>() != nullptr || b.As<Markup>() != nullptr)
+        return Value::MakeMarkup(Escaped(a) + Escaped(b));
       return Value(*a.String() + *b.String());
     }
     const List* l = a.AsList();
@@ -158,9 +161,9 @@ Value Arithmetic(Interpreter& interpreter, std::string_view op, const Value& a, 
   if (op == "*" && is_sequence(a) && b.Integer(j)) return Repeat(interpreter, a, j);
   if (op == "*" && a.Integer(i) && is_sequence(b)) return Repeat(interpreter, b, i);
   if (op == "%" && a.String() != nullptr) {
-    std::string text = FormatPercent(*a.String(), b);
-    interpreter.Charge(text.size());
-    return Value(std::move(text));
+    Value text = FormatPercent(a, b);
+    interpreter.Charge(text.String()->size());
+    return text;
   }
   for (const Value* v : {&a, &b}) {
     if (const List* l = v->AsList(); op == "-" && l != nullptr && l->IsSetView())
@@ -212,6 +215,16 @@ bool Contains(const Value& container, const Value& item) {
   Raise("argument of type '" + TypeName(container) + "' is not iterable");
 }
 
+bool Compare(std::string_view op, const Value& a, const Value& b) {
+  if (op == "==") return Equal(a, b);
+  if (op == "!=") return !Equal(a, b);
+  if (op == "<") return Less(a, b);
+  if (op == ">") return Less(b, a);
+  if (op == "<=") return LessOrEqual(a, b);
+  if (op == ">=") return LessOrEqual(b, a);
+  return Contains(b, a) == (op == "in");
+}
+
 Value ElementAt(const Value& sequence, int64_t index) {
   const int64_t length = Length(sequence);
   if (index < 0) index += length;
@@ -222,8 +235,8 @@ Value ElementAt(const Value& sequence, int64_t index) {
   const auto at = static_cast<size_t>(index);
   if (const List* l = sequence.AsList()) return l->items[at];
   const std::string& text = *sequence.String();
-  if (static_cast<size_t>(length) == text.size()) return Value(std::string(1, text[at]));
-  return Value(std::string(Characters(text)[at]));
+  if (static_cast<size_t>(length) == text.size()) return Like(sequence, std::string(1, text[at]));
+  return Like(sequence, std::string(Characters(text)[at]));
 }
 
 Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, const Value& step) {
@@ -265,7 +278,7 @@ Value TakeSlice(const Value& sequence, const Value& begin, const Value& end, con
   if (list != nullptr) return Value::MakeList(std::move(out), list->IsTuple());
   std::string text;
   for (const Value& c : out) text += *c.String();
-  return Value(std::move(text));
+  return Like(sequence, std::move(text));
 }
 
 }  // namespace awq::jinja

@@ -177,12 +177,6 @@ std::string FormatDouble(double d) {
   return text.find('.') == std::string::npos ? text + ".0" : text;
 }
 
-std::string ToString(const Value& v) {
-  if (v.IsUndefined()) return "";
-  if (const std::string* s = v.String()) return *s;
-  return Repr(v);
-}
-
 namespace {
 
 std::string ReprOfList(const List& l, const Value& v) {
@@ -198,7 +192,7 @@ std::string ReprOfList(const List& l, const Value& v) {
   return l.kind == List::kList ? out : TypeName(v) + "(" + out + ")";
 }
 
-std::string ReprOfObject(const Object& o, const Value& v) {
+std::string TextOfObject(const Object& o) {
   if (o.kind == "loop") {
     std::string out =
         "<LoopContext " + Repr(*o.Find("index"));  // Find's value lasts until the next
@@ -206,7 +200,7 @@ std::string ReprOfObject(const Object& o, const Value& v) {
     return out;
   }
   if (o.kind == "TemplateReference") return "<TemplateReference None>";
-  if (o.kind != "Namespace") Raise("unsupported: a " + TypeName(v) + " cannot be written");
+  if (o.kind != "Namespace") Raise("unsupported: a " + o.kind + " cannot be written");
   std::string out;
   for (const auto& [name, value] : o.attributes) {
     out += (out.empty() ? "" : ", ") + QuotePython(name) + ": " + Repr(value);
@@ -216,12 +210,20 @@ std::string ReprOfObject(const Object& o, const Value& v) {
 
 }  // namespace
 
+std::string ToString(const Value& v) {
+  if (v.IsUndefined()) return "";
+  if (const std::string* s = v.String()) return *s;
+  if (const Object* o = v.AsObject()) return TextOfObject(*o);
+  return Repr(v);
+}
+
 std::string Repr(const Value& v) {
   if (v.IsUndefined()) return "Undefined";
   if (v.IsNone()) return "None";
   if (const bool* b = v.As<bool>()) return *b ? "True" : "False";
   if (const int64_t* i = v.As<int64_t>()) return std::to_string(*i);
   if (const double* d = v.As<double>()) return FormatDouble(*d);
+  if (v.As<Markup>() != nullptr) return "Markup(" + QuotePython(*v.String()) + ")";
   if (const std::string* s = v.String()) return QuotePython(*s);
   std::string out;
   if (const List* l = v.AsList()) return ReprOfList(*l, v);
@@ -231,7 +233,6 @@ std::string Repr(const Value& v) {
     }
     return "{" + out + "}";
   }
-  if (const Object* o = v.AsObject()) return ReprOfObject(*o, v);
   if (const Callable* c = v.AsCallable(); c != nullptr && c->macro != nullptr)
     return c->name == "caller" ? "<Macro anonymous>" : "<Macro " + QuotePython(c->name) + ">";
   Raise("unsupported: a " + TypeName(v) + " cannot be written");

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "awq/text/jinja/filter_list.h"
+#include "awq/text/jinja/markup.h"
 #include "awq/text/jinja/unicode.h"
 #include "awq/text/utf8.h"
 
@@ -103,6 +104,7 @@ Value First(Interpreter&, const Value& v, Arguments&) {
 Value Last(Interpreter&, const Value& v, Arguments&) {
   if (const List* l = v.AsList(); l != nullptr && l->kind == List::kIterator)
     Raise("'" + l->name + "' object is not reversible");
+  if (v.As<Markup>() != nullptr && !v.String()->empty()) return ElementAt(v, -1);
   return Outermost(v, true);
 }
 
@@ -115,7 +117,7 @@ Value Reverse(Interpreter&, const Value& v, Arguments&) {
     return Value::MakeSequence(std::move(items), List::kIterator, "reversed iterator");
   std::string out;
   for (const Value& c : items) out += *c.String();
-  return Value(std::move(out));
+  return Like(v, std::move(out));
 }
 
 std::vector<Value> SortBy(std::vector<std::pair<Value, Value>> keyed, bool reverse) {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "awq/text/jinja/filter_list.h"
+#include "awq/text/jinja/markup.h"
 #include "awq/text/jinja/unicode.h"
 #include "awq/text/utf8.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 Value Trim(Interpreter&, const Value& v, Arguments& a) {
   const Parameters p("trim", a, {"chars"});
-  return Value(std::string(Strip(ToString(v), p.MaybeText(0))));
+  return Like(v, std::string(Strip(ToString(v), p.MaybeText(0))));
 }
 
 // Words begin after white space and some marks.
@@ -95,38 +96,17 @@ Value Indent(Interpreter& in, const Value& v, Arguments& a) {
     if (i > 0 ? blank || !lines[i].empty() : p.Flag(1, false)) out += margin;
     out += lines[i];
   }
-  return Value(std::move(out));
-}
-
-std::string EscapeHtml(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      case '"':
-        out += "&#34;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
+  return Like(v, std::move(out));
 }
 
 Value Escape(Interpreter&, const Value& v, Arguments& a) {
   const Parameters none("escape", a, {});
-  return Value(EscapeHtml(ToString(v)));
+  return Value::MakeMarkup(Escaped(v));
+}
+
+Value ForceEscape(Interpreter&, const Value& v, Arguments& a) {
+  const Parameters none("forceescape", a, {});
+  return Value::MakeMarkup(EscapeHtml(ToString(v)));
 }
 
 Value XmlAttributes(Interpreter& in, const Value& v, Arguments& a) {
@@ -138,10 +118,10 @@ Value XmlAttributes(Interpreter& in, const Value& v, Arguments& a) {
     const std::string& name = NeedText("xmlattr", key);
     if (name.find_first_of(" \t\n\r\f\v/>=") != std::string::npos)
       Raise("Invalid character in attribute name: " + Repr(key));
-    const std::string text = ToString(value);
+    const std::string text = Escaped(value);
     in.Charge(text.size());
     if (!out.empty()) out += " ";
-    out += EscapeHtml(name) + "=\"" + EscapeHtml(text) + "\"";
+    out += Escaped(key) + "=\"" + text + "\"";
   }
   return Value(p.Flag(0, true) && !out.empty() ? " " + out : out);
 }
@@ -226,7 +206,7 @@ Value WordCount(Interpreter&, const Value& v, Arguments&) {
   return Value(count);
 }
 
-Value Truncate(Interpreter&, const Value& v, Arguments& a) {
+Value Truncate(Interpreter& in, const Value& v, Arguments& a) {
   const Parameters p("truncate", a, {"length", "killwords", "end", "leeway"});
   double limit = 255;
   if (p.Find(0) != nullptr && !p.Find(0)->Number(limit)) p.Int(0, 0);  // throws
@@ -242,13 +222,14 @@ Value Truncate(Interpreter&, const Value& v, Arguments& a) {
   const std::string& text = NeedText("truncate", v);
   std::string out = Prefix(text, length - CountCharacters(end));
   if (!p.Flag(1, false)) out = out.substr(0, out.rfind(' '));
-  return Value(out + end);
+  return Arithmetic(in, "+", Like(v, std::move(out)),
+                    p.Find(2) != nullptr ? *p.Find(2) : Value(end));
 }
 
 Value Center(Interpreter& in, const Value& v, Arguments& a) {
   Arguments width;
   width.positional.emplace_back(Parameters("center", a, {"width"}).Int(0, 80));
-  return in.Call(FindMethod(Value(ToString(v)), "center"), width);
+  return in.Call(FindMethod(Like(v, ToString(v)), "center"), width);
 }
 
 // Refused: what these give is of no use in a prompt, or not the same twice.
@@ -258,10 +239,10 @@ Value Format(Interpreter&, const Value& v, Arguments& a) {
   if (!a.named.empty() && !a.positional.empty())
     Raise("can't handle positional and keyword arguments at the same time");
   if (a.named.empty())
-    return Value(FormatPercent(ToString(v), Value::MakeList(a.positional, true)));
+    return FormatPercent(Like(v, ToString(v)), Value::MakeList(a.positional, true));
   auto dict = std::make_shared<Dict>();
   for (auto& [name, value] : a.named) dict->Set(Value(name), value);
-  return Value(FormatPercent(ToString(v), Value(std::shared_ptr<const Dict>(dict))));
+  return FormatPercent(Like(v, ToString(v)), Value(std::shared_ptr<const Dict>(dict)));
 }
 
 Value ToJsonFilter(Interpreter& in, const Value& v, Arguments& a) {
@@ -293,20 +274,21 @@ Value ToJsonFilter(Interpreter& in, const Value& v, Arguments& a) {
 
 constexpr FilterEntry kFilters[] = {
     {"capitalize",
-     [](Interpreter&, const Value& v, Arguments&) { return Value(Capitalize(ToString(v))); }},
+     [](Interpreter&, const Value& v, Arguments&) { return Like(v, Capitalize(ToString(v))); }},
     {"center", Center},
     {"e", Escape},
     {"escape", Escape},
     {"filesizeformat", FileSize},
-    {"forceescape", Escape},
+    {"forceescape", ForceEscape},
     {"format", Format},
     {"indent", Indent},
-    {"lower", [](Interpreter&, const Value& v, Arguments&) { return Value(Lower(ToString(v))); }},
+    {"lower", [](Interpreter&, const Value& v, Arguments&) { return Like(v, Lower(ToString(v))); }},
     {"replace", Replace},
     {"pprint", Refused},
     {"random", Refused},
-    {"safe", [](Interpreter&, const Value& v, Arguments&) { return Value(ToString(v)); }},
-    {"string", [](Interpreter&, const Value& v, Arguments&) { return Value(ToString(v)); }},
+    {"safe",
+     [](Interpreter&, const Value& v, Arguments&) { return Value::MakeMarkup(ToString(v)); }},
+    {"string", [](Interpreter&, const Value& v, Arguments&) { return Like(v, ToString(v)); }},
     {"title", TitleFilter},
     {"tojson", ToJsonFilter},
     {"trim", Trim},
@@ -314,7 +296,7 @@ constexpr FilterEntry kFilters[] = {
     {"striptags", Refused},
     {"urlencode", UrlEncode},
     {"urlize", Refused},
-    {"upper", [](Interpreter&, const Value& v, Arguments&) { return Value(Upper(ToString(v))); }},
+    {"upper", [](Interpreter&, const Value& v, Arguments&) { return Like(v, Upper(ToString(v))); }},
     {"wordcount", WordCount},
     {"wordwrap", Refused},
     {"xmlattr", XmlAttributes},

@@ -31,6 +31,12 @@ void Raise(std::string message) { throw EvalError{std::move(message)}; }
 Value::Value(std::shared_ptr<const List> l) : data_(std::move(l)) {}
 Value::Value(std::shared_ptr<const Dict> d) : data_(std::move(d)) {}
 
+Value Value::MakeMarkup(std::string text) {
+  Value v;
+  v.data_ = Markup{std::make_shared<const std::string>(std::move(text))};
+  return v;
+}
+
 Value Value::MakeList(std::vector<Value> items, bool tuple) {
   return MakeSequence(std::move(items), tuple ? List::kTuple : List::kList);
 }
@@ -38,6 +44,7 @@ Value Value::MakeList(std::vector<Value> items, bool tuple) {
 Value Value::MakeSequence(std::vector<Value> items, int kind, std::string name) {
   auto list = std::make_shared<List>();
   for (const Value& v : items) {
+    list->holds_object |= v.HoldsObject();
     list->depth = std::max(list->depth, CheckedDepth(v.Depth() + 1));
     list->weight = CheckedWeight(list->weight + v.Weight());
   }
@@ -79,8 +86,9 @@ Value Value::FromJson(const RawJson& json) {
 }
 
 const std::string* Value::String() const {
-  const auto* p = As<std::shared_ptr<const std::string>>();
-  return p == nullptr ? nullptr : p->get();
+  if (const auto* p = As<std::shared_ptr<const std::string>>()) return p->get();
+  const auto* markup = As<Markup>();
+  return markup == nullptr ? nullptr : markup->text.get();
 }
 const List* Value::AsList() const {
   const auto* p = As<std::shared_ptr<const List>>();
@@ -124,9 +132,16 @@ int Value::Depth() const {
   if (const List* l = AsList()) return l->depth;
   if (const Dict* d = AsDict()) return d->depth;
   if (const Callable* c = AsCallable()) return c->depth;
-  if (const Object* o = AsObject())
+  if (const Object* o = AsObject(); o != nullptr && !o->settable)
     Raise("unsupported: " + o->kind + " objects cannot be kept inside other values");
   return 0;
+}
+
+bool Value::HoldsObject() const {
+  if (const List* l = AsList()) return l->holds_object;
+  if (const Dict* d = AsDict()) return d->holds_object;
+  if (const Callable* c = AsCallable()) return c->holds_object;
+  return AsObject() != nullptr;
 }
 
 int64_t Value::Weight() const {
@@ -134,7 +149,11 @@ int64_t Value::Weight() const {
   if (const List* l = AsList()) return l->weight;
   if (const Dict* d = AsDict()) return d->weight;
   if (const Callable* c = AsCallable()) return c->weight;
-  return 1;
+  int64_t weight = 1;
+  if (const Object* o = AsObject()) {
+    for (const auto& [name, value] : o->attributes) weight = CheckedWeight(weight + value.Weight());
+  }
+  return weight;
 }
 
 bool IsHashable(const Value& v) {
@@ -174,6 +193,7 @@ const Value* Dict::FindName(std::string_view key) const {
 
 void Dict::Set(Value key, Value value) {
   CheckKey(key);
+  holds_object |= key.HoldsObject() || value.HoldsObject();
   depth = std::max(depth, CheckedDepth(std::max(value.Depth(), key.Depth()) + 1));
   weight = CheckedWeight(weight + key.Weight() + value.Weight());
   if (const Value* old = Find(key)) {
@@ -196,7 +216,7 @@ const Value* Object::Find(std::string_view name) const {
 }
 
 void Object::Set(std::string_view name, Value value) {
-  value.Depth();  // refuses objects
+  if (value.HoldsObject()) Raise("unsupported: an object inside another one");
   for (auto& [k, v] : attributes) {
     if (k == name) {
       v = std::move(value);
@@ -314,6 +334,7 @@ std::string TypeName(const Value& v) {
   if (v.As<bool>() != nullptr) return "bool";
   if (v.As<int64_t>() != nullptr) return "int";
   if (v.As<double>() != nullptr) return "float";
+  if (v.As<Markup>() != nullptr) return "Markup";
   if (v.String() != nullptr) return "str";
   if (const List* l = v.AsList()) {
     static constexpr const char* kNames[] = {"list",       "tuple",     "_GroupTuple", "range",

@@ -25,6 +25,10 @@ struct Undefined {
   std::string what;  // for messages: "'x' is undefined"
 };
 struct None {};
+// Text that counts as escaped for HTML: a str, with which what joins it is escaped (markup.h).
+struct Markup {
+  std::shared_ptr<const std::string> text;
+};
 
 // Cheap to copy: texts and containers are shared. Lists and dictionaries do not change once built.
 class Value {
@@ -45,6 +49,7 @@ class Value {
     v.data_ = Undefined{std::move(what)};
     return v;
   }
+  static Value MakeMarkup(std::string text);
   static Value MakeList(std::vector<Value> items, bool tuple = false);
   // A range, view, group or iterator of List's kinds.
   static Value MakeSequence(std::vector<Value> items, int kind, std::string name = {});
@@ -56,7 +61,7 @@ class Value {
   }
   bool IsUndefined() const { return As<Undefined>() != nullptr; }
   bool IsNone() const { return As<None>() != nullptr; }
-  const std::string* String() const;
+  const std::string* String() const;  // of Markup too
   const List* AsList() const;
   const Dict* AsDict() const;
   Object* AsObject() const;
@@ -66,11 +71,13 @@ class Value {
   bool Integer(int64_t& out) const;  // int or bool
   // How deeply containers are nested in it.
   int Depth() const;
+  // Whether it is an object, or one is inside it.
+  bool HoldsObject() const;
   // How much there is to walk through: a unit for every value, and for every 16 bytes of text.
   int64_t Weight() const;
 
  private:
-  std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const std::string>,
+  std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const std::string>, Markup,
                std::shared_ptr<const List>, std::shared_ptr<const Dict>, std::shared_ptr<Object>,
                std::shared_ptr<const Callable>>
       data_;
@@ -91,6 +98,7 @@ struct List {
   Kind kind = kList;
   int depth = 1;
   int64_t weight = 1;
+  bool holds_object = false;
   std::vector<int64_t> range;
   // Of iterators: the name of its type, how many items are taken, and the error after the last.
   std::string name;
@@ -108,6 +116,7 @@ struct Dict {
   std::vector<std::pair<Value, Value>> items;  // in order of insertion
   int depth = 1;
   int64_t weight = 1;
+  bool holds_object = false;
 
   const Value* Find(const Value& key) const;
   const Value* FindName(std::string_view key) const;
@@ -119,8 +128,8 @@ struct Dict {
   std::unordered_multimap<size_t, size_t> names_;  // hash and place of keys that are str
 };
 
-// Something with attributes that change: `loop`, namespace(), cycler(). Cannot be kept inside other
-// values, so that values form no cycles.
+// Something with attributes that change: `loop`, namespace(), cycler(). Values form no cycles:
+// containers hold no objects but namespaces, and no object holds one.
 struct Object {
   virtual ~Object() = default;
   std::string kind;
@@ -145,6 +154,7 @@ struct Callable {
   std::function<Value(Interpreter&, Arguments&)> call;
   int depth = 1;
   int64_t weight = 1;  // of what it is bound to
+  bool holds_object = false;
 };
 
 // A template's run-time error; the interpreter adds the position. Text for the user.
