@@ -30,9 +30,6 @@ struct LinearOutcome {
   int64_t packed_bytes = 0;  // scales and zeros included
 };
 
-// What o and down read of both streams, beside the activations, as far as it fits.
-inline constexpr int64_t kKeptBytes = int64_t{2} << 30;
-
 struct PipelineJob {
   const WeightSource& source;
   Backend& backend;

@@ -7,8 +7,10 @@
 
 #include "awq/quant/fisher/fisher_pass.h"
 #include "awq/quant/fisher/head_gradient.h"
+#include "awq/quant/kept_rows.h"
 #include "awq/quant/output_metric.h"
 #include "awq/quant/pipeline.h"
+#include "awq/quant/search_scale.h"
 
 namespace awq {
 namespace {
@@ -39,6 +41,14 @@ std::vector<SiteShape> SitesOf(const ModelSpec& model, int64_t layer) {
   return out;
 }
 
+// Something that a layer does, and what is in memory meanwhile: apart from rows that are kept,
+// which may be in a file instead.
+struct Phase {
+  std::string what;
+  int64_t bytes = 0;
+  int64_t kept = 0;
+};
+
 // One layer under one choice of moment blocks.
 class LayerPlan {
  public:
@@ -57,48 +67,42 @@ class LayerPlan {
     piece_ = std::min(request.tokens, std::max(request.longest_block, PieceTokens(model_, layer)));
   }
 
-  // The largest phase.
-  PlanUnit Memory() const {
-    PlanUnit out;
-    const auto consider = [&](int64_t bytes, const std::string& what) {
-      if (bytes + Fixed() <= out.memory) return;
-      out.memory = bytes + Fixed();
-      out.largest = what;
+  std::vector<Phase> Phases() const {
+    std::vector<Phase> out;
+    const auto add = [&](int64_t bytes, const std::string& what, int64_t kept = 0) {
+      out.push_back({what, bytes + Fixed(), std::min(kept, kKeptBytes)});
     };
+    const int64_t codes = weights_ * 5 / 8;
     if (!request_.method.NeedsCalibration()) {
       for (const SiteShape& s : sites_) {  // one linear after the other
-        consider((1 + cost_.copies) * s.largest_n * s.k * kFloat + weights_ * 5 / 8,
-                 Cat(LinearName(s.site), ": weights"));
+        add((1 + cost_.copies) * s.largest_n * s.k * kFloat + codes,
+            Cat(LinearName(s.site), ": weights"));
+      }
+      return out;
+    }
+    if (request_.method.FollowsPrefix()) {
+      for (const SiteShape& s : sites_) {
+        const bool keeps = s.site == Role::kO || s.site == Role::kDown;
+        const int64_t kept = keeps ? request_.tokens * s.k * kFloat : 0;
+        add(Moments(s) + ObservedDrift(s) + s.weights() * kFloat + InputPacks(s) +
+                ObserveWorkspace(s),
+            Cat(LinearName(s.site), ": activations and moments"), kept);
+        add(Moments(s) + Matrices(s) + Metrics(s) + CopyBytes(s) + codes,
+            Cat(LinearName(s.site), ": moments and weights"), kept);
+      }
+      if (const auto* moe = std::get_if<MoeSpec>(&ffn_)) {
+        add(ExpertPacks() + codes + ExpertWorkspace(*moe), "expert after expert",
+            request_.tokens * moe->active * model_.hidden * kFloat);
       }
       return out;
     }
     int64_t all_moments = 0;
     for (const SiteShape& s : sites_) all_moments += Moments(s);
-    if (request_.method.FollowsPrefix()) {
-      int64_t experts = 0;  // the original ones of a layer advance its stream together
-      for (const SiteShape& s : sites_) experts += s.site.expert >= 0 ? s.weights() : 0;
-      if (experts > 0) {
-        consider(experts * kStored + weights_ * 5 / 8 + ForwardWorkspace(), "all experts");
-      }
-      for (const SiteShape& s : sites_) {
-        const SiteShape* input = InputOf(s.site);
-        int64_t packs = s.weights() * kFloat;
-        if (input)
-          packs += input->weights() * kStored + input->weights() * 5 / 8 + s.weights() * kStored;
-        const int64_t drift = input ? s.weights() * kFloat : 0;  // twice, for a moment
-        consider(Moments(s) + drift + packs + ObserveWorkspace(s, input),
-                 Cat(LinearName(s.site), ": activations and moments"));
-        consider(Moments(s) + Matrices(s) + Metrics(s) + CopyBytes(s) + weights_ * 5 / 8,
-                 Cat(LinearName(s.site), ": moments and weights"));
-      }
-    } else {
-      consider(all_moments + weights_ * kStored + ForwardWorkspace(),
-               "forward pass: activations and moments");
-      for (const SiteShape& s : sites_) {
-        consider(all_moments + Matrices(s) + (weights_ - s.weights()) * kFloat + CopyBytes(s) +
-                     weights_ * 5 / 8,
-                 Cat(LinearName(s.site), ": moments and weights"));
-      }
+    add(all_moments + weights_ * kStored + ForwardWorkspace(),
+        "forward pass: activations and moments");
+    for (const SiteShape& s : sites_) {
+      add(all_moments + Matrices(s) + (weights_ - s.weights()) * kFloat + CopyBytes(s) + codes,
+          Cat(LinearName(s.site), ": moments and weights"));
     }
     return out;
   }
@@ -106,11 +110,18 @@ class LayerPlan {
   // Of the pass forward and back for the metrics, over so many tokens.
   int64_t GradientMemory() const {
     int64_t outputs = 0;
+    int64_t weights = 0;
     for (const SiteShape& s : sites_) {
-      if (s.site.expert < 0) outputs += s.n;
+      if (s.site.expert >= 0) continue;
+      outputs += s.n;
+      weights += s.weights();
     }
     const int64_t workspace = piece_ * (10 * model_.hidden + 3 * outputs) * kFloat;
-    return Fixed() + weights_ * kFloat + MetricFiles::Bytes(model_, layer_) + workspace;
+    int64_t out = weights * kFloat + MetricFiles::Bytes(model_, layer_) + workspace;
+    if (const auto* moe = std::get_if<MoeSpec>(&ffn_)) {
+      out = std::max(out, weights * kStored + ExpertPacks() + ExpertWorkspace(*moe));
+    }
+    return Fixed() + out;
   }
   double GradientSeconds(const MachineSpeed& speed, double tokens) const {
     double out = 0;
@@ -204,6 +215,7 @@ class LayerPlan {
   }
   double SearchedWeights(const SiteShape& s) const {
     double out = 0;
+    if (s.site.role == Role::kExpertGate && s.site.expert % JudgeStep(Experts()) != 0) return 0;
     for (int64_t rows : s.rows) {
       if (cost_.search_rows > 0) rows = std::min(rows, cost_.search_rows);
       out += static_cast<double>(rows * s.k);
@@ -229,7 +241,7 @@ class LayerPlan {
     const bool sampled = request_.method.SampleStride(request_.tokens) > 0;
     if (!request_.method.FollowsPrefix()) return gram * (sampled ? 2 : 1);
     // The drift of inputs [K, K], or of what o and down add to the stream [N, K].
-    return gram + (InputOf(s.site) ? s.weights() * kFloat : gram);
+    return gram + (s.site.expert < 0 && InputOf(s.site) ? s.weights() * kFloat : gram);
   }
   int64_t Matrices(const SiteShape& s) const {
     return cost_.matrices * Block(s) * Block(s) * kFloat;
@@ -245,7 +257,54 @@ class LayerPlan {
     const int64_t linear = s.largest_n * s.k * kFloat;
     const int64_t scratch = cost_.ranges > 0 ? cost_.scratch : 0;
     return s.weights() * kFloat + cost_.copies * linear +
-           std::max(scratch, std::min(kProducts, linear));
+           std::max({scratch, std::min(kProducts, linear), JudgedBytes(s)});
+  }
+  int64_t Experts() const {
+    const auto* moe = std::get_if<MoeSpec>(&ffn_);
+    return moe == nullptr ? 0 : moe->experts;
+  }
+  // Rows of experts by which the scale of the norm before them is judged.
+  int64_t JudgedBytes(const SiteShape& s) const {
+    if (s.site != Role::kRouter || cost_.searches == 0 || !request_.method.FollowsPrefix()) {
+      return 0;
+    }
+    double out = 0;
+    for (const SiteShape& e : sites_) {
+      if (e.site.role == Role::kExpertGate) out += SearchedWeights(e);
+    }
+    return static_cast<int64_t>(out) * kFloat;
+  }
+  // Of the linears that compute what the site reads, in both models.
+  int64_t InputPacks(const SiteShape& s) const {
+    const SiteShape* input = InputOf(s.site);
+    if (input == nullptr) return 0;
+    const int64_t packs = input->weights() * kStored + input->weights() * 5 / 8;
+    return packs + (s.site.expert < 0 ? s.weights() * kStored : 0);
+  }
+  // The drift of what ends in the stream is there twice for a moment.
+  int64_t ObservedDrift(const SiteShape& s) const {
+    return s.site.expert < 0 && InputOf(s.site) ? s.weights() * kFloat : 0;
+  }
+  // One expert's linears, and those that all tokens read beside them.
+  int64_t ExpertPacks() const {
+    int64_t out = 0;
+    for (const SiteShape& s : sites_) {
+      const bool beside = s.site == Role::kRouter || s.site == Role::kSharedDown;
+      if (beside || s.site.expert == 0) out += s.weights() * kStored;
+    }
+    return out;
+  }
+  // Rows of a piece that an expert reads: twice its share at most, as a guess.
+  int64_t ExpertRows(const MoeSpec& moe) const {
+    return std::min(piece_, (2 * piece_ * moe.active + moe.experts - 1) / moe.experts);
+  }
+  int64_t ExpertWorkspace(const MoeSpec& moe) const {
+    const int64_t rows = ExpertRows(moe);
+    const int64_t one = rows * (model_.hidden + 3 * moe.size);
+    const int64_t sum =
+        piece_ * ((2 + moe.active) * model_.hidden) +
+        std::max(rows * model_.hidden, piece_ * (model_.hidden + 3 * moe.shared_size));
+    return std::max(one, sum) * kFloat;
   }
   // The process, and what the backend keeps between calls.
   int64_t Fixed() const {
@@ -254,14 +313,22 @@ class LayerPlan {
     return request_.process_bytes + widest_ * kPacked * kFloat;
   }
   const SiteShape* InputOf(LinearId site) const {
-    const Role from = site == Role::kO ? Role::kQ : Role::kGate;
-    if (site != Role::kO && site != Role::kDown) return nullptr;
+    LinearId from = site;
+    if (site == Role::kO) from = Role::kQ;
+    if (site == Role::kDown) from = Role::kGate;
+    if (site.role == Role::kExpertDown) from.role = Role::kExpertGate;
+    if (from == site) return nullptr;
     for (const SiteShape& s : sites_) {
       if (s.site == from) return &s;
     }
     return nullptr;
   }
-  int64_t ObserveWorkspace(const SiteShape& s, const SiteShape* input) const {
+  int64_t ObserveWorkspace(const SiteShape& s) const {
+    const SiteShape* input = InputOf(s.site);
+    const auto* moe = std::get_if<MoeSpec>(&ffn_);
+    if (s.site.expert >= 0 && moe != nullptr) {
+      return ExpertRows(*moe) * (2 * model_.hidden + (input ? 6 * moe->size : 0)) * kFloat;
+    }
     return piece_ * (2 * s.k + (input ? 4 : 2) * model_.hidden + (input ? input->n : 0)) * kFloat;
   }
   int64_t ForwardWorkspace() const {
@@ -285,17 +352,42 @@ class LayerPlan {
   int64_t piece_ = 0;
 };
 
+// The layers, with so many bytes of kept rows in memory.
 std::vector<PlanUnit> Layers(const PlanRequest& request, const MachineSpeed* speed,
-                             int64_t moment_columns) {
+                             int64_t moment_columns, int64_t kept_memory) {
   std::vector<PlanUnit> out;
   for (int64_t i = 0; i < request.source.spec().num_layers(); ++i) {
     const LayerPlan plan(request, i, moment_columns);
-    PlanUnit unit = plan.Memory();
-    unit.name = Cat("layer ", i + 1);
+    PlanUnit unit{.name = Cat("layer ", i + 1), .seconds = 0, .memory = 0, .largest = {}};
+    for (const Phase& phase : plan.Phases()) {
+      const int64_t memory = phase.bytes + std::min(phase.kept, kept_memory);
+      if (memory <= unit.memory) continue;
+      unit.memory = memory;
+      unit.largest = phase.what;
+    }
     if (speed != nullptr) unit.seconds = plan.Seconds(*speed);
     out.push_back(std::move(unit));
   }
   return out;
+}
+
+// Decides how much of the rows that are kept stays in memory: all, or what the limit leaves.
+void PlanKept(const PlanRequest& request, QuantPlan& plan) {
+  std::vector<Phase> phases;
+  for (int64_t i = 0; i < request.source.spec().num_layers(); ++i) {
+    for (Phase& p : LayerPlan(request, i, plan.moment_columns).Phases())
+      phases.push_back(std::move(p));
+  }
+  int64_t most = 0;
+  for (const Phase& p : phases) most = std::max(most, p.kept);
+  plan.kept_memory = most;
+  for (const Phase& p : phases) {
+    const int64_t room = request.memory_limit - p.bytes;
+    if (request.memory_limit > 0 && p.kept > room) {
+      plan.kept_memory = std::min(plan.kept_memory, room);
+    }
+  }
+  plan.kept_bytes = most - plan.kept_memory;
 }
 
 int64_t WeighedTokens(const PlanRequest& request) {
@@ -401,13 +493,13 @@ int64_t PackedBytes(const QuantScheme& scheme, int64_t n, int64_t k) {
 
 QuantPlan MakePlan(const PlanRequest& request, const MachineSpeed* speed) {
   QuantPlan plan;
-  plan.units = Layers(request, speed, 0);
+  plan.units = Layers(request, speed, 0, 0);
   const int64_t limit = request.memory_limit;
   const PlanUnit gradients = Gradients(request, speed);
   plan.memory = plan.whole_memory = std::max(Largest(plan.units), gradients.memory);
   for (const int64_t columns : BlockChoices(request)) {
     if (limit == 0 || plan.memory <= limit) break;
-    plan.units = Layers(request, speed, columns);
+    plan.units = Layers(request, speed, columns, 0);
     plan.memory = std::max(Largest(plan.units), gradients.memory);
     plan.moment_columns = columns;
   }
@@ -415,12 +507,10 @@ QuantPlan MakePlan(const PlanRequest& request, const MachineSpeed* speed) {
   AWQ_CHECK(limit == 0 || plan.memory <= limit, kInvalidArgument, "--memory-limit ",
             megabytes(limit), "MB is too little for this model, method and calibration; ",
             "--memory-limit ", megabytes(plan.memory), "MB will do");
-  if (request.method.FollowsPrefix()) {
-    const int64_t kept =
-        std::min(kKeptBytes, request.tokens * WidestInput(request.source.spec()) * kFloat);
-    plan.kept_memory = limit == 0 ? kept : std::min(kept, limit - plan.memory);
-    plan.kept_bytes = kept - plan.kept_memory;
-    plan.memory += plan.kept_memory;
+  PlanKept(request, plan);
+  if (plan.kept_memory > 0) {
+    plan.units = Layers(request, speed, plan.moment_columns, plan.kept_memory);
+    plan.memory = std::max(Largest(plan.units), gradients.memory);
   }
   if (gradients.memory > 0) plan.units.insert(plan.units.begin(), gradients);
   PlanDisk(request, plan);
