@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Writes a Llama checkpoint as a model of another family that computes the same function.
 
-    python3 tools/reexpress.py MODEL FAMILY OUT [--seed 1]
+    python3 tools/reexpress.py MODEL FAMILY OUT [--seed 1] [--experts 4]
 
     phi3        q, k, v in one module, gate and up in another
     helium      rows of q and k in the order in which neighbouring elements rotate together
     granite     embeddings, scores, what each part adds and logits with factors of their own
     gemma       norms as w - 1, embeddings divided by what the model multiplies them by; both in F32
-    mixtral     two of four experts for every token: each the MLP, its neurons in an order of its own
-    qwen2_moe   half of the MLP's neurons as the gated shared expert, half as two of four experts
+    mixtral     two of the experts for every token: each the MLP, its neurons in an order of its own
+    qwen2_moe   half of the MLP's neurons as the gated shared expert, half as two of the experts
 
 Routers are random: where a token goes changes nothing but what an expert is calibrated on. Factors are powers
 of two, so that all families but gemma keep the weights of the source to the bit; gemma rounds to F32. `awq eval
@@ -24,7 +24,7 @@ import random
 import shutil
 import struct
 
-EXPERTS, ACTIVE = 4, 2
+ACTIVE = 2  # experts of a token
 FLOATS = array.array("f", struct.pack("<65536I", *(word << 16 for word in range(1 << 16))))  # of all BF16 words
 
 
@@ -103,7 +103,7 @@ def write(path, tensors):
 
 
 class Source:
-    def __init__(self, folder, seed):
+    def __init__(self, folder, seed, experts):
         self.config = json.loads((folder / "config.json").read_text())
         c = self.config
         if c["model_type"] != "llama" or c.get("rope_scaling") or not c["tie_word_embeddings"]:
@@ -113,6 +113,7 @@ class Source:
             raise SystemExit(f"{folder}: expected no biases")
         self.layers = [f"model.layers.{i}." for i in range(c["num_hidden_layers"])]
         self.random = random.Random(seed)
+        self.experts = experts
 
     def become(self, model_type, architecture, **changes):
         self.config.update(changes, model_type=model_type, architectures=[architecture])
@@ -129,9 +130,9 @@ class Source:
     def put_experts(self, mlp, names, gate, up, down):
         """These neurons for every expert, each in an order of its own."""
         neurons, hidden = gate.shape
-        rows = [[self.random.gauss(0, 1) for _ in range(hidden)] for _ in range(EXPERTS)]
-        self.put(mlp + "gate", Matrix([EXPERTS, hidden], [array.array("H", map(bf16, row)) for row in rows]))
-        for e in range(EXPERTS):
+        rows = [[self.random.gauss(0, 1) for _ in range(hidden)] for _ in range(self.experts)]
+        self.put(mlp + "gate", Matrix([self.experts, hidden], [array.array("H", map(bf16, row)) for row in rows]))
+        for e in range(self.experts):
             order = self.random.sample(range(neurons), neurons)
             for name, matrix in zip(names, (gate.pick(order), up.pick(order), down.pick_columns(order)), strict=True):
                 self.put(f"{mlp}experts.{e}.{name}", matrix)
@@ -180,7 +181,7 @@ def gemma(s):
 
 
 def mixtral(s):
-    s.become("mixtral", "MixtralForCausalLM", num_local_experts=EXPERTS, num_experts_per_tok=ACTIVE,
+    s.become("mixtral", "MixtralForCausalLM", num_local_experts=s.experts, num_experts_per_tok=ACTIVE,
              sliding_window=None)
     for layer in s.layers:
         neurons = s.take(*(f"{layer}mlp.{n}_proj" for n in ("gate", "up", "down")))
@@ -190,7 +191,7 @@ def mixtral(s):
 def qwen2_moe(s):
     size = s.config["intermediate_size"]
     half, first, rest = size // 2, range(size // 2), range(size // 2, size)
-    s.become("qwen2_moe", "Qwen2MoeForCausalLM", num_experts=EXPERTS, num_experts_per_tok=ACTIVE,
+    s.become("qwen2_moe", "Qwen2MoeForCausalLM", num_experts=s.experts, num_experts_per_tok=ACTIVE,
              norm_topk_prob=True, moe_intermediate_size=half, shared_expert_intermediate_size=half,
              decoder_sparse_step=1, mlp_only_layers=[], use_sliding_window=False)
     names = ("gate_proj", "up_proj", "down_proj")
@@ -216,8 +217,9 @@ def main():
     parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=1, help="of routers and orders of neurons")
+    parser.add_argument("--experts", type=int, default=4, help="of a layer")
     args = parser.parse_args()
-    source = Source(args.model, args.seed)
+    source = Source(args.model, args.seed, args.experts)
     FAMILIES[args.family](source)
     args.out.mkdir(parents=True)
     write(args.out / "model.safetensors", source.tensors)
