@@ -40,7 +40,12 @@ LayerPlan::LayerPlan(const PlanRequest& request, int64_t layer, int64_t moment_c
       cost_(request.method.Cost(request.options)) {
   for (const SiteShape& s : sites_) {
     weights_ += s.weights();
-    widest_ = std::max({widest_, s.k, s.n});
+    widest_ = std::max({widest_, s.k, s.site.expert < 0 ? s.n : s.largest_n});
+  }
+  for (const LinearShape& l : QuantizableLinears(model_, layer)) {
+    const QuantScheme scheme = request.options.SchemeOf(layer, l.id);
+    codes_ += scheme.bits == 16 ? kFloat * l.n * l.k
+                                : l.n * (l.k * scheme.bits / 8 + 3 * scheme.Groups(l.k));
   }
   piece_ = std::min(request.tokens, std::max(request.longest_block, PieceTokens(model_, layer)));
 }
@@ -50,10 +55,9 @@ std::vector<Phase> LayerPlan::Phases() const {
   const auto add = [&](int64_t bytes, const std::string& what, int64_t kept = 0) {
     out.push_back({what, bytes + Fixed(), std::min(kept, kKeptBytes)});
   };
-  const int64_t codes = weights_ * 5 / 8;
   if (!request_.method.NeedsCalibration()) {
     for (const SiteShape& s : sites_) {  // one linear after the other
-      add((1 + cost_.copies) * s.largest_n * s.k * kFloat + codes,
+      add((1 + cost_.copies) * s.largest_n * s.k * kFloat + codes_,
           Cat(LinearName(s.site), ": weights"));
     }
     return out;
@@ -65,11 +69,11 @@ std::vector<Phase> LayerPlan::Phases() const {
       add(Moments(s) + ObservedDrift(s) + s.weights() * kFloat + InputPacks(s) +
               ObserveWorkspace(s),
           Cat(LinearName(s.site), ": activations and moments"), kept);
-      add(Moments(s) + Matrices(s) + Metrics(s) + CopyBytes(s) + codes,
+      add(Moments(s) + Matrices(s) + Metrics(s) + CopyBytes(s) + codes_,
           Cat(LinearName(s.site), ": moments and weights"), kept);
     }
     if (const auto* moe = std::get_if<MoeSpec>(&ffn_)) {
-      add(ExpertPacks() + codes + ExpertWorkspace(*moe), "expert after expert",
+      add(ExpertPacks() + codes_ + ExpertWorkspace(*moe), "expert after expert",
           request_.tokens * moe->active * model_.hidden * kFloat);
     }
     return out;
@@ -79,7 +83,7 @@ std::vector<Phase> LayerPlan::Phases() const {
   add(all_moments + weights_ * kStored + ForwardWorkspace(),
       "forward pass: activations and moments");
   for (const SiteShape& s : sites_) {
-    add(all_moments + Matrices(s) + (weights_ - s.weights()) * kFloat + CopyBytes(s) + codes,
+    add(all_moments + Matrices(s) + (weights_ - s.weights()) * kFloat + CopyBytes(s) + codes_,
         Cat(LinearName(s.site), ": moments and weights"));
   }
   return out;
@@ -147,7 +151,10 @@ int64_t LayerPlan::Metrics(const SiteShape& s) const {
 int64_t LayerPlan::CopyBytes(const SiteShape& s) const {
   constexpr int64_t kProducts = int64_t{32} << 20;  // of a loss, at a time
   const int64_t linear = s.largest_n * s.k * kFloat;
-  const int64_t scratch = cost_.ranges > 0 ? cost_.scratch : 0;
+  constexpr int64_t kCandidates = 14;  // of a range, each with its error and its product
+  const int64_t group = request_.options.rule.scheme.GroupSize(s.k);
+  const int64_t ranges = 2 * kCandidates * s.largest_n * group * kFloat;
+  const int64_t scratch = cost_.ranges > 0 ? std::min(cost_.scratch, ranges) : 0;
   return s.weights() * kFloat + cost_.copies * linear +
          std::max({scratch, std::min(kProducts, linear), JudgedBytes(s)});
 }

@@ -88,6 +88,7 @@ class LayerPlan {
   int64_t moment_columns_;
   MethodCost cost_;
   int64_t weights_ = 0;
+  int64_t codes_ = 0;  // bytes of the whole layer, as written
   int64_t widest_ = 0;
   int64_t piece_ = 0;
 };

@@ -244,7 +244,7 @@ class Pipeline {
                      job_.moment_columns);
       if (job_.method.ReplaysInputs()) {
         runner->Observe(params, &tap, job_.poll);
-        work.moments = tap.Finish();
+        work.moments = Finish(layer, tap);
         LayerParams changed = ShareAll(params);
         CopyVectors(changed);
         done = RunMethod(work, changed);
@@ -252,7 +252,7 @@ class Pipeline {
         params = std::move(changed);
       } else {
         runner->Advance(params, &tap, job_.poll);
-        work.moments = tap.Finish();
+        work.moments = Finish(layer, tap);
         done = RunMethod(work, params);
       }
     } else {
@@ -261,6 +261,12 @@ class Pipeline {
     Settle();
     WriteLayer(layer, params, done);
     weights.Release();
+  }
+
+  static std::map<LinearId, SiteMoments> Finish(int64_t layer, MomentsTap& tap) {
+    std::map<LinearId, SiteMoments> out = tap.Finish();
+    for (const auto& [site, moments] : out) CheckFinite(layer, site, moments);
+    return out;
   }
 
   std::map<LinearId, QuantizedLinear> RunMethod(LayerJob& work, LayerParams& params) const {

@@ -96,6 +96,7 @@ class SequentialMethod : public QuantMethod {
       const std::vector<LinearId>& ids = readers.at(site);
       Load(job, ids, norm_scale, layer, loaded);
       SiteMoments moments = job.pair->Observe(site, original, layer, job.poll);
+      CheckFinite(job.layer, site, moments);
       for (LinearId id : ids) {
         out[id].tokens = moments.tokens;
         if (job.Keeps(id)) {
