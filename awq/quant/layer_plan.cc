@@ -155,7 +155,11 @@ int64_t LayerPlan::CopyBytes(const SiteShape& s) const {
   const int64_t group = request_.options.rule.scheme.GroupSize(s.k);
   const int64_t ranges = 2 * kCandidates * s.largest_n * group * kFloat;
   const int64_t scratch = cost_.ranges > 0 ? std::min(cost_.scratch, ranges) : 0;
-  return s.weights() * kFloat + cost_.copies * linear +
+  // Behind the prefix columns of a block are rounded apart, but errors are of whole linears.
+  const int64_t copies = request_.method.FollowsPrefix()
+                             ? std::max(cost_.copies * s.largest_n * Block(s) * kFloat, 2 * linear)
+                             : cost_.copies * linear;
+  return s.weights() * kFloat + copies +
          std::max({scratch, std::min(kProducts, linear), JudgedBytes(s)});
 }
 

@@ -5,6 +5,7 @@
 
 #include "awq/quant/fisher/fisher_pass.h"
 #include "awq/quant/fisher/head_gradient.h"
+#include "awq/quant/kept_rows.h"
 #include "awq/quant/layer_plan.h"
 #include "awq/quant/layer_runner.h"
 
@@ -134,11 +135,15 @@ void PlanDisk(const PlanRequest& request, QuantPlan& plan) {
   }
   int64_t run = 0;  // of the pass back, before anything is written
   if (const int64_t tokens = WeighedTokens(request); tokens > 0) {
+    const int64_t at_once = std::min(tokens, FisherTokensAtOnce(model) + request.longest_block);
+    int64_t kept = 0;
     for (int64_t i = 0; i < model.num_layers(); ++i) {
       plan.metric_bytes += 2 * MetricFiles::Bytes(model, i);  // two versions
+      const auto* moe = std::get_if<MoeSpec>(&model.layers[static_cast<size_t>(i)].ffn);
+      if (moe != nullptr) kept = std::max(kept, at_once * moe->active * model.hidden * kFloat);
     }
-    run = plan.metric_bytes + std::min(tokens, FisherTokensAtOnce(model) + request.longest_block) *
-                                  kFloat * model.hidden * (model.num_layers() + 3);
+    run = plan.metric_bytes + at_once * kFloat * model.hidden * (model.num_layers() + 3) +
+          std::min(kept, kKeptBytes);
   }
   const int64_t finishing = plan.output_bytes + std::min(request.shard_bytes, plan.output_bytes);
   plan.disk = std::max({plan.stream_bytes + plan.kept_bytes + plan.metric_bytes + layers_bytes,

@@ -160,7 +160,8 @@ ScaleChoice SearchScale(Backend& backend, ThreadPool& pool, const GridRule& rule
   ScaleChoice best;
   best.scale.assign(static_cast<size_t>(edge.channels), 1.0f);
   best.identity_loss = best.loss = loss_of({});
-  AWQ_CHECK(std::isfinite(best.loss), kInternal, "the quantization loss is not finite");
+  AWQ_CHECK(std::isfinite(best.loss), kInternal, LinearName(edge.Quantized().front()),
+            ": the quantization loss is not finite");
   const auto attempt = [&](double ratio, bool duo) {
     std::vector<float> s = CandidateScale(stats, ratio, duo);
     const double loss = loss_of(s);

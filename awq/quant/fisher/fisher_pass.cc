@@ -4,7 +4,7 @@
 #include <string>
 
 #include "awq/nn/batch_builder.h"
-#include "awq/nn/embedding.h"
+#include "awq/quant/embed_blocks.h"
 #include "awq/quant/expert_stream.h"
 #include "awq/quant/fisher/head_gradient.h"
 #include "awq/quant/layer_runner.h"
@@ -86,16 +86,7 @@ void FisherPass::Forward(Stores& inputs) const {
   const ModelSpec& model = job_.source.spec();
   Workspace scratch(job_.backend);
   ExecContext ctx{job_.backend, scratch, DType::kF32, nullptr};
-  {
-    const Embedding embedding(job_.backend, job_.source);
-    ForPieces(job_, *inputs[0], 0, [&](const auto& piece, const Batch& batch) {
-      const Workspace::Scope scope(scratch);
-      const TensorView rows = scratch.Take(DType::kF32, {piece.rows(), model.hidden});
-      embedding.Forward(ctx, batch, rows);
-      inputs[0]->Write(piece, rows);
-    });
-    inputs[0]->Flip();
-  }
+  EmbedBlocks(job_.backend, job_.source, *inputs[0], job_.poll);
   KeptRows kept(job_.backend, kKeptBytes, 0, job_.folder / "kept");
   for (int64_t i = 0; i < model.num_layers(); ++i) {
     const auto at = static_cast<size_t>(i);

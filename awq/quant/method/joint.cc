@@ -206,8 +206,8 @@ class SequentialMethod : public QuantMethod {
       QuantizedLinear& linear = out[id];
       linear.error_after =
           RelativeError(job.backend, linear.weight, DenseWeight(layer, id), moments.gram.view());
-      AWQ_CHECK(std::isfinite(linear.error_after), kInternal,
-                "the quantization loss is not finite");
+      AWQ_CHECK(std::isfinite(linear.error_after), kInternal, LinearName(id),
+                ": the quantization loss is not finite");
       layer.linears.at(id).weight = std::move(linear.weight);
     }
   }
