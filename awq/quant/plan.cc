@@ -112,6 +112,32 @@ std::vector<int64_t> BlockChoices(const PlanRequest& request) {
   return out;
 }
 
+// What the pass back has in files, before anything else is written; it goes from layer to layer.
+int64_t GradientDisk(const PlanRequest& request, QuantPlan& plan) {
+  const int64_t tokens = WeighedTokens(request);
+  if (tokens == 0) return 0;
+  const ModelSpec& model = request.source.spec();
+  const int64_t layers = model.num_layers();
+  const int64_t most = FisherTokensAtOnce(model);
+  const int64_t at_once = std::min(tokens, most + request.longest_block);
+  const int64_t stream = at_once * kFloat * model.hidden;
+  int64_t all = 0;
+  int64_t kept = 0;
+  for (int64_t i = 0; i < layers; ++i) {
+    all += MetricFiles::Bytes(model, i);
+    const auto* moe = std::get_if<MoeSpec>(&model.layers[static_cast<size_t>(i)].ffn);
+    if (moe != nullptr) kept = std::max(kept, stream * moe->active);
+  }
+  int64_t metrics = tokens > most ? all : 0;  // of the run of blocks before
+  plan.metric_bytes = metrics + all;
+  int64_t out = metrics + (layers + 1) * stream + std::max(stream, std::min(kept, kKeptBytes));
+  for (int64_t i = layers - 1; i >= 0; --i) {  // inputs up to its own, and two of the gradient
+    metrics += MetricFiles::Bytes(model, i);
+    out = std::max(out, metrics + (i + 3) * stream);
+  }
+  return out;
+}
+
 void PlanDisk(const PlanRequest& request, QuantPlan& plan) {
   const WeightSource& source = request.source;
   const ModelSpec& model = source.spec();
@@ -133,21 +159,10 @@ void PlanDisk(const PlanRequest& request, QuantPlan& plan) {
     const int64_t streams = request.method.FollowsPrefix() ? 2 : 1;
     plan.stream_bytes = 2 * streams * request.tokens * model.hidden * kFloat;
   }
-  int64_t run = 0;  // of the pass back, before anything is written
-  if (const int64_t tokens = WeighedTokens(request); tokens > 0) {
-    const int64_t at_once = std::min(tokens, FisherTokensAtOnce(model) + request.longest_block);
-    int64_t kept = 0;
-    for (int64_t i = 0; i < model.num_layers(); ++i) {
-      plan.metric_bytes += 2 * MetricFiles::Bytes(model, i);  // two versions
-      const auto* moe = std::get_if<MoeSpec>(&model.layers[static_cast<size_t>(i)].ffn);
-      if (moe != nullptr) kept = std::max(kept, at_once * moe->active * model.hidden * kFloat);
-    }
-    run = plan.metric_bytes + at_once * kFloat * model.hidden * (model.num_layers() + 3) +
-          std::min(kept, kKeptBytes);
-  }
+  const int64_t run = GradientDisk(request, plan);
   const int64_t finishing = plan.output_bytes + std::min(request.shard_bytes, plan.output_bytes);
   plan.disk = std::max({plan.stream_bytes + plan.kept_bytes + plan.metric_bytes + layers_bytes,
-                        plan.stream_bytes + run, finishing});
+                        plan.stream_bytes / 2 + run, finishing});
 }
 
 }  // namespace
