@@ -264,7 +264,7 @@ std::string CurveTable(const std::vector<TradeOffPoint>& curve) {
 int RunQuantize(QuantizeFlags flags) {
   // What is freed goes back to the system instead of waiting in the heap, whose size would
   // otherwise creep above what is in use. A fixed value also keeps glibc from raising it.
-  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_MMAP_THRESHOLD, 1 << 17);
   QuantizeOptions& o = flags.options;
   if (o.autoawq_parity && !flags.method_given) o.method = "awq";
   o.symmetric = !flags.zero_point;

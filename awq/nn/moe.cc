@@ -49,13 +49,19 @@ void Moe::Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) co
     Hidden(ctx, routing, x, hidden);
     weights_.down.Forward(ctx, routing, hidden, out);
   }
+  Sum(ctx, routing, x, out, y);
+}
+
+void Moe::Sum(ExecContext& ctx, const Routing& routing, const TensorView& x, const TensorView& out,
+              const TensorView& y) const {
+  const Workspace::Scope scope(ctx.scratch);
   TensorView shared, gate;
   if (weights_.shared) {
     shared = ctx.scratch.Take(ctx.act, x.shape);
     weights_.shared->Forward(ctx, x, shared);
   }
   if (weights_.shared_router) {
-    gate = ctx.scratch.Take(DType::kF32, {t, 1});
+    gate = ctx.scratch.Take(DType::kF32, {x.dim(0), 1});
     weights_.shared_router->Forward(ctx, x, gate);
   }
   ctx.backend.MoeSum(routing, out, shared, gate, y);

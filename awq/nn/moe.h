@@ -33,6 +33,10 @@ class Moe {
   // What the experts' down projections read: hidden [P, F] for each pair of a row and an expert.
   void Hidden(ExecContext& ctx, const Routing& routing, const TensorView& x,
               const TensorView& hidden) const;
+  // y [T, D]: out [P, D], what the experts' down projections gave, and the shared expert's part of
+  // x [T, D], which may be y.
+  void Sum(ExecContext& ctx, const Routing& routing, const TensorView& x, const TensorView& out,
+           const TensorView& y) const;
   const Mlp* shared() const { return weights_.shared ? &*weights_.shared : nullptr; }
 
  private:

@@ -18,6 +18,14 @@ void ActivationStore::Read(const Piece& piece, const TensorView& rows) const {
   files_[current_].Read(piece.first_row * hidden_ * 4, rows.data, piece.rows() * hidden_ * 4);
 }
 
+void ActivationStore::ReadRows(std::span<const int32_t> numbers, const TensorView& rows) const {
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const int64_t bytes = hidden_ * 4;
+    files_[current_].Read(numbers[i] * bytes, rows.As<char>() + static_cast<int64_t>(i) * bytes,
+                          bytes);
+  }
+}
+
 void ActivationStore::ReadNext(const Piece& piece, const TensorView& rows) const {
   files_[writing_].Read(piece.first_row * hidden_ * 4, rows.data, piece.rows() * hidden_ * 4);
 }

@@ -28,6 +28,8 @@ class ActivationStore {
 
   // rows [piece.rows(), D], dense, on the host.
   void Read(const Piece& piece, const TensorView& rows) const;
+  // Single rows [rows.size(), D].
+  void ReadRows(std::span<const int32_t> numbers, const TensorView& rows) const;
   // The piece's next state, once written.
   void ReadNext(const Piece& piece, const TensorView& rows) const;
   // Called before the file that was current at the last Commit but one is overwritten.

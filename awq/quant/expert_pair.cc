@@ -1,50 +1,12 @@
 #include "awq/quant/expert_pair.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "awq/quant/gate_and_up.h"
 #include "awq/quant/layer_runner.h"
 
 namespace awq {
-namespace {
-
-// Rows `tokens` of the store, of which the piece holds all.
-Tensor Gather(const ActivationStore& store, const ActivationStore::Piece& piece,
-              std::span<const int32_t> tokens) {
-  const int64_t hidden = store.hidden();
-  const Tensor all = MakeTensor(DType::kF32, {piece.rows(), hidden});
-  store.Read(piece, all.view());
-  Tensor out = MakeTensor(DType::kF32, {static_cast<int64_t>(tokens.size()), hidden});
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    std::copy_n(all.As<const float>() + (tokens[i] - piece.first_row) * hidden, hidden,
-                out.As<float>() + static_cast<int64_t>(i) * hidden);
-  }
-  return out;
-}
-
-// One expert's gate and up, to compute what its down reads.
-class GateAndUp {
- public:
-  GateAndUp(Backend& backend, const LayerParams& params, int64_t expert, FfnActivation activation)
-      : gate_(MakeLinear(backend, params.linears.at({Role::kExpertGate, expert}))),
-        up_(MakeLinear(backend, params.linears.at({Role::kExpertUp, expert}))),
-        activation_(activation) {}
-
-  TensorView Hidden(ExecContext& ctx, const TensorView& x) const {
-    const TensorView out = ctx.scratch.Take(DType::kF32, {x.dim(0), gate_.n()});
-    const TensorView gate = ctx.scratch.Take(DType::kF32, out.shape);
-    const TensorView up = ctx.scratch.Take(DType::kF32, out.shape);
-    gate_.Forward(ctx, x, gate);
-    up_.Forward(ctx, x, up);
-    ctx.backend.Activate(ToOp(activation_), gate, up, out);
-    return out;
-  }
-
- private:
-  Linear gate_, up_;
-  FfnActivation activation_;
-};
-
-}  // namespace
 
 ExpertPair::ExpertPair(Backend& backend, const ModelSpec& model, int64_t layer,
                        ActivationStore& full, ActivationStore& quantized, int64_t moment_columns,
@@ -117,9 +79,10 @@ SiteMoments ExpertPair::Observe(LinearId site, const LayerParams& original,
   }
   Workspace scratch(backend_);
   ExecContext ctx{backend_, scratch, DType::kF32, nullptr};
-  const auto input = [&](const Norm& n, const std::optional<GateAndUp>& part, const Tensor& rows) {
-    n.Forward(ctx, rows.view(), rows.view());
-    return part ? part->Hidden(ctx, rows.view()) : rows.view();
+  const auto input = [&](const Norm& n, const std::optional<GateAndUp>& part,
+                         const TensorView& rows) {
+    n.Forward(ctx, rows, rows);
+    return part ? part->Hidden(ctx, rows) : rows;
   };
   SiteMoments out;
   out.gram = MakeMoments(backend_, k, moment_columns_);
@@ -131,8 +94,11 @@ SiteMoments ExpertPair::Observe(LinearId site, const LayerParams& original,
     if (tokens.empty()) continue;
     poll();
     const Workspace::Scope scope(scratch);
-    const Tensor full_rows = Gather(full_, piece, tokens);
-    const Tensor rows = Gather(quantized_, piece, tokens);
+    const Shape shape{static_cast<int64_t>(tokens.size()), model_.hidden};
+    const TensorView full_rows = scratch.Take(DType::kF32, shape);
+    const TensorView rows = scratch.Take(DType::kF32, shape);
+    full_.ReadRows(tokens, full_rows);
+    quantized_.ReadRows(tokens, rows);
     const TensorView x = input(full_norm, full, full_rows);
     const TensorView y = input(quantized_norm, quantized, rows);
     const auto a = x.Span<float>();

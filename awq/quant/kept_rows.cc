@@ -9,9 +9,12 @@ KeptRows::~KeptRows() {
 }
 
 void KeptRows::Keep(const TensorView& rows) {
+  full_ = full_ || bytes_ + rows.NumBytes() > limit_;
+  if (!full_) Hold(rows);
+}
+
+void KeptRows::Hold(const TensorView& rows) {
   const int64_t bytes = rows.NumBytes();
-  full_ = full_ || bytes_ + bytes > limit_;
-  if (full_) return;
   Piece piece;
   if (bytes_ + bytes <= memory_) {
     piece.memory = backend_.Alloc(DType::kF32, rows.shape);

@@ -1,5 +1,6 @@
 // KeptRows: what a site of the quantized model reads, kept until its linear is done so that it need
-// not be computed again: in memory as far as that may go, then in a file.
+// not be computed again, or what experts give until it is summed: in memory as far as that may go,
+// then in a file.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,9 @@
 
 namespace awq {
 
+// As much as is kept of what o and down read or experts give.
+inline constexpr int64_t kKeptBytes = int64_t{2} << 30;
+
 class KeptRows {
  public:
   // At most `limit` bytes in all. `memory` of them stay in memory; what is there does not depend
@@ -23,6 +27,9 @@ class KeptRows {
 
   // The next piece, F32 [rows, K], dense; ignored from the first that has no room.
   void Keep(const TensorView& rows);
+  // The same, limit or not.
+  void Hold(const TensorView& rows);
+  int64_t limit() const { return limit_; }
   // How many of the first pieces were kept.
   size_t pieces() const { return pieces_.size(); }
   void Read(size_t piece, const TensorView& rows) const;

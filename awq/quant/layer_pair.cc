@@ -5,6 +5,7 @@
 #include <set>
 
 #include "awq/nn/batch_builder.h"
+#include "awq/quant/expert_stream.h"
 #include "awq/quant/layer_weights.h"
 #include "awq/quant/scale_edges.h"
 
@@ -21,11 +22,6 @@ void SubtractFromRows(const TensorView& to, const TensorView& x) {
   const auto a = to.Span<float>();
   const auto b = x.Span<const float>();
   for (size_t i = 0; i < a.size(); ++i) a[i] -= b[i % b.size()];
-}
-
-void ScaleColumns(std::span<const float> by, const TensorView& x) {
-  const auto values = x.Span<float>();
-  for (size_t i = 0; i < values.size(); ++i) values[i] *= by[i % by.size()];
 }
 
 // Copies what the linears of a site read.
@@ -112,7 +108,7 @@ DecoderLayer LayerPair::FeedForward(const LayerParams& params) const {
                                     Role::kQA, Role::kQB, Role::kKvA, Role::kKvB};
   std::vector<LinearId> ids;
   for (const auto& [id, linear] : params.linears) {
-    if (!attention.contains(id.role)) ids.push_back(id);
+    if (!attention.contains(id.role) && id.expert < 0) ids.push_back(id);
   }
   return MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, ids));
 }
@@ -229,18 +225,17 @@ void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerP
   const LayerSpec& spec = model_.layers[static_cast<size_t>(layer_)];
   const bool attention = site.role == Role::kO;
   const bool parallel = IsParallel(spec.residual);
-  const bool routed = !attention && std::holds_alternative<MoeSpec>(spec.ffn);
-  if (routed) kept_.Clear();  // no single linear is the last
+  if (!attention && std::holds_alternative<MoeSpec>(spec.ffn)) {
+    return AdvanceExperts(original, current, poll);
+  }
   Workspace scratch(backend_);
   const auto pieces = full_.Pieces(PieceTokens(model_, layer_));
   // `kept` pieces of what the site reads need not be computed.
   const auto advance = [&](ActivationStore& store, const LayerParams& params, size_t kept) {
-    std::optional<Linear> out;
-    if (!routed) out = MakeLinear(backend_, params.linears.at(site));
+    const Linear out = MakeLinear(backend_, params.linears.at(site));
     const DecoderLayer layer =
-        routed                  ? FeedForward(params)
-        : kept == pieces.size() ? MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, {}))
-                                : InputParts(site, params);
+        kept == pieces.size() ? MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, {}))
+                              : InputParts(site, params);
     ExecContext ctx{backend_, scratch, DType::kF32, nullptr};
     for (size_t i = 0; i < pieces.size(); ++i) {
       poll();
@@ -250,19 +245,14 @@ void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerP
       const TensorView residual = scratch.Take(DType::kF32, {pieces[i].rows(), model_.hidden});
       const TensorView y = scratch.Take(DType::kF32, residual.shape);
       store.Read(pieces[i], residual);
-      if (routed) {
-        layer.FfnInput(ctx, residual, y);
-        layer.Feed(ctx, y, y);
+      const TensorView x = scratch.Take(DType::kF32, {pieces[i].rows(), SiteSize(site)});
+      if (i < kept) {
+        kept_.Read(i, x);
+        if (!inverse_.empty()) ScaleColumns(x, inverse_);
       } else {
-        const TensorView x = scratch.Take(DType::kF32, {pieces[i].rows(), SiteSize(site)});
-        if (i < kept) {
-          kept_.Read(i, x);
-          if (!inverse_.empty()) ScaleColumns(inverse_, x);
-        } else {
-          SiteInput(site, ctx, layer, batch, residual, x);
-        }
-        out->Forward(ctx, x, y);
+        SiteInput(site, ctx, layer, batch, residual, x);
       }
+      out.Forward(ctx, x, y);
       if (attention) {
         layer.AddAttention(ctx, residual, y);
       } else {
@@ -277,6 +267,17 @@ void LayerPair::Advance(LinearId site, const LayerParams& original, const LayerP
   if (!EndsPlainly(site)) advance(full_, original, 0);
   advance(quantized_, current, kept_.pieces());
   kept_.Clear();
+}
+
+void LayerPair::AdvanceExperts(const LayerParams& original, const LayerParams& current,
+                               const std::function<void()>& poll) {
+  kept_.Clear();
+  const auto advance = [&](ActivationStore& store, const LayerParams& params) {
+    const DecoderLayer rest = FeedForward(params);
+    ExpertStream(backend_, model_, layer_, params, rest, kept_).Advance(store, poll);
+  };
+  advance(full_, original);
+  advance(quantized_, current);
 }
 
 }  // namespace awq

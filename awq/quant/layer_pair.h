@@ -43,7 +43,7 @@ class LayerPair {
   bool EndsPlainly(LinearId site) const;
   // The parts of the layer that compute what the site reads.
   DecoderLayer InputParts(LinearId site, const LayerParams& params) const;
-  // The layer without its attention.
+  // The layer without its attention and its experts.
   DecoderLayer FeedForward(const LayerParams& params) const;
   // What the site reads in one stream [rows, K].
   void SiteInput(LinearId site, ExecContext& ctx, const DecoderLayer& layer, const Batch& batch,
@@ -52,6 +52,8 @@ class LayerPair {
   void Catch(LinearId site, ExecContext& ctx, const DecoderLayer& layer, const Batch& batch,
              const TensorView& norm, const TensorView& x) const;
   int64_t SiteSize(LinearId site) const;
+  void AdvanceExperts(const LayerParams& original, const LayerParams& current,
+                      const std::function<void()>& poll);
 
   Backend& backend_;
   const ModelSpec& model_;

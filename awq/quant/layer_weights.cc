@@ -85,6 +85,14 @@ LayerParams ShareAll(const LayerParams& from) {
   return out;
 }
 
+LayerParams ShareDense(const LayerParams& from) {
+  std::vector<LinearId> ids;
+  for (const auto& [id, linear] : from.linears) {
+    if (id.expert < 0) ids.push_back(id);
+  }
+  return ShareSome(from, ids);
+}
+
 void CopyVectors(LayerParams& params) {
   for (auto* vectors : {&params.vectors, &params.vector_biases}) {
     for (auto& [role, vector] : *vectors) vector = ConvertTo(vector.view(), DType::kF32);

@@ -31,6 +31,8 @@ class LayerWeights {
 // The vectors and those linears of `from`, in the same memory.
 LayerParams ShareSome(const LayerParams& from, const std::vector<LinearId>& ids);
 LayerParams ShareAll(const LayerParams& from);
+// All but routed experts.
+LayerParams ShareDense(const LayerParams& from);
 // Vectors and biases become copies that can be changed without changing what they were shared with.
 void CopyVectors(LayerParams& params);
 

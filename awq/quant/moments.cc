@@ -1,6 +1,7 @@
 #include "awq/quant/moments.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace awq {
 
@@ -84,6 +85,17 @@ void MomentsTap::OnInput(LinearId id, int64_t, const TensorView& x) {
   backend_.AbsSum(x, sums.abs.view());
   if (stride_ > 0) AddSampled(sums, x);
   sums.tokens += x.dim(0);
+}
+
+void CheckFinite(int64_t layer, LinearId site, const SiteMoments& moments) {
+  for (const Tensor* t :
+       {&moments.gram, &moments.sampled_gram, &moments.drift, &moments.output_drift}) {
+    if (t->empty()) continue;
+    const auto values = t->view().Span<const float>();
+    AWQ_CHECK(std::ranges::all_of(values, [](float v) { return std::isfinite(v); }), kCorrupt,
+              "layer ", layer, ": ", LinearName(site), ": what it reads of the calibration is not ",
+              "finite, or too large to be squared: weights are damaged, or activations overflow");
+  }
 }
 
 std::map<LinearId, SiteMoments> MomentsTap::Finish() {

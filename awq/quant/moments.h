@@ -39,6 +39,9 @@ struct SiteMoments {
   int64_t tokens = 0;
 };
 
+// Throws kCorrupt, naming layer and site, for moments that are not finite.
+void CheckFinite(int64_t layer, LinearId site, const SiteMoments& moments);
+
 // A site that fewer calibration tokens reach is judged by its weights alone: second moments of so
 // few say more about them than about what an expert reads.
 inline constexpr int64_t kFewTokens = 32;

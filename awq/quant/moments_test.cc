@@ -4,8 +4,10 @@
 
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "awq/backend/make_backend.h"
+#include "awq/base/testing.h"
 
 namespace awq {
 namespace {
@@ -143,6 +145,20 @@ TEST(MomentBlocks, AreThePartsOfTheWholeMatrix) {
     const Tensor scaled_cut = ScaleGram(cut.view(), a);
     EXPECT_NEAR(GramLoss(*backend, delta.view(), scaled.view()),
                 GramLoss(*backend, delta.view(), scaled_cut.view()), 1);
+  }
+}
+
+TEST(CheckFinite, NamesLayerAndSite) {
+  SiteMoments moments = WeightOnlyMoments(4, 9);
+  EXPECT_NO_THROW(CheckFinite(3, Role::kO, moments));
+  moments.drift = MakeTensor(DType::kF32, {4, 4});
+  for (float& v : moments.drift.Span<float>()) v = 0;
+  EXPECT_NO_THROW(CheckFinite(3, Role::kO, moments));
+  for (Tensor* t : {&moments.drift, &moments.gram}) {
+    const float before = std::exchange(t->As<float>()[7], INFINITY);
+    ExpectError(ErrorCode::kCorrupt, {"layer 3: o:", "not finite"},
+                [&] { CheckFinite(3, Role::kO, moments); });
+    t->As<float>()[7] = before;
   }
 }
 

@@ -7,29 +7,11 @@
 #include <set>
 
 #include "awq/checkpoint/fused_rows.h"
-#include "awq/nn/batch_builder.h"
-#include "awq/nn/embedding.h"
+#include "awq/quant/embed_blocks.h"
 #include "awq/quant/fisher/fisher_pass.h"
 
 namespace awq {
 namespace {
-
-// Embeds all calibration blocks into the store.
-void EmbedBlocks(const PipelineJob& job, ActivationStore& store) {
-  const Embedding embedding(job.backend, job.source);
-  Workspace scratch(job.backend);
-  ExecContext ctx{job.backend, scratch, DType::kF32, nullptr};
-  for (const auto& piece : store.Pieces(PieceTokens(job.source.spec(), 0))) {
-    job.poll();
-    BatchBuilder builder;
-    const Batch batch = BuildFreshBatch(builder, job.backend, store.Blocks(piece));
-    const Tensor rows = job.backend.Alloc(DType::kF32, {piece.rows(), store.hidden()});
-    embedding.Forward(ctx, batch, rows.view());
-    store.Write(piece, rows.view());
-  }
-  store.Flip();
-  store.Commit();
-}
 
 // One weight of all parts of a module, as the checkpoint keeps them.
 QuantizedWeight WeightOf(const WeightSource& source, const std::vector<LinearShape>& parts,
@@ -163,7 +145,10 @@ class Pipeline {
     }
     for (ActivationStore* store : {store_.get(), prefix_.get()}) {
       if (store == nullptr) continue;
-      if (next == 0) EmbedBlocks(job_, *store);
+      if (next == 0) {
+        EmbedBlocks(job_.backend, job_.source, *store, job_.poll);
+        store->Commit();
+      }
       store->BeforeOverwrite([this] { Settle(); });
     }
     return next;
@@ -244,7 +229,7 @@ class Pipeline {
                      job_.moment_columns);
       if (job_.method.ReplaysInputs()) {
         runner->Observe(params, &tap, job_.poll);
-        work.moments = tap.Finish();
+        work.moments = Finish(layer, tap);
         LayerParams changed = ShareAll(params);
         CopyVectors(changed);
         done = RunMethod(work, changed);
@@ -252,7 +237,7 @@ class Pipeline {
         params = std::move(changed);
       } else {
         runner->Advance(params, &tap, job_.poll);
-        work.moments = tap.Finish();
+        work.moments = Finish(layer, tap);
         done = RunMethod(work, params);
       }
     } else {
@@ -261,6 +246,12 @@ class Pipeline {
     Settle();
     WriteLayer(layer, params, done);
     weights.Release();
+  }
+
+  static std::map<LinearId, SiteMoments> Finish(int64_t layer, MomentsTap& tap) {
+    std::map<LinearId, SiteMoments> out = tap.Finish();
+    for (const auto& [site, moments] : out) CheckFinite(layer, site, moments);
+    return out;
   }
 
   std::map<LinearId, QuantizedLinear> RunMethod(LayerJob& work, LayerParams& params) const {

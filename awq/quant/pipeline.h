@@ -30,9 +30,6 @@ struct LinearOutcome {
   int64_t packed_bytes = 0;  // scales and zeros included
 };
 
-// What o and down read of both streams, beside the activations, as far as it fits.
-inline constexpr int64_t kKeptBytes = int64_t{2} << 30;
-
 struct PipelineJob {
   const WeightSource& source;
   Backend& backend;
@@ -55,8 +52,8 @@ struct PipelineJob {
 
 // Units that the journal holds are not done again: their linears are told of at once, and the
 // writer must be new. Throws kUnsupported before any work when the format cannot hold a linear;
-// kCorrupt for weights that are not finite (file, tensor); kInternal for a loss that is not
-// (layer). The writer is left to be finished.
+// kCorrupt for weights (file, tensor) or inputs of linears (layer, linear) that are not finite;
+// kInternal for a loss that is not (layer). The writer is left to be finished.
 void RunPipeline(const PipelineJob& job);
 
 // Linears that stay in 16 bits, as the formats' skip lists name them.

@@ -133,6 +133,11 @@ void AdjustToStored(const ScaleEdge& edge, const LayerParams& layer, DType type,
   }
 }
 
+void ScaleColumns(const TensorView& w, std::span<const float> by) {
+  const auto values = w.Span<float>();
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= by[i % by.size()];
+}
+
 void ApplyScale(const ScaleEdge& edge, std::span<const float> s, LayerParams& layer) {
   AWQ_CHECK(static_cast<int64_t>(s.size()) == edge.channels, kInternal, "a scale of ", s.size(),
             " for ", edge.channels, " channels");
@@ -150,15 +155,11 @@ void ApplyScale(const ScaleEdge& edge, std::span<const float> s, LayerParams& la
   }
   for (LinearId id : edge.consumers) {
     const TensorView& w = DenseWeight(layer, id);
-    const int64_t k = w.dim(1);
-    std::vector<float> columns(static_cast<size_t>(k));
-    for (int64_t c = 0; c < k; ++c) {
-      columns[static_cast<size_t>(c)] = s[static_cast<size_t>(edge.Channel(c))];
+    std::vector<float> columns;
+    for (int64_t c = 0; c < w.dim(1); ++c) {
+      columns.push_back(s[static_cast<size_t>(edge.Channel(c))]);
     }
-    for (int64_t r = 0; r < w.dim(0); ++r) {
-      float* row = w.As<float>() + r * k;
-      for (int64_t c = 0; c < k; ++c) row[c] *= columns[static_cast<size_t>(c)];
-    }
+    ScaleColumns(w, columns);
   }
 }
 

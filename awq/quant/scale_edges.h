@@ -55,7 +55,10 @@ void AdjustToStored(const ScaleEdge& edge, const LayerParams& layer, DType type,
 // producer that is quantized already has its scales divided.
 void ApplyScale(const ScaleEdge& edge, std::span<const float> s, LayerParams& layer);
 
-// The f32 weight [N, K] of a dense layer.
+// Columns of w [N, K], F32, times by [K].
+void ScaleColumns(const TensorView& w, std::span<const float> by);
+
+// The weight [N, K] of a linear that is not quantized.
 const TensorView& DenseWeight(const LayerParams& layer, LinearId id);
 
 }  // namespace awq

@@ -25,7 +25,9 @@ ScaleStats CollectScaleStats(const ScaleEdge& edge, const LayerParams& layer,
   }
   int64_t rows = 0;
   for (LinearId id : edge.Quantized()) {
-    const TensorView& weight = DenseWeight(layer, id);
+    const TensorView& stored = DenseWeight(layer, id);
+    const Tensor copy = stored.dtype == DType::kF32 ? Tensor() : ConvertTo(stored, DType::kF32);
+    const TensorView& weight = copy.empty() ? stored : copy.view();
     const int64_t group = scheme.GroupSize(columns);
     rows += weight.dim(0);
     for (int64_t r = 0; r < weight.dim(0); ++r) {
@@ -51,14 +53,18 @@ ScaleStats CollectScaleStats(const ScaleEdge& edge, const LayerParams& layer,
   return out;
 }
 
+int64_t JudgeStep(int64_t experts) {
+  constexpr int64_t kJudges = 16;
+  return std::max<int64_t>(1, experts / kJudges);
+}
+
 namespace {
 
 // The consumers whose error a candidate is scored by: all that are quantized, of experts a sample.
 std::vector<LinearId> Judged(const ScaleEdge& edge) {
-  constexpr int32_t kExperts = 16;
-  int32_t experts = 0;
-  for (LinearId id : edge.Quantized()) experts = std::max(experts, id.expert + 1);
-  const int32_t step = edge.consumers.size() == 1 ? 1 : std::max(1, experts / kExperts);
+  int64_t experts = 0;
+  for (LinearId id : edge.Quantized()) experts = std::max<int64_t>(experts, id.expert + 1);
+  const int64_t step = edge.consumers.size() == 1 ? 1 : JudgeStep(experts);
   std::vector<LinearId> out;
   for (LinearId id : edge.Quantized()) {
     if (id.expert < 0 || id.expert % step == 0) out.push_back(id);
@@ -154,7 +160,8 @@ ScaleChoice SearchScale(Backend& backend, ThreadPool& pool, const GridRule& rule
   ScaleChoice best;
   best.scale.assign(static_cast<size_t>(edge.channels), 1.0f);
   best.identity_loss = best.loss = loss_of({});
-  AWQ_CHECK(std::isfinite(best.loss), kInternal, "the quantization loss is not finite");
+  AWQ_CHECK(std::isfinite(best.loss), kInternal, LinearName(edge.Quantized().front()),
+            ": the quantization loss is not finite");
   const auto attempt = [&](double ratio, bool duo) {
     std::vector<float> s = CandidateScale(stats, ratio, duo);
     const double loss = loss_of(s);

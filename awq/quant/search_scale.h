@@ -50,8 +50,11 @@ struct ScaleSearchOptions {
   int64_t rows = 0;
 };
 
-// Where experts read a norm, `moments` are those of all tokens, and every n-th expert is judged by
-// them, about sixteen in all.
+// Of so many experts behind a norm every n-th one is judged: about sixteen.
+int64_t JudgeStep(int64_t experts);
+
+// Where experts read a norm, `moments` are those of all tokens, and every JudgeStep-th expert is
+// judged by them.
 // Tries identity and a grid of ratios, coarse and then fine around the best, for both families. The
 // loss is the summed output error of all consumers, ‖(Q(W s)/s - W) X‖². Throws kInternal when no
 // finite loss exists.

@@ -4,7 +4,8 @@
 #include <string>
 
 #include "awq/nn/batch_builder.h"
-#include "awq/nn/embedding.h"
+#include "awq/quant/embed_blocks.h"
+#include "awq/quant/expert_stream.h"
 #include "awq/quant/fisher/head_gradient.h"
 #include "awq/quant/layer_runner.h"
 #include "awq/quant/layer_weights.h"
@@ -85,30 +86,36 @@ void FisherPass::Forward(Stores& inputs) const {
   const ModelSpec& model = job_.source.spec();
   Workspace scratch(job_.backend);
   ExecContext ctx{job_.backend, scratch, DType::kF32, nullptr};
-  {
-    const Embedding embedding(job_.backend, job_.source);
-    ForPieces(job_, *inputs[0], 0, [&](const auto& piece, const Batch& batch) {
-      const Workspace::Scope scope(scratch);
-      const TensorView rows = scratch.Take(DType::kF32, {piece.rows(), model.hidden});
-      embedding.Forward(ctx, batch, rows);
-      inputs[0]->Write(piece, rows);
-    });
-    inputs[0]->Flip();
-  }
+  EmbedBlocks(job_.backend, job_.source, *inputs[0], job_.poll);
+  KeptRows kept(job_.backend, kKeptBytes, 0, job_.folder / "kept");
   for (int64_t i = 0; i < model.num_layers(); ++i) {
     const auto at = static_cast<size_t>(i);
     const LayerWeights weights(job_.source, i);
     const LayerParams params = weights.Stored();
-    const DecoderLayer layer = MakeDecoderLayer(job_.backend, model, i, params);
+    // Routed experts come afterwards, one by one.
+    const LayerSpec& spec = model.layers[at];
+    const bool routed = std::holds_alternative<MoeSpec>(spec.ffn) && !IsParallel(spec.residual);
+    const DecoderLayer layer =
+        MakeDecoderLayer(job_.backend, model, i, routed ? ShareDense(params) : ShareAll(params));
     const auto pages = MakePiecePages(job_.backend, model, i, *inputs[at]);
     ForPieces(job_, *inputs[at], i, [&](const auto& piece, const Batch& batch) {
       const Workspace::Scope scope(scratch);
       const TensorView rows = scratch.Take(DType::kF32, {piece.rows(), model.hidden});
       inputs[at]->Read(piece, rows);
-      layer.Forward(ctx, batch, pages->layers()[0], rows);
+      if (routed) {
+        const TensorView x = scratch.Take(DType::kF32, rows.shape);
+        layer.AttentionInput(ctx, rows, x);
+        layer.Attend(ctx, batch, pages->layers()[0], x, x);
+        layer.AddAttention(ctx, rows, x);
+      } else {
+        layer.Forward(ctx, batch, pages->layers()[0], rows);
+      }
       inputs[at + 1]->Write(piece, rows);
     });
     inputs[at + 1]->Flip();
+    if (routed) {
+      ExpertStream(job_.backend, model, i, params, layer, kept).Advance(*inputs[at + 1], job_.poll);
+    }
     weights.Release();
   }
 }

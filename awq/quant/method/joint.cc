@@ -94,8 +94,9 @@ class SequentialMethod : public QuantMethod {
     std::vector<float> norm_scale;  // of what experts read
     for (const LinearId site : sites) {
       const std::vector<LinearId>& ids = readers.at(site);
-      Load(job, ids, layer, loaded);
+      Load(job, ids, norm_scale, layer, loaded);
       SiteMoments moments = job.pair->Observe(site, original, layer, job.poll);
+      CheckFinite(job.layer, site, moments);
       for (LinearId id : ids) {
         out[id].tokens = moments.tokens;
         if (job.Keeps(id)) {
@@ -112,7 +113,7 @@ class SequentialMethod : public QuantMethod {
       }
       if (ids.empty() || !job.Keeps(ids.front())) {
         if (recipe.rescale) {
-          std::vector<float> scale = Rescale(job, site, layer, moments, loaded, out);
+          std::vector<float> scale = Rescale(job, site, norm_scale, layer, moments, loaded, out);
           if (site.role == Role::kRouter) norm_scale = std::move(scale);
         }
         if (!ids.empty()) QuantizeSite(job, recipe, ids, moments, layer, out);
@@ -138,22 +139,32 @@ class SequentialMethod : public QuantMethod {
         job.backend, QuantizeToNearest(job.RuleOf(id), job.pool, w.view()), w.view(), gram);
   }
 
-  // f32 copies of those that are not yet.
-  static void Load(const LayerJob& job, std::span<const LinearId> ids, LayerParams& layer,
+  // Those of an expert that read the norm: too many to have f32 copies at a time.
+  static bool ReadsNorm(LinearId id) { return SiteOf(id).role == Role::kExpertGate; }
+
+  // f32 copies of those that are not yet; an expert's get the scale of its norm at that.
+  static void Load(const LayerJob& job, std::span<const LinearId> ids,
+                   std::span<const float> norm_scale, LayerParams& layer,
                    std::set<LinearId>& loaded) {
     for (LinearId id : ids) {
-      if (loaded.insert(id).second) job.weights.Load(id, layer);
+      if (!loaded.insert(id).second) continue;
+      job.weights.Load(id, layer);
+      if (ReadsNorm(id) && !norm_scale.empty()) ScaleColumns(DenseWeight(layer, id), norm_scale);
     }
   }
 
-  // Returns what the site's input has been divided by; empty if it has not.
-  static std::vector<float> Rescale(LayerJob& job, LinearId site, LayerParams& layer,
-                                    SiteMoments& moments, std::set<LinearId>& loaded,
+  // Returns what the site's input has been divided by; empty if it has not. Experts are left to
+  // Load().
+  static std::vector<float> Rescale(LayerJob& job, LinearId site, std::span<const float> norm_scale,
+                                    LayerParams& layer, SiteMoments& moments,
+                                    std::set<LinearId>& loaded,
                                     std::map<LinearId, QuantizedLinear>& out) {
     std::vector<float> applied;
     for (const ScaleEdge& edge : DeriveScaleEdges(job.model, job.layer)) {
       if (SiteOf(edge.consumers.front()) != site) continue;
-      Load(job, edge.consumers, layer, loaded);
+      ScaleEdge now = edge;
+      std::erase_if(now.consumers, ReadsNorm);
+      Load(job, now.consumers, norm_scale, layer, loaded);
       ScaleChoice choice = SearchScale(job.backend, job.pool, job.RuleOf(site),
                                        ScaleSearchOptionsOf(job.options), edge, layer, moments);
       for (LinearId id : edge.Quantized()) {
@@ -163,7 +174,7 @@ class SequentialMethod : public QuantMethod {
       }
       if (choice.identity) continue;
       AdjustToStored(edge, layer, job.vector_type, choice.scale);
-      ApplyScale(edge, choice.scale, layer);
+      ApplyScale(now, choice.scale, layer);
       RescaleMoments(edge, choice.scale, moments);
       applied = ExpandScale(edge, choice.scale, static_cast<int64_t>(moments.mean_abs.size()));
       job.pair->Rescale(applied);
@@ -195,8 +206,8 @@ class SequentialMethod : public QuantMethod {
       QuantizedLinear& linear = out[id];
       linear.error_after =
           RelativeError(job.backend, linear.weight, DenseWeight(layer, id), moments.gram.view());
-      AWQ_CHECK(std::isfinite(linear.error_after), kInternal,
-                "the quantization loss is not finite");
+      AWQ_CHECK(std::isfinite(linear.error_after), kInternal, LinearName(id),
+                ": the quantization loss is not finite");
       layer.linears.at(id).weight = std::move(linear.weight);
     }
   }

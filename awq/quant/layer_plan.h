@@ -1,0 +1,96 @@
+// LayerPlan: what one layer takes of memory and of time, for QuantPlan.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "awq/quant/plan.h"
+
+namespace awq {
+
+// Linears that read one input.
+struct SiteShape {
+  LinearId site;
+  int64_t k = 0;
+  int64_t n = 0;              // rows of all its linears
+  int64_t largest_n = 0;      // of one
+  std::vector<int64_t> rows;  // of each
+  int64_t weights() const { return n * k; }
+};
+
+// Something that a layer does, and what is in memory meanwhile: apart from rows that are kept,
+// which may be in a file instead.
+struct Phase {
+  std::string what;
+  int64_t bytes = 0;
+  int64_t kept = 0;
+};
+
+// Under one choice of moment blocks.
+class LayerPlan {
+ public:
+  LayerPlan(const PlanRequest& request, int64_t layer, int64_t moment_columns);
+
+  std::vector<Phase> Phases() const;
+  // Of the pass forward and back for the metrics, over so many tokens.
+  int64_t GradientMemory() const;
+  double GradientSeconds(const MachineSpeed& speed, double tokens) const;
+  double Seconds(const MachineSpeed& speed) const;
+
+ private:
+  // Of the forward passes and the sums of moments.
+  double ForwardSeconds(const MachineSpeed& speed) const;
+  // An expert reads its share of them.
+  double TokensOf(const SiteShape& s) const;
+  // Scores and sums of values, causal; at about a third of the speed of products.
+  double AttentionFlops() const;
+  double ProductFlops() const;
+  // Behind the prefix: the factor of the moments, and the correction of each linear's target.
+  double SolveFlops() const;
+  // Weights rounded by the searches.
+  double SearchPasses() const;
+  // Of a weight: every candidate is rounded, then multiplied with a block as wide as the group.
+  double RangeSeconds(const MachineSpeed& speed) const;
+  // Of the rows that the searches of scales look at.
+  double SearchedWeights(const SiteShape& s) const;
+  double Columns(const SiteShape& s) const { return static_cast<double>(Block(s)); }
+  int64_t Block(const SiteShape& s) const;
+  // Of the moments that are held at a time for one site.
+  int64_t Moments(const SiteShape& s) const;
+  int64_t Matrices(const SiteShape& s) const;
+  int64_t Metrics(const SiteShape& s) const;
+  int64_t CopyBytes(const SiteShape& s) const;
+  int64_t Experts() const;
+  // Rows of experts by which the scale of the norm before them is judged.
+  int64_t JudgedBytes(const SiteShape& s) const;
+  // Of the linears that compute what the site reads, in both models.
+  int64_t InputPacks(const SiteShape& s) const;
+  // The drift of what ends in the stream is there twice for a moment.
+  int64_t ObservedDrift(const SiteShape& s) const;
+  // One expert's linears, and those that all tokens read beside them.
+  int64_t ExpertPacks() const;
+  // Rows of a piece that an expert reads: twice its share at most, as a guess.
+  int64_t ExpertRows(const MoeSpec& moe) const;
+  int64_t ExpertWorkspace(const MoeSpec& moe) const;
+  // The process, and what the backend keeps between calls.
+  int64_t Fixed() const;
+  const SiteShape* InputOf(LinearId site) const;
+  int64_t ObserveWorkspace(const SiteShape& s) const;
+  int64_t ForwardWorkspace() const;
+
+  const PlanRequest& request_;
+  const ModelSpec& model_;
+  int64_t layer_;
+  const std::variant<MlpSpec, MoeSpec>& ffn_;
+  std::vector<SiteShape> sites_;
+  int64_t moment_columns_;
+  MethodCost cost_;
+  int64_t weights_ = 0;
+  int64_t codes_ = 0;  // bytes of the whole layer, as written
+  int64_t widest_ = 0;
+  int64_t piece_ = 0;
+};
+
+}  // namespace awq
