@@ -128,7 +128,7 @@ class Llm::Impl {
         constexpr std::chrono::milliseconds kPatience{20};
         const auto event = events->Pop(kPatience);
         if (!event) continue;
-        if (event->error) std::rethrow_exception(event->error);
+        if (event->error) throw Error(event->error->code, event->error->message);
         if (event->token) {
           if (result.tokens.empty()) first = Clock::now();
           result.tokens.push_back(*event->token);

@@ -4,6 +4,20 @@
 #include <utility>
 
 namespace awq {
+namespace {
+
+// Of the exception that is being handled.
+EngineError CurrentError() {
+  try {
+    throw;
+  } catch (const Error& e) {
+    return {e.code(), e.what()};
+  } catch (const std::exception& e) {
+    return {ErrorCode::kInternal, e.what()};
+  }
+}
+
+}  // namespace
 
 Engine::Engine(Make make) : make_(std::move(make)) {
   std::promise<void> started;
@@ -81,7 +95,7 @@ void Engine::Begin(Submission submission) {
     const int64_t id = generator_->Submit(std::move(submission.request));
     clients_.emplace(id, Client{submission.id, std::move(submission.listener)});
   } catch (...) {
-    Tell(submission.listener, {.error = std::current_exception()});
+    Tell(submission.listener, {.error = CurrentError()});
   }
 }
 
@@ -98,7 +112,7 @@ void Engine::Step() {
     outputs = generator_->Step();
   } catch (...) {
     generator_.reset();  // its cache has unknown content
-    EndAll({.error = std::current_exception()});
+    EndAll({.error = CurrentError()});
     return;
   }
   for (StepOutput& output : outputs) Deliver(std::move(output));

@@ -3,7 +3,6 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <future>
 #include <map>
@@ -18,15 +17,21 @@
 
 namespace awq {
 
+// An exception of the engine's thread: its parts, since the object stays there.
+struct EngineError {
+  ErrorCode code;
+  std::string message;
+};
+
 // What happened to a request. The last event has `finish` or `error`, never both.
 struct EngineEvent {
   std::string text = {};              // newly settled
   std::optional<int32_t> token = {};  // drawn
   std::optional<FinishReason> finish = {};
-  std::exception_ptr error = {};
+  std::optional<EngineError> error = {};
   int64_t reused = 0;  // tokens of the prompt that were found in the cache
 
-  bool last() const { return finish.has_value() || error != nullptr; }
+  bool last() const { return finish.has_value() || error.has_value(); }
 };
 
 // Called by the engine's thread, one event after another; must not wait for the engine. If it

@@ -80,13 +80,9 @@ class EngineTest : public ::testing::Test {
       if (event->token) out.tokens.push_back(*event->token);
       out.finish = event->finish;
       last = event->last();
-      if (event->error == nullptr) continue;
+      if (!event->error) continue;
       EXPECT_FALSE(event->finish.has_value());
-      try {
-        std::rethrow_exception(event->error);
-      } catch (const Error& e) {
-        out.error = e.what();
-      }
+      out.error = event->error->message;
     }
     EXPECT_FALSE(events.Pop(std::chrono::milliseconds(0)).has_value());
     return out;
