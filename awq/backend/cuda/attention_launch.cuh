@@ -109,18 +109,16 @@ void RunAttention(const Queue& queue, const DeviceLimits& device, const Attentio
     }
   }
   if (many) {
-    constexpr int kAlign = kIsE4m3<C> ? 32 : 16;  // of the head sizes that are compiled
-    const auto run =
-                   shape.d <= 64 ? RunLong<T, C, 64> : kAlign == 16 && shape.d <= 80 ? RunLong < T,
-               C,
-               kAlign == 16 ? 80 : 96 >
-        : shape.d <= 96 ? RunLong<T, C, 96>
-                        : kAlign == 16 && shape.d <= 112 ? RunLong < T,
-               C,
-               kAlign == 16 ? 112 : 128 >
-        : shape.d <= 128 ? RunLong<T, C, 128>
-      : shape.d <= 192   ? RunLong<T, C, 192>
-                         : RunLong<T, C, 256>;
+    // E4M3 is compiled for multiples of 32.
+    constexpr int k80 = kIsE4m3<C> ? 96 : 80;
+    constexpr int k112 = kIsE4m3<C> ? 128 : 112;
+    const auto run = shape.d <= 64    ? RunLong<T, C, 64>
+                     : shape.d <= 80  ? RunLong<T, C, k80>
+                     : shape.d <= 96  ? RunLong<T, C, 96>
+                     : shape.d <= 112 ? RunLong<T, C, k112>
+                     : shape.d <= 128 ? RunLong<T, C, 128>
+                     : shape.d <= 192 ? RunLong<T, C, 192>
+                                      : RunLong<T, C, 256>;
     run(queue, device, shape, batch, rows.longest);
   }
   if (rows.shortest > 0) {

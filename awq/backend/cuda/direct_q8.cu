@@ -1,11 +1,11 @@
 // The 8-bit linear for few rows of x: codes go from memory straight to registers and tensor cores.
 //
 // y[M, N] = x[M, K] · dequant(W)[N, K]     x f16 or bf16; f32 accumulate; layout_q8.h
-// grid    (as many blocks as fit, M / 64)  block 4 warps, each every fourth 128 inputs of a tile
+// grid    (as many blocks as fit, M / 32)  block 4 warps, each every fourth 128 inputs of a tile
 // lane l  = 4r + q: outputs r and r + 8, inputs 16q … 16q + 15 of 64; four mma steps of four inputs
 //         a lane, whose order is free as long as x has the same
 // A thread block takes row tiles in turn; the codes of the next one are under way while the sums of
-// this one meet. More than 16 rows of x share two tiles, so that x is read half as often.
+// this one meet.
 // bound   HBM: N·K bytes
 #include "awq/backend/cuda/direct_q8.h"
 
@@ -20,6 +20,7 @@ namespace awq::cuda {
 namespace {
 
 constexpr int kWarps = 4;
+constexpr int kDepth = 4;  // stages of 64 inputs in flight a warp, half a block each
 
 struct Args {
   const uint8_t* blocks;
@@ -53,44 +54,37 @@ __device__ inline uint32_t Expand<__nv_bfloat16>(uint32_t w, int first, uint32_t
   return reinterpret_cast<const uint32_t&>(pair);
 }
 
-// kGroups: groups in 128 inputs; kCols: tiles of 8 rows of x; kTiles: row tiles of 16 outputs at a
-// time; kDepth: stages of 64 inputs in flight a warp.
-template <typename T, int kGroups, int kCols, int kTiles, int kDepth>
+// kGroups: groups in 128 inputs; kCols: tiles of 8 rows of x.
+template <typename T, int kGroups, int kCols>
 __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
-  static_assert(kDepth % 2 == 0, "a stage is always the same half of a block");
   constexpr int kBlockBytes = Q8Shape::kCodes + kGroups * Q8Shape::kMeta;
-  constexpr int kSums = kTiles * kCols * 4;
-  constexpr int kBuffers = kSums <= 32 ? 2 : 1;  // in 48 KB; with two, one barrier a tile will do
-  __shared__ float sums[kBuffers][kWarps][kSums][32];
+  constexpr int kSums = kCols * 4;
+  __shared__ float sums[2][kWarps][kSums][32];
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int r = lane / 4;
   const int q = lane % 4;
   const int first_row = static_cast<int>(blockIdx.y) * 8 * kCols;  // of x
-  const int step = static_cast<int>(gridDim.x) * kTiles;           // from one tile to the next
-  const int first_tile = static_cast<int>(blockIdx.x) * kTiles;
+  const int step = static_cast<int>(gridDim.x);                    // from one tile to the next
+  const int first_tile = static_cast<int>(blockIdx.x);
 
   struct Stage {
-    uint4 codes[kTiles][2];
-    float2 scales[kTiles];
-    uint32_t zeros[kTiles];
+    uint4 codes[2];
+    float2 scales;
+    uint32_t zeros;
   } stages[kDepth];
   // What is loaded next: block `ahead` of tile `tile_ahead`.
   int tile_ahead = first_tile;
   int ahead = warp;
   const auto load = [&](Stage& s, int half) {
     if (ahead >= a.blocks_per_row || tile_ahead >= a.row_tiles) return;
-#pragma unroll
-    for (int t = 0; t < kTiles; ++t) {
-      const int tile = min(tile_ahead + t, a.row_tiles - 1);
-      const uint8_t* block =
-          a.blocks + (int64_t{tile} * a.blocks_per_row + ahead) * int64_t{kBlockBytes};
-      s.codes[t][0] = LoadStream(block + 1024 * half + 16 * lane);
-      s.codes[t][1] = LoadStream(block + 1024 * half + 512 + 16 * lane);
-      const uint8_t* meta = block + Q8Shape::kCodes + (kGroups == 2 ? half * Q8Shape::kMeta : 0);
-      s.scales[t] = __ldg(reinterpret_cast<const float2*>(meta) + r);
-      s.zeros[t] = LoadOnce<uint16_t>(meta + 4 * kTileN + 2 * r);
-    }
+    const uint8_t* block =
+        a.blocks + (int64_t{tile_ahead} * a.blocks_per_row + ahead) * int64_t{kBlockBytes};
+    s.codes[0] = LoadStream(block + 1024 * half + 16 * lane);
+    s.codes[1] = LoadStream(block + 1024 * half + 512 + 16 * lane);
+    const uint8_t* meta = block + Q8Shape::kCodes + (kGroups == 2 ? half * Q8Shape::kMeta : 0);
+    s.scales = __ldg(reinterpret_cast<const float2*>(meta) + r);
+    s.zeros = LoadOnce<uint16_t>(meta + 4 * kTileN + 2 * r);
     if (half == 0) return;
     ahead += kWarps;
     if (ahead >= a.blocks_per_row) ahead = warp, tile_ahead += step;
@@ -107,9 +101,9 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
     const int row = min(first_row + 8 * c + r, a.m - 1);
     x[c] = static_cast<const T*>(a.x) + row * a.x_stride + 16 * q;
   }
-  float total[kTiles][kCols][4] = {};
+  float total[kCols][4] = {};
   const auto compute = [&](const Stage& s, int first) {  // inputs [first, first + 64)
-    float sum[kTiles][kCols][4] = {};
+    float sum[kCols][4] = {};
 #pragma unroll
     for (int part = 0; part < 2; ++part) {  // 8 of this lane's 16
       uint4 xs[kCols];
@@ -119,56 +113,46 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
         if (first + 16 * q < a.k) xs[c] = *reinterpret_cast<const uint4*>(x[c] + first + 8 * part);
       }
 #pragma unroll
-      for (int t = 0; t < kTiles; ++t) {
+      for (int i = 0; i < 2; ++i) {
+        const uint4& even = s.codes[0];
+        const uint4& odd = s.codes[1];
+        const uint32_t u = part == 0 ? (i == 0 ? even.x : even.y) : (i == 0 ? even.z : even.w);
+        const uint32_t v = part == 0 ? (i == 0 ? odd.x : odd.y) : (i == 0 ? odd.z : odd.w);
+        const uint32_t w[4] = {Expand<T>(u, 0, s.zeros & 0xff), Expand<T>(v, 0, s.zeros >> 8),
+                               Expand<T>(u, 2, s.zeros & 0xff), Expand<T>(v, 2, s.zeros >> 8)};
 #pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          const uint4& even = s.codes[t][0];
-          const uint4& odd = s.codes[t][1];
-          const uint32_t u = part == 0 ? (i == 0 ? even.x : even.y) : (i == 0 ? even.z : even.w);
-          const uint32_t v = part == 0 ? (i == 0 ? odd.x : odd.y) : (i == 0 ? odd.z : odd.w);
-          const uint32_t w[4] = {
-              Expand<T>(u, 0, s.zeros[t] & 0xff), Expand<T>(v, 0, s.zeros[t] >> 8),
-              Expand<T>(u, 2, s.zeros[t] & 0xff), Expand<T>(v, 2, s.zeros[t] >> 8)};
-#pragma unroll
-          for (int c = 0; c < kCols; ++c) {
-            Mma<T>(sum[t][c], w, i == 0 ? xs[c].x : xs[c].z, i == 0 ? xs[c].y : xs[c].w);
-          }
+        for (int c = 0; c < kCols; ++c) {
+          Mma<T>(sum[c], w, i == 0 ? xs[c].x : xs[c].z, i == 0 ? xs[c].y : xs[c].w);
         }
       }
     }
 #pragma unroll
-    for (int t = 0; t < kTiles; ++t) {
+    for (int c = 0; c < kCols; ++c) {
 #pragma unroll
-      for (int c = 0; c < kCols; ++c) {
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          total[t][c][j] += (j < 2 ? s.scales[t].x : s.scales[t].y) * sum[t][c][j];
-        }
+      for (int j = 0; j < 4; ++j) {
+        total[c][j] += (j < 2 ? s.scales.x : s.scales.y) * sum[c][j];
       }
     }
   };
 
-  int buffer = 0;
+  int buffer = 0;  // of sums, in turns: one barrier a tile will do
   // Adds up what the warps have of a tile, and stores it.
   const auto finish = [&](int tile) {
 #pragma unroll
-    for (int t = 0; t < kTiles; ++t) {
+    for (int c = 0; c < kCols; ++c) {
 #pragma unroll
-      for (int c = 0; c < kCols; ++c) {
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          sums[buffer][warp][(t * kCols + c) * 4 + j][lane] = total[t][c][j];
-          total[t][c][j] = 0.0f;
-        }
+      for (int j = 0; j < 4; ++j) {
+        sums[buffer][warp][c * 4 + j][lane] = total[c][j];
+        total[c][j] = 0.0f;
       }
     }
     __syncthreads();
     for (int e = static_cast<int>(threadIdx.x); e < kSums * 32; e += 32 * kWarps) {
       const int from = e % 32;
       const int j = e / 32 % 4;
-      const int c = e / 128 % kCols;
+      const int c = e / 128;
       const int m = first_row + 8 * c + 2 * (from % 4) + j % 2;
-      const int n = (tile + e / (128 * kCols)) * kTileN + from / 4 + j / 2 * 8;
+      const int n = tile * kTileN + from / 4 + j / 2 * 8;
       if (m >= a.m || n >= a.n) continue;
       float y = a.bias == nullptr ? 0.0f : a.bias[n];
 #pragma unroll
@@ -180,11 +164,7 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
         static_cast<T*>(a.y)[at] = FromFloat<T>(y);
       }
     }
-    if (kBuffers == 1) {
-      __syncthreads();
-    } else {
-      buffer ^= 1;
-    }
+    buffer ^= 1;
   };
 
   int tile = first_tile;
@@ -208,22 +188,21 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
 }
 
 // As many thread blocks as the device holds at once.
-template <typename T, int kGroups, int kCols, int kTiles, int kDepth>
+template <typename T, int kGroups, int kCols>
 void LaunchRows(const Queue& queue, const DeviceLimits& device, const Args& args) {
-  void (*kernel)(Args) = DirectQ8Kernel<T, kGroups, kCols, kTiles, kDepth>;
+  void (*kernel)(Args) = DirectQ8Kernel<T, kGroups, kCols>;
   int fit = 0;
   AWQ_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, kernel, 32 * kWarps, 0));
-  const int tiles = (args.row_tiles + kTiles - 1) / kTiles;
-  const dim3 grid(static_cast<unsigned>(std::min(tiles, std::max(fit, 1) * device.sms)),
+  const dim3 grid(static_cast<unsigned>(std::min(args.row_tiles, std::max(fit, 1) * device.sms)),
                   static_cast<unsigned>((args.m + 8 * kCols - 1) / (8 * kCols)));
   Launch(queue, kernel, grid, 32 * kWarps, 0, args);
 }
 
 template <typename T, int kGroups>
 void LaunchGroups(const Queue& queue, const DeviceLimits& device, const Args& args) {
-  if (args.m <= 8) return LaunchRows<T, kGroups, 1, 1, 4>(queue, device, args);
-  if (args.m <= 16) return LaunchRows<T, kGroups, 2, 1, 4>(queue, device, args);
-  LaunchRows<T, kGroups, 4, 1, 4>(queue, device, args);
+  if (args.m <= 8) return LaunchRows<T, kGroups, 1>(queue, device, args);
+  if (args.m <= 16) return LaunchRows<T, kGroups, 2>(queue, device, args);
+  LaunchRows<T, kGroups, 4>(queue, device, args);
 }
 
 }  // namespace
