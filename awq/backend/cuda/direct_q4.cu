@@ -31,30 +31,25 @@ AWQ_DIRECT(4, 2, 4, 1, 4)
 AWQ_DIRECT(4, 2, 4, 2, 3)
 AWQ_DIRECT(8, 2, 4, 1, 2)
 
-void LaunchDirect(const DirectConfig& config, const LinearQ4& p, const DeviceLimits& device,
-                  const LaunchContext& context) {
-  DirectArgs args = {.blocks = p.blocks,
-                     .scale = p.scale,
-                     .row_tiles = static_cast<int>(p.shape.RowTiles()),
-                     .blocks_per_row = static_cast<int>(p.shape.BlocksPerRow()),
-                     .x = p.x,
-                     .x_stride = p.x_stride,
-                     .bias = p.bias,
-                     .y = p.y,
-                     .y_stride = p.y_stride,
-                     .y_f32 = p.out == DType::kF32,
-                     .gate = p.GateArg(),
-                     .m = static_cast<int>(p.m),
-                     .n = static_cast<int>(p.shape.n),
-                     .k = static_cast<int>(p.shape.k)};
-  const int groups = p.shape.GroupsPerBlock();
-  const int which = groups == 4 ? 0 : groups == 2 ? 1 : 2;
-  const void* kernel =
-      (p.act == DType::kF16 ? config.f16 : config.bf16)[which][p.shape.has_zeros ? 1 : 0];
-  cudaLaunchConfig_t launch = {};
-  launch.gridDim = dim3(static_cast<unsigned>((args.row_tiles + config.tiles - 1) / config.tiles),
-                        static_cast<unsigned>((args.m + 8 * config.cols - 1) / (8 * config.cols)));
-  launch.blockDim = dim3(static_cast<unsigned>(32 * config.warps));
+DirectArgs DirectArgsOf(const LinearQ4& p) {
+  return {.blocks = p.blocks,
+          .scale = p.scale,
+          .row_tiles = static_cast<int>(p.shape.RowTiles()),
+          .blocks_per_row = static_cast<int>(p.shape.BlocksPerRow()),
+          .x = p.x,
+          .x_stride = p.x_stride,
+          .bias = p.bias,
+          .y = p.y,
+          .y_stride = p.y_stride,
+          .y_f32 = p.out == DType::kF32,
+          .gate = p.GateArg(),
+          .m = static_cast<int>(p.m),
+          .n = static_cast<int>(p.shape.n),
+          .k = static_cast<int>(p.shape.k)};
+}
+
+void LaunchLinear(cudaLaunchConfig_t& launch, const void* kernel, void* args,
+                  const DeviceLimits& device, const LaunchContext& context) {
   launch.stream = context.stream;
   cudaLaunchAttribute attribute = {};
   if (context.overlap && device.arch >= 90) {
@@ -63,8 +58,22 @@ void LaunchDirect(const DirectConfig& config, const LinearQ4& p, const DeviceLim
     launch.attrs = &attribute;
     launch.numAttrs = 1;
   }
-  void* parameters[] = {&args};
+  void* parameters[] = {args};
   AWQ_CUDA(cudaLaunchKernelExC(&launch, kernel, parameters));
+}
+
+void LaunchDirect(const DirectConfig& config, const LinearQ4& p, const DeviceLimits& device,
+                  const LaunchContext& context) {
+  DirectArgs args = DirectArgsOf(p);
+  const int groups = p.shape.GroupsPerBlock();
+  const int which = groups == 4 ? 0 : groups == 2 ? 1 : 2;
+  const void* kernel =
+      (p.act == DType::kF16 ? config.f16 : config.bf16)[which][p.shape.has_zeros ? 1 : 0];
+  cudaLaunchConfig_t launch = {};
+  launch.gridDim = dim3(static_cast<unsigned>((args.row_tiles + config.tiles - 1) / config.tiles),
+                        static_cast<unsigned>((args.m + 8 * config.cols - 1) / (8 * config.cols)));
+  launch.blockDim = dim3(static_cast<unsigned>(32 * config.warps));
+  LaunchLinear(launch, kernel, &args, device, context);
 }
 
 }  // namespace awq::cuda

@@ -1,9 +1,11 @@
 #include "awq/backend/cuda/gemm_table.h"
 
+#include <algorithm>
 #include <array>
 
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/direct_q4.h"
+#include "awq/backend/cuda/integer_q4.h"
 #include "awq/backend/cuda/wide_q4.h"
 
 namespace awq::cuda {
@@ -19,6 +21,23 @@ bool Readable(const LinearQ4& p) {
 
 using MakeConfig = DirectConfig (*)();
 
+// The share of the last wave of `tiles` over `slots` that is used, with all waves before it.
+double Filled(int64_t tiles, int64_t slots) {
+  const int64_t waves = (tiles + slots - 1) / slots;
+  return static_cast<double>(tiles) / static_cast<double>(waves * slots);
+}
+
+// For up to 8 rows: two, three or four thread blocks an SM, which are worth the more the fuller
+// their waves are.
+MakeConfig BestOfFewRows(const LinearQ4& p, int64_t sms) {
+  const int64_t tiles = p.shape.RowTiles();
+  const double two = 0.90 * Filled(tiles, 2 * sms);
+  const double three = 0.93 * Filled(tiles, 3 * sms);
+  const double four = Filled(tiles, 4 * sms);
+  if (four >= std::max(two, three)) return Direct1x1x8x1x4;
+  return three >= two ? Direct1x1x8x1x3 : Direct1x1x16x1x2;
+}
+
 // Measured on an H200 (docs/kernels.md): thread blocks of 16 warps while two of them an SM hold all
 // row tiles at once, of 8 while three do, of 4 beyond; as many rows of x in one pass as that leaves
 // room for.
@@ -27,8 +46,7 @@ MakeConfig BestDirect(const LinearQ4& p, int64_t sms) {
   const int64_t per_sm = (p.shape.RowTiles() + sms - 1) / sms;
   // The number of warps, which share the inputs, is all that a row's sums depend on.
   if (p.same_sums) return m <= 16 ? Direct2x2x4x2x4 : m <= 32 ? Direct4x2x4x1x4 : Direct8x2x4x1x2;
-  if (m <= 8)
-    return per_sm <= 2 ? Direct1x1x16x1x2 : per_sm <= 3 ? Direct1x1x8x1x3 : Direct1x1x8x1x4;
+  if (m <= 8) return BestOfFewRows(p, sms);
   if (m <= 16)
     return per_sm <= 2 ? Direct2x1x16x1x2 : per_sm <= 4 ? Direct2x2x8x2x2 : Direct2x2x4x2x4;
   if (m <= 32)
@@ -54,6 +72,14 @@ void Launch(const LinearQ4& p, const DeviceLimits& device, const LaunchContext& 
 template <MakeConfig kConfig>
 GemmRow Direct(std::string_view name) {
   return {name, "q4_tile16", Supports, Estimate<kConfig>, NoWorkspace, false, Launch<kConfig>};
+}
+
+bool SupportsIntegerRow(const LinearQ4& p, const DeviceLimits& device) {
+  return Readable(p) && !p.same_sums && SupportsInteger(p, device);
+}
+
+double EstimateInteger(const LinearQ4& p, const DeviceLimits& device) {
+  return WorthInteger(p, device) ? -1.0 : 3.0;
 }
 
 using MakeWide = WideConfig (*)();
@@ -86,6 +112,8 @@ GemmRow Wide(std::string_view name) {
 }
 
 const std::array kRows = {
+    GemmRow{"integer", "q4_tile16", SupportsIntegerRow, EstimateInteger, NoWorkspace, false,
+            LaunchInteger},
     Direct<Direct1x1x16x1x2>("direct1x1x16x1x2"),
     Direct<Direct1x1x8x1x3>("direct1x1x8x1x3"),
     Direct<Direct1x1x8x1x4>("direct1x1x8x1x4"),

@@ -155,6 +155,21 @@ __device__ inline void StoreShared(uint32_t to, uint32_t a, uint32_t b, uint32_t
   asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(to), "r"(a), "r"(b), "r"(c), "r"(d)
                : "memory");
 }
+template <typename W>  // of 32 bits
+__device__ inline void LoadShared(uint32_t from, W (&to)[4]) {
+  uint32_t v[4];
+  asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3])
+               : "r"(from)
+               : "memory");
+#pragma unroll
+  for (int i = 0; i < 4; ++i) to[i] = reinterpret_cast<const W&>(v[i]);
+}
+// Keeps a value in its register, where the compiler would work it out again at each use.
+template <typename W>
+__device__ inline void Keep(W& v) {
+  asm volatile("" : "+r"(v));
+}
 // Makes this thread's stores to shared memory visible to wgmma and the copy engine.
 __device__ inline void AsyncProxyFence() {
 #if AWQ_SM90

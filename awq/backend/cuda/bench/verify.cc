@@ -26,6 +26,14 @@ DeviceArray<T> Upload(const T* from, int64_t count) {
   return out;
 }
 
+// Every 97th value becomes 300, as activations have them.
+void AddOutliers(bool bf16, int64_t count, uint16_t* x) {
+  std::vector<uint16_t> values(static_cast<size_t>(count));
+  AWQ_CUDA(cudaMemcpy(values.data(), x, values.size() * 2, cudaMemcpyDefault));
+  for (size_t i = 0; i < values.size(); i += 97) values[i] = bf16 ? 0x4396 : 0x5cb0;
+  AWQ_CUDA(cudaMemcpy(x, values.data(), values.size() * 2, cudaMemcpyDefault));
+}
+
 QuantizedWeight RandomWeight(const Case& c, uint32_t seed) {
   std::mt19937 random(seed);
   const QuantScheme scheme{.bits = 4, .group = c.group, .symmetric = c.symmetric};
@@ -65,6 +73,7 @@ class Bench {
     const int64_t y_stride = case_.n + 3;
     auto x = AllocDevice<uint16_t>(m * x_stride);
     FillNormal(bf16, m * x_stride, static_cast<uint32_t>(m + case_.k), x.get());
+    if (m % 2 == 1) AddOutliers(bf16, m * x_stride, x.get());
     auto expected = AllocDevice<double>(m * case_.n);
     LinearOracle({.codes = codes_.get(),
                   .scales = scales_.get(),
