@@ -197,6 +197,14 @@ class TileLoader {
   int chunk_, row_;
 };
 
+// Where the output of row `row` of a sequence lies, whose first token is `begin`: of kv head g.
+template <typename T>
+__device__ inline T* OutputRow(const AttentionShape& a, int begin, int g, int row) {
+  const int heads = a.heads / a.kv_heads;
+  return static_cast<T*>(a.y) + (begin + row / heads) * a.y_stride +
+         (g * heads + row % heads) * a.d;
+}
+
 // The A operand of rows first_row + {lane / 4, lane / 4 + 8} of a sequence's queries, in steps of
 // 16 elements; rows past the last repeat it.
 template <typename T, int D>

@@ -254,8 +254,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
       const int row = first_row + 16 * (kM * warp + m) + lane / 4 + 8 * i;
       if (row >= span.rows) continue;
       const float inverse = 1.0f / sum;
-      T* to = static_cast<T*>(a.y) + (span.begin + row / heads) * a.y_stride +
-              (g * heads + row % heads) * a.d;
+      T* to = OutputRow<T>(a, span.begin, g, row);
 #pragma unroll
       for (int c = 0; c < D / 8; ++c) {
         const int column = SumColumn<C>(c, lane);

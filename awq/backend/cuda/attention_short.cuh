@@ -288,8 +288,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
     const int64_t at_split =
         ((int64_t{sequence} * a.kv_heads + g) * kShortRows + row) * a.splits + split;
     if (a.splits == 1) {
-      T* to = static_cast<T*>(a.y) + (span.begin + row / heads) * a.y_stride +
-              (g * heads + row % heads) * d + c;
+      T* to = OutputRow<T>(a, span.begin, g, row) + c;
       reinterpret_cast<uint32_t*>(to)[0] = PackPair<T>(sum[0] / weight, sum[1] / weight);
       reinterpret_cast<uint32_t*>(to)[1] = PackPair<T>(sum[2] / weight, sum[3] / weight);
       continue;

@@ -11,7 +11,6 @@ template <typename T>
 __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int begin, int rows,
                               float* shares) {
   const int thread = static_cast<int>(threadIdx.x);
-  const int heads = a.heads / a.kv_heads;
   __shared__ bool last;
   __threadfence();
   __syncthreads();
@@ -49,9 +48,7 @@ __device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int 
       // Splits without keys have written nothing that counts.
       sum += share == 0.0f ? 0.0f : share * __ldcg(partial + int64_t{s} * a.d);
     }
-    const int token = begin + row / heads;
-    static_cast<T*>(a.y)[token * a.y_stride + (g * heads + row % heads) * a.d + c] =
-        FromFloat<T>(sum);
+    OutputRow<T>(a, begin, g, row)[c] = FromFloat<T>(sum);
   }
 }
 
@@ -61,7 +58,6 @@ template <typename T, int kStride>
 __device__ void CombineCluster(const AttentionShape& a, int g, int begin, int rows, int split,
                                uint32_t sums, uint32_t stats) {
   ClusterSync();
-  const int heads = a.heads / a.kv_heads;
   const int step = static_cast<int>(blockDim.x) * a.splits;
   for (int i = split * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x); i < rows * a.d;
        i += step) {
@@ -84,9 +80,7 @@ __device__ void CombineCluster(const AttentionShape& a, int g, int begin, int ro
       sum = sum * shrink + share * v;
       weight = weight * shrink + share * count;
     }
-    const int token = begin + row / heads;
-    static_cast<T*>(a.y)[token * a.y_stride + (g * heads + row % heads) * a.d + c] =
-        FromFloat<T>(sum / weight);
+    OutputRow<T>(a, begin, g, row)[c] = FromFloat<T>(sum / weight);
   }
   __syncwarp();
   ClusterSync();  // nobody's shared memory goes before it has been read

@@ -246,8 +246,7 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     const int row = first_row + 16 * warp + lane / 4 + 8 * r;
     if (row >= span.rows) continue;
     const float inverse = 1.0f / sum;
-    T* to = static_cast<T*>(a.y) + (span.begin + row / heads) * a.y_stride +
-            (g * heads + row % heads) * a.d;
+    T* to = OutputRow<T>(a, span.begin, g, row);
 #pragma unroll
     for (int c = 0; c < D / 8; ++c) {
       const int column = 8 * c + 2 * (lane % 4);
