@@ -8,8 +8,8 @@
 
 #include "awq/checkpoint/fused_rows.h"
 #include "awq/quant/embed_blocks.h"
-#include "awq/quant/expert_stream.h"
 #include "awq/quant/fisher/fisher_pass.h"
+#include "awq/quant/layer_quantizer.h"
 
 namespace awq {
 namespace {
@@ -216,83 +216,11 @@ class Pipeline {
       work.metric = [&](LinearId id) { return metrics_->Read(layer, id); };
       work.metric_tokens = weighed_tokens_;
     }
-    std::map<LinearId, QuantizedLinear> done = Quantize(work, params);
+    std::map<LinearId, QuantizedLinear> done =
+        LayerQuantizer(job_, store_.get(), prefix_.get(), kept_).Run(work, params);
     Settle();
     WriteLayer(layer, params, done);
     weights.Release();
-  }
-
-  // What gathers moments has given its memory back when the method begins, unless that replays.
-  std::map<LinearId, QuantizedLinear> Quantize(LayerJob& work, LayerParams& params) {
-    const ModelSpec& model = job_.source.spec();
-    if (prefix_) {
-      LayerPair pair(job_.backend, model, work.layer, *store_, *prefix_, kept_,
-                     job_.moment_columns);
-      work.pair = &pair;
-      return RunMethod(work, params);
-    }
-    if (!store_) return RunMethod(work, params);
-    if (job_.method.ReplaysInputs()) return QuantizeReplaying(work, params);
-    if (std::holds_alternative<MoeSpec>(model.layers[static_cast<size_t>(work.layer)].ffn)) {
-      return QuantizeByExpert(work, params);
-    }
-    MomentsTap tap(job_.backend, 0, job_.moment_columns);
-    LayerRunner(job_.backend, model, work.layer, *store_).Advance(params, &tap, job_.poll);
-    work.moments = Finish(work.layer, tap);
-    return RunMethod(work, params);
-  }
-
-  std::map<LinearId, QuantizedLinear> QuantizeReplaying(LayerJob& work, LayerParams& params) {
-    LayerRunner runner(job_.backend, job_.source.spec(), work.layer, *store_);
-    work.runner = &runner;
-    MomentsTap tap(job_.backend, job_.method.SampleStride(store_->num_tokens()),
-                   job_.moment_columns);
-    runner.Observe(params, &tap, job_.poll);
-    work.moments = Finish(work.layer, tap);
-    LayerParams changed = ShareAll(params);
-    CopyVectors(changed);
-    std::map<LinearId, QuantizedLinear> done = RunMethod(work, changed);
-    runner.Advance(params, nullptr, job_.poll);
-    params = std::move(changed);
-    return done;
-  }
-
-  // With one routed expert in memory at a time.
-  std::map<LinearId, QuantizedLinear> QuantizeByExpert(LayerJob& work, LayerParams& params) {
-    const ModelSpec& model = job_.source.spec();
-    const LayerParams original = ShareAll(params);
-    CopyVectors(params);
-    MomentsTap tap(job_.backend, 0, job_.moment_columns);
-    LayerRunner(job_.backend, model, work.layer, *store_)
-        .AdvanceToExperts(ShareDense(original), &tap, job_.poll);
-    work.moments = Finish(work.layer, tap);
-    const DecoderLayer rest =
-        MakeDecoderLayer(job_.backend, model, work.layer, ShareFeedForward(original));
-    ExpertStream experts(job_.backend, model, work.layer, original, rest, *store_, kept_);
-    work.expert_moments = [&](int64_t expert) {
-      experts.Observe(expert, tap, job_.poll);
-      std::map<LinearId, SiteMoments> moments = Finish(work.layer, tap);
-      FillFewTokens(model, work.layer, expert, job_.moment_columns, moments);
-      return moments;
-    };
-    std::map<LinearId, QuantizedLinear> done = RunMethod(work, params);
-    experts.Advance(job_.poll);
-    return done;
-  }
-
-  static std::map<LinearId, SiteMoments> Finish(int64_t layer, MomentsTap& tap) {
-    std::map<LinearId, SiteMoments> out = tap.Finish();
-    for (const auto& [site, moments] : out) CheckFinite(layer, site, moments);
-    return out;
-  }
-
-  std::map<LinearId, QuantizedLinear> RunMethod(LayerJob& work, LayerParams& params) const {
-    try {
-      return job_.method.Run(work, params);
-    } catch (const Error& e) {
-      if (e.code() != ErrorCode::kInternal) throw;
-      Fail(e.code(), "layer ", work.layer, ": ", e.what());
-    }
   }
 
   void WriteLayer(int64_t layer, const LayerParams& params,
