@@ -102,7 +102,8 @@ def main():
     if tokenizer is not None:
         tokenizer.save_pretrained(args.out)
     save_file(CpuQuantizer.choices, args.out / "autoawq_choices.safetensors")
-    print(json.dumps({"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "out": str(args.out), "threads": torch.get_num_threads()}))
+    print(json.dumps({"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "out": str(args.out),
+                      "threads": torch.get_num_threads()}))
 
 
 if __name__ == "__main__":
