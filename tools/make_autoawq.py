@@ -85,7 +85,7 @@ def main():
     model = AutoAWQForCausalLM.from_pretrained(str(args.model), torch_dtype=dtype, device_map="cpu")
     # A checkpoint without one can still be calibrated with token ids.
     tokenizer = AutoTokenizer.from_pretrained(args.model) if (args.model / "tokenizer.json").exists() else None
-    start = time.time()
+    start, cpu = time.time(), time.process_time()
     model.quantize(
         tokenizer,
         quant_config={"zero_point": True, "q_group_size": args.group_size, "w_bit": 4, "version": "GEMM"},
@@ -97,12 +97,13 @@ def main():
         duo_scaling=not args.no_duo_scaling,
         quantizer_cls=CpuQuantizer,
     )
-    seconds = time.time() - start
+    seconds, cpu = time.time() - start, time.process_time() - cpu
     model.save_quantized(str(args.out))
     if tokenizer is not None:
         tokenizer.save_pretrained(args.out)
     save_file(CpuQuantizer.choices, args.out / "autoawq_choices.safetensors")
-    print(json.dumps({"seconds": round(seconds, 1), "out": str(args.out), "threads": torch.get_num_threads()}))
+    print(json.dumps({"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "out": str(args.out),
+                      "threads": torch.get_num_threads()}))
 
 
 if __name__ == "__main__":

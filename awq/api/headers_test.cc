@@ -21,6 +21,7 @@ namespace {
 
 TEST(Headers, Version) {
   EXPECT_TRUE(std::regex_match(std::string(awq::Version()), std::regex(R"(\d+\.\d+\.\d+)")));
+  EXPECT_TRUE(std::regex_match(std::string(awq::BuildId()), std::regex("[0-9a-f]{12}")));
 }
 
 }  // namespace

@@ -209,14 +209,12 @@ class QuantizeRun {
     CountSource(*checkpoint);
     if (exists) return FinishedBefore(described, input);
 
-    const RawJson identity = {{"program", Cat("awq.cpp ", Version())},
-                              {"machine", MachineOf(*backend)},
-                              {"options", described},
-                              {"shard_size", options_.shard_bytes},
-                              {"moment_columns", plan.moment_columns},
-                              {"formats", Sha256OfText(config.dump())},
-                              {"source", input.at("source")},
-                              {"calibration", input.at("calibration")}};
+    const RawJson identity = {
+        {"program", Cat("awq.cpp ", Version())},  {"build", BuildId()},
+        {"machine", MachineOf(*backend)},         {"options", described},
+        {"shard_size", options_.shard_bytes},     {"moment_columns", plan.moment_columns},
+        {"formats", Sha256OfText(config.dump())}, {"source", input.at("source")},
+        {"calibration", input.at("calibration")}};
     const std::unique_ptr<Journal> journal = OpenJournal(*folder, identity);
     try {
       ThreadPool pool(backend->Info().threads);
@@ -332,9 +330,9 @@ class QuantizeRun {
   std::unique_ptr<Journal> OpenJournal(RunFolder& folder, const RawJson& identity) {
     auto journal = options_.resume ? folder.OpenJournal() : nullptr;
     if (journal == nullptr) return folder.Begin(identity);
-    const std::string difference = FirstDifference(journal->identity(), identity);
-    AWQ_CHECK(difference.empty(), kInvalidArgument, folder.path().string(),
-              ": cannot resume: ", difference, "; --restart begins again");
+    const std::string reason = WhyNotResumed(journal->identity(), identity);
+    AWQ_CHECK(reason.empty(), kInvalidArgument, folder.path().string(), ": cannot resume: ", reason,
+              "; --restart begins again");
     report_.resumed_layers = std::min(journal->size(), num_layers_);
     return journal;
   }

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <regex>
 #include <thread>
 
 #include "awq/api/internal/scratch_folder.h"
+#include "awq/base/file.h"
 #include "awq/base/json.h"
 
 namespace awq {
@@ -107,7 +109,9 @@ TEST(Cli, HelpTeaches) {
     EXPECT_EQ(r.err, "");
   }
   EXPECT_NE(top.out.find("130  cancelled"), std::string::npos);
-  EXPECT_TRUE(Awq({"--version"}).out.starts_with("awq "));
+  const std::string version = Awq({"--version"}).out;
+  EXPECT_TRUE(std::regex_match(version, std::regex("awq [0-9.]+ \\(build [0-9a-f]{12}\\)\n")))
+      << version;
 }
 
 TEST(Cli, BadUsage) {
@@ -347,6 +351,12 @@ TEST(Cli, InterruptedQuantizationGoesOn) {
   auto other = args("q", "--resume");
   other.insert(other.end(), {"--group-size", "32"});
   Fails(other, 2, "options.group_size: the interrupted run had 128, this one has 32");
+  const fs::path journal = fs::path(partial) / "journal.jsonl";
+  const std::string lines = ReadFile(journal);
+  WriteFileAtomically(
+      journal, std::regex_replace(lines, std::regex("(\"build\":)\"[0-9a-f]+\""), "$1\"another\""));
+  Fails(args("q", "--resume"), 2, "written by build another, this is build ");
+  WriteFileAtomically(journal, lines);
   const Process killed(args("q", "--resume"));
   ASSERT_TRUE(WaitFor(killed, "layer 7/8"));
   killed.Signal(SIGKILL);

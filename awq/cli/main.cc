@@ -6,6 +6,7 @@
 #include <new>
 
 #include "awq/api/version.h"
+#include "awq/base/error.h"
 #include "awq/cli/exit_code.h"
 #include "awq/cli/interrupt.h"
 #include "awq/cli/terminal.h"
@@ -63,7 +64,7 @@ int Guarded(const std::function<int()>& body) {
 int Main(int argc, char** argv) {
   InstallSignalHandlers();
   CLI::App app(kDescription, "awq");
-  app.set_version_flag("--version", "awq " + std::string(Version()));
+  app.set_version_flag("--version", Cat("awq ", Version(), " (build ", BuildId(), ")"));
   app.footer(Footer());
   app.get_formatter()->column_width(34);
   Action chosen;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "awq/nn/decoder_layer.h"
@@ -14,25 +15,30 @@ namespace awq {
 
 class ExpertStream {
  public:
-  // `rest` is the layer without its experts, whose weights are in `params`. What they give is held
-  // in `kept`, for as many pieces at a time as its limit has room for, one at least; it is empty
-  // before and afterwards.
+  // The store holds the stream behind the attention; in a parallel block that before it, and the
+  // attention's output is its next state. `rest` is the layer without its experts, whose weights
+  // are in `params`. What they give is held in `kept`, for as many pieces at a time as its limit
+  // has room for, one at least; it is empty before and afterwards.
   ExpertStream(Backend& backend, const ModelSpec& model, int64_t layer, const LayerParams& params,
-               const DecoderLayer& rest, KeptRows& kept);
+               const DecoderLayer& rest, ActivationStore& store, KeptRows& kept);
 
-  // The stream behind the attention becomes the layer's output, to the bit as DecoderLayer computes
-  // it. In a parallel block the attention's output is the store's next state.
-  void Advance(ActivationStore& store, const std::function<void()>& poll);
+  // Shows what the expert's gate and up, and its down, read to the tap; the store stays as it is.
+  void Observe(int64_t expert, Tap& tap, const std::function<void()>& poll);
+  // The stream becomes the layer's output, to the bit as DecoderLayer computes it.
+  void Advance(const std::function<void()>& poll);
 
  private:
-  using Pieces = std::vector<ActivationStore::Piece>;
-  // Where rows of a piece went: pairs of expert e are pairs[starts[e] … starts[e + 1]).
-  std::vector<HostRouting> Route(const ActivationStore& store, const Pieces& pieces);
-  void RunExpert(int64_t expert, const ActivationStore& store, const Pieces& pieces,
-                 const std::vector<HostRouting>& routed);
-  void Sum(ActivationStore& store, const Pieces& pieces, const std::vector<HostRouting>& routed);
-  // What the experts read of the piece; scratch memory.
-  TensorView Input(const ActivationStore& store, const ActivationStore::Piece& piece,
+  // Notes where rows of each piece go.
+  void Route();
+  std::span<const int32_t> PairsOf(size_t piece, int64_t expert) const;
+  // Calls use(x) with what the expert reads of each of the pieces [begin, end), scratch memory, if
+  // it reads any.
+  void EachInput(ExecContext& ctx, int64_t expert, size_t begin, size_t end,
+                 const std::function<void(const TensorView&)>& use);
+  void RunExpert(ExecContext& ctx, int64_t expert, size_t begin, size_t end);
+  void Sum(ExecContext& ctx, size_t begin, size_t end);
+  // What all experts read of the piece; scratch memory.
+  TensorView Input(ExecContext& ctx, const ActivationStore::Piece& piece,
                    const TensorView& residual);
 
   Backend& backend_;
@@ -42,9 +48,10 @@ class ExpertStream {
   int64_t layer_;
   const LayerParams& params_;
   const DecoderLayer& rest_;
+  ActivationStore& store_;
   KeptRows& kept_;
-  Workspace scratch_;
-  ExecContext ctx_;
+  std::vector<ActivationStore::Piece> pieces_;
+  std::vector<HostRouting> routed_;  // by piece; empty before Route()
 };
 
 }  // namespace awq

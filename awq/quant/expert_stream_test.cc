@@ -11,6 +11,7 @@
 #include "awq/nn/tiny_models.h"
 #include "awq/quant/layer_runner.h"
 #include "awq/quant/layer_weights.h"
+#include "awq/quant/moments.h"
 
 namespace awq {
 namespace {
@@ -22,6 +23,11 @@ class ExpertStreamTest : public ::testing::TestWithParam<const char*> {
       std::filesystem::path(::testing::TempDir()) / Cat("experts-", ::getpid(), "-", GetParam());
 };
 
+bool SameBits(const TensorView& a, const TensorView& b) {
+  return a.shape == b.shape && std::memcmp(a.data, b.data, static_cast<size_t>(a.NumBytes())) == 0;
+}
+
+// What experts give, and what they read.
 TEST_P(ExpertStreamTest, GivesTheBitsOfTheWholeLayer) {
   const WeightSource source = testing::OpenTiny(GetParam());
   const ModelSpec& model = source.spec();
@@ -51,7 +57,8 @@ TEST_P(ExpertStreamTest, GivesTheBitsOfTheWholeLayer) {
   const auto pieces = expected.Pieces(PieceTokens(model, layer));
   ASSERT_EQ(pieces.size(), 3u);
   Workspace scratch(*backend);
-  ExecContext ctx{*backend, scratch, DType::kF32, nullptr};
+  MomentsTap whole_tap(*backend);
+  ExecContext ctx{*backend, scratch, DType::kF32, &whole_tap};
   for (const auto& piece : pieces) {
     const Tensor rows = MakeTensor(DType::kF32, {piece.rows(), model.hidden});
     const Tensor x = MakeTensor(DType::kF32, rows.shape());
@@ -62,22 +69,31 @@ TEST_P(ExpertStreamTest, GivesTheBitsOfTheWholeLayer) {
     expected.Write(piece, rows.view());
   }
   expected.Flip();
+  const auto moments = whole_tap.Finish();
 
   const int64_t row_bytes = moe.active * model.hidden * 4;
   for (const int64_t limit : {int64_t{0}, 2701 * row_bytes, int64_t{1} << 30}) {
     ActivationStore found(blocks, model.hidden, folder_ / "found");
     fill(found);
     KeptRows kept(*backend, limit, limit / 2, folder_ / "kept");
-    ExpertStream(*backend, model, layer, params, rest, kept).Advance(found, [] {});
+    ExpertStream experts(*backend, model, layer, params, rest, found, kept);
+    MomentsTap tap(*backend);
+    for (int64_t e = 0; e < moe.experts; ++e) experts.Observe(e, tap, [] {});
+    const auto seen = tap.Finish();
+    for (const auto& [site, m] : seen) {
+      EXPECT_TRUE(SameBits(m.gram.view(), moments.at(site).gram.view())) << LinearName(site);
+      EXPECT_EQ(m.mean_abs, moments.at(site).mean_abs) << LinearName(site);
+    }
+    EXPECT_EQ(seen.size(), std::ranges::count_if(
+                               moments, [](const auto& entry) { return entry.first.expert >= 0; }));
+    experts.Advance([] {});
     EXPECT_EQ(kept.pieces(), 0u);
     for (const auto& piece : pieces) {
       const Tensor a = MakeTensor(DType::kF32, {piece.rows(), model.hidden});
       const Tensor b = MakeTensor(DType::kF32, a.shape());
       expected.Read(piece, a.view());
       found.Read(piece, b.view());
-      EXPECT_EQ(std::memcmp(a.view().data, b.view().data, static_cast<size_t>(a.view().NumBytes())),
-                0)
-          << limit << ", rows from " << piece.first_row;
+      EXPECT_TRUE(SameBits(a.view(), b.view())) << limit << ", rows from " << piece.first_row;
     }
   }
 }

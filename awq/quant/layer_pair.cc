@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 
 #include "awq/nn/batch_builder.h"
 #include "awq/quant/expert_stream.h"
@@ -101,16 +100,6 @@ void LayerPair::Catch(LinearId site, ExecContext& ctx, const DecoderLayer& layer
   const TensorView mixed = ctx.scratch.Take(DType::kF32, {norm.dim(0), SiteSize(Role::kO)});
   layer.Mix(ctx, batch, pages_->layers()[0], norm, mixed);
   ctx.tap = nullptr;
-}
-
-DecoderLayer LayerPair::FeedForward(const LayerParams& params) const {
-  const std::set<Role> attention = {Role::kQ,  Role::kK,  Role::kV,   Role::kO,
-                                    Role::kQA, Role::kQB, Role::kKvA, Role::kKvB};
-  std::vector<LinearId> ids;
-  for (const auto& [id, linear] : params.linears) {
-    if (!attention.contains(id.role) && id.expert < 0) ids.push_back(id);
-  }
-  return MakeDecoderLayer(backend_, model_, layer_, ShareSome(params, ids));
 }
 
 DecoderLayer LayerPair::InputParts(LinearId site, const LayerParams& params) const {
@@ -273,8 +262,8 @@ void LayerPair::AdvanceExperts(const LayerParams& original, const LayerParams& c
                                const std::function<void()>& poll) {
   kept_.Clear();
   const auto advance = [&](ActivationStore& store, const LayerParams& params) {
-    const DecoderLayer rest = FeedForward(params);
-    ExpertStream(backend_, model_, layer_, params, rest, kept_).Advance(store, poll);
+    const DecoderLayer rest = MakeDecoderLayer(backend_, model_, layer_, ShareFeedForward(params));
+    ExpertStream(backend_, model_, layer_, params, rest, store, kept_).Advance(poll);
   };
   advance(full_, original);
   advance(quantized_, current);

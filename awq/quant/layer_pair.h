@@ -43,8 +43,6 @@ class LayerPair {
   bool EndsPlainly(LinearId site) const;
   // The parts of the layer that compute what the site reads.
   DecoderLayer InputParts(LinearId site, const LayerParams& params) const;
-  // The layer without its attention and its experts.
-  DecoderLayer FeedForward(const LayerParams& params) const;
   // What the site reads in one stream [rows, K].
   void SiteInput(LinearId site, ExecContext& ctx, const DecoderLayer& layer, const Batch& batch,
                  const TensorView& residual, const TensorView& x) const;

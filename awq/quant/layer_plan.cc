@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "awq/quant/fisher/metric_files.h"
-#include "awq/quant/kept_rows.h"
 #include "awq/quant/layer_runner.h"
 #include "awq/quant/moments.h"
 #include "awq/quant/output_metric.h"
@@ -48,71 +46,6 @@ LayerPlan::LayerPlan(const PlanRequest& request, int64_t layer, int64_t moment_c
                                 : l.n * (l.k * scheme.bits / 8 + 3 * scheme.Groups(l.k));
   }
   piece_ = std::min(request.tokens, std::max(request.longest_block, PieceTokens(model_, layer)));
-}
-
-std::vector<Phase> LayerPlan::Phases() const {
-  std::vector<Phase> out;
-  const auto add = [&](int64_t bytes, const std::string& what, int64_t kept = 0) {
-    out.push_back({what, bytes + Fixed(), std::min(kept, kKeptBytes)});
-  };
-  if (!request_.method.NeedsCalibration()) {
-    for (const SiteShape& s : sites_) {  // one linear after the other
-      add((1 + cost_.copies) * s.largest_n * s.k * kFloat + codes_,
-          Cat(LinearName(s.site), ": weights"));
-    }
-    return out;
-  }
-  if (request_.method.FollowsPrefix()) {
-    for (const SiteShape& s : sites_) {
-      const bool keeps = s.site == Role::kO || s.site == Role::kDown;
-      const int64_t kept = keeps ? request_.tokens * s.k * kFloat : 0;
-      add(Moments(s) + ObservedDrift(s) + s.weights() * kFloat + InputPacks(s) +
-              ObserveWorkspace(s),
-          Cat(LinearName(s.site), ": activations and moments"), kept);
-      add(Moments(s) + Matrices(s) + Metrics(s) + CopyBytes(s) + codes_,
-          Cat(LinearName(s.site), ": moments and weights"), kept);
-    }
-    if (const auto* moe = std::get_if<MoeSpec>(&ffn_)) {
-      add(ExpertPacks() + codes_ + ExpertWorkspace(*moe), "expert after expert",
-          request_.tokens * moe->active * model_.hidden * kFloat);
-    }
-    return out;
-  }
-  int64_t all_moments = 0;
-  for (const SiteShape& s : sites_) all_moments += Moments(s);
-  add(all_moments + weights_ * kStored + ForwardWorkspace(),
-      "forward pass: activations and moments");
-  for (const SiteShape& s : sites_) {
-    add(all_moments + Matrices(s) + (weights_ - s.weights()) * kFloat + CopyBytes(s) + codes_,
-        Cat(LinearName(s.site), ": moments and weights"));
-  }
-  return out;
-}
-
-int64_t LayerPlan::GradientMemory() const {
-  int64_t weights = 0;
-  int64_t attention = 0;  // what is kept of a token: between its linears
-  int64_t mixed = 0;
-  int64_t ffn = 0;  // the gradient of what down reads, too
-  const bool plain = std::holds_alternative<MlpSpec>(ffn_);
-  for (const SiteShape& s : sites_) {
-    if (s.site.expert >= 0) continue;
-    weights += s.weights();
-    if (s.site == Role::kO) {
-      mixed = s.k;
-    } else if (plain && (s.site == Role::kGate || s.site == Role::kDown)) {
-      ffn += s.site == Role::kGate ? s.n : s.k;
-    } else if (mixed == 0) {
-      attention += s.n;
-    }
-  }
-  const int64_t token =
-      std::max(6 * model_.hidden + attention + ffn, 7 * model_.hidden + 2 * attention + mixed);
-  int64_t out = weights * kFloat + MetricFiles::Bytes(model_, layer_) + piece_ * token * kFloat;
-  if (const auto* moe = std::get_if<MoeSpec>(&ffn_)) {
-    out = std::max(out, weights * kStored + ExpertPacks() + ExpertWorkspace(*moe));
-  }
-  return Fixed() + out;
 }
 
 double LayerPlan::SearchedWeights(const SiteShape& s) const {
@@ -168,10 +101,12 @@ int64_t LayerPlan::Experts() const {
   return moe == nullptr ? 0 : moe->experts;
 }
 
+bool LayerPlan::ByExpert() const {
+  return Experts() > 0 && request_.method.NeedsCalibration() && !request_.method.ReplaysInputs();
+}
+
 int64_t LayerPlan::JudgedBytes(const SiteShape& s) const {
-  if (s.site != Role::kRouter || cost_.searches == 0 || !request_.method.FollowsPrefix()) {
-    return 0;
-  }
+  if (s.site != Role::kRouter || cost_.searches == 0 || !ByExpert()) return 0;
   double out = 0;
   for (const SiteShape& e : sites_) {
     if (e.site.role == Role::kExpertGate) out += SearchedWeights(e);
@@ -203,13 +138,16 @@ int64_t LayerPlan::ExpertRows(const MoeSpec& moe) const {
   return std::min(piece_, (2 * piece_ * moe.active + moe.experts - 1) / moe.experts);
 }
 
+int64_t LayerPlan::ExpertInputs(const MoeSpec& moe) const {
+  return ExpertRows(moe) * (model_.hidden + 3 * moe.size) * kFloat;
+}
+
 int64_t LayerPlan::ExpertWorkspace(const MoeSpec& moe) const {
   const int64_t rows = ExpertRows(moe);
-  const int64_t one = rows * (model_.hidden + 3 * moe.size);
   const int64_t sum =
       piece_ * ((2 + moe.active) * model_.hidden) +
       std::max(rows * model_.hidden, piece_ * (model_.hidden + 3 * moe.shared_size));
-  return std::max(one, sum) * kFloat;
+  return std::max(ExpertInputs(moe), sum * kFloat);
 }
 
 int64_t LayerPlan::Fixed() const {
@@ -242,6 +180,7 @@ int64_t LayerPlan::ObserveWorkspace(const SiteShape& s) const {
 int64_t LayerPlan::ForwardWorkspace() const {
   int64_t inner = 0;
   for (const SiteShape& s : sites_) {
+    if (ByExpert() && s.site.expert >= 0) continue;
     const SiteShape* input = InputOf(s.site);
     inner = std::max(inner, s.k + (input ? input->n : 0));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -40,6 +41,11 @@ class LayerPlan {
   double Seconds(const MachineSpeed& speed) const;
 
  private:
+  using AddPhase = std::function<void(int64_t bytes, const std::string& what, int64_t kept)>;
+  // Of a method without a prefix, from the moments of an expert to its codes.
+  void AddExpertPhases(const AddPhase& add) const;
+  // A stream passes all experts.
+  void AddExpertStream(const AddPhase& add) const;
   // Of the forward passes and the sums of moments.
   double ForwardSeconds(const MachineSpeed& speed) const;
   // An expert reads its share of them.
@@ -63,6 +69,8 @@ class LayerPlan {
   int64_t Metrics(const SiteShape& s) const;
   int64_t CopyBytes(const SiteShape& s) const;
   int64_t Experts() const;
+  // Whether routed experts are in memory one at a time.
+  bool ByExpert() const;
   // Rows of experts by which the scale of the norm before them is judged.
   int64_t JudgedBytes(const SiteShape& s) const;
   // Of the linears that compute what the site reads, in both models.
@@ -73,6 +81,8 @@ class LayerPlan {
   int64_t ExpertPacks() const;
   // Rows of a piece that an expert reads: twice its share at most, as a guess.
   int64_t ExpertRows(const MoeSpec& moe) const;
+  // What it reads, and what lies between it and down.
+  int64_t ExpertInputs(const MoeSpec& moe) const;
   int64_t ExpertWorkspace(const MoeSpec& moe) const;
   // The process, and what the backend keeps between calls.
   int64_t Fixed() const;

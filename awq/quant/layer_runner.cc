@@ -74,6 +74,33 @@ void LayerRunner::Advance(const LayerParams& params, Tap* tap, const std::functi
   Run(params, tap, true, poll);
 }
 
+void LayerRunner::AdvanceToExperts(const LayerParams& params, Tap* tap,
+                                   const std::function<void()>& poll) {
+  const bool parallel = IsParallel(model_.layers[static_cast<size_t>(layer_)].residual);
+  const DecoderLayer layer = MakeDecoderLayer(backend_, model_, layer_, params);
+  const Moe& moe = std::get<Moe>(layer.ffn());
+  ExecContext ctx{backend_, scratch_, DType::kF32, tap};
+  for (const auto& piece : store_.Pieces(PieceTokens(model_, layer_))) {
+    poll();
+    const Workspace::Scope scope(scratch_);
+    BatchBuilder builder;
+    const Batch batch = BuildFreshBatch(builder, backend_, store_.Blocks(piece));
+    const TensorView rows = scratch_.Take(DType::kF32, {piece.rows(), model_.hidden});
+    const TensorView x = scratch_.Take(DType::kF32, rows.shape);
+    const TensorView y = scratch_.Take(DType::kF32, rows.shape);
+    store_.Read(piece, rows);
+    if (parallel) layer.FfnInput(ctx, rows, y);
+    layer.AttentionInput(ctx, rows, x);
+    layer.Attend(ctx, batch, pages_->layers()[0], x, x);
+    layer.AddAttention(ctx, rows, x);
+    store_.Write(piece, rows);
+    if (!parallel) layer.FfnInput(ctx, rows, y);
+    moe.Route(ctx, y);
+    if (moe.shared() != nullptr) moe.shared()->Forward(ctx, y, x);
+  }
+  if (!parallel) store_.Flip();
+}
+
 void LayerRunner::Observe(const LayerParams& params, Tap* tap, const std::function<void()>& poll) {
   Run(params, tap, false, poll);
 }

@@ -31,6 +31,9 @@ class LayerRunner {
 
   // Replaces the store's content by the layer's outputs; the tap sees every linear's input.
   void Advance(const LayerParams& params, Tap* tap, const std::function<void()>& poll);
+  // The same as far as routed experts, whose weights `params` may lack: the store then holds what
+  // an ExpertStream begins with, and the tap has seen everything but what they read.
+  void AdvanceToExperts(const LayerParams& params, Tap* tap, const std::function<void()>& poll);
   // Shows the linears' inputs to the tap and leaves the store as it is.
   void Observe(const LayerParams& params, Tap* tap, const std::function<void()>& poll);
   // For each of `variants` Σ ‖part(variant) - part(params)‖² over all tokens, on the inputs that

@@ -48,7 +48,9 @@ double LayerPlan::ForwardSeconds(const MachineSpeed& speed) const {
     out += kPasses * streams * tokens * static_cast<double>(s.k + s.n) / speed.weights;
     const auto k = static_cast<double>(s.k);
     const double flops = 2 * static_cast<double>(s.weights()) * tokens;
-    out += flops / speed.linear + (follows ? flops / speed.quantized : 0);
+    // One by one, experts are observed before they are run.
+    const bool again = !follows && ByExpert() && s.site.role == Role::kExpertGate;
+    out += (again ? 2 : 1) * flops / speed.linear + (follows ? flops / speed.quantized : 0);
     double gram = k * Columns(s) * tokens;  // the upper half
     if (follows) gram += 2 * tokens * (InputOf(s.site) ? flops / 2 / tokens : k * Columns(s));
     out += gram / speed.gram;

@@ -1,6 +1,7 @@
 #include "awq/quant/layer_weights.h"
 
 #include <cmath>
+#include <set>
 
 namespace awq {
 namespace {
@@ -89,6 +90,16 @@ LayerParams ShareDense(const LayerParams& from) {
   std::vector<LinearId> ids;
   for (const auto& [id, linear] : from.linears) {
     if (id.expert < 0) ids.push_back(id);
+  }
+  return ShareSome(from, ids);
+}
+
+LayerParams ShareFeedForward(const LayerParams& from) {
+  const std::set<Role> attention = {Role::kQ,  Role::kK,  Role::kV,   Role::kO,
+                                    Role::kQA, Role::kQB, Role::kKvA, Role::kKvB};
+  std::vector<LinearId> ids;
+  for (const auto& [id, linear] : from.linears) {
+    if (!attention.contains(id.role) && id.expert < 0) ids.push_back(id);
   }
   return ShareSome(from, ids);
 }

@@ -43,7 +43,7 @@ struct LayerJob {
   const LayerWeights& weights;
   // Empty for methods that need no calibration.
   std::map<LinearId, SiteMoments> moments;
-  // Replays parts of the layer on its calibration inputs; null without calibration.
+  // Replays parts of the layer on its calibration inputs, for methods that do.
   LayerRunner* runner = nullptr;
   // Runs the layer on both streams for methods that follow the quantized prefix, which advance it.
   LayerPair* pair = nullptr;
@@ -54,6 +54,9 @@ struct LayerJob {
   // What errors of a linear's outputs cost (see output_metric.h), as sums; null, or empty: unknown.
   std::function<Tensor(LinearId)> metric = nullptr;
   int64_t metric_tokens = 0;  // that the sums are of
+  // The moments of what one routed expert reads, which are gathered now; null where `moments` has
+  // them.
+  std::function<std::map<LinearId, SiteMoments>(int64_t expert)> expert_moments = nullptr;
 
   // How a linear is rounded, the same for all of its site.
   GridRule RuleOf(LinearId id) const {

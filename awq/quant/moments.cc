@@ -123,11 +123,11 @@ SiteMoments WeightOnlyMoments(int64_t k, int64_t tokens, int64_t columns) {
   return out;
 }
 
-void FillFewTokens(const ModelSpec& model, int64_t layer, std::map<LinearId, SiteMoments>& sites) {
+void FillFewTokens(const ModelSpec& model, int64_t layer, int64_t expert, int64_t columns,
+                   std::map<LinearId, SiteMoments>& sites) {
   for (const LinearShape& shape : LayerLinears(model, layer)) {
-    if (shape.id.expert < 0 || SiteOf(shape.id) != shape.id) continue;
+    if (shape.id.expert != expert || SiteOf(shape.id) != shape.id) continue;
     SiteMoments& m = sites[shape.id];
-    const int64_t columns = sites.at(Role::kRouter).gram.shape()[1];
     if (m.tokens < kFewTokens) m = WeightOnlyMoments(shape.k, m.tokens, columns);
   }
 }

@@ -48,8 +48,9 @@ inline constexpr int64_t kFewTokens = 32;
 // Moments of an input of size k of which nothing is known: every element alike, none with another.
 // `columns` as in MakeMoments.
 SiteMoments WeightOnlyMoments(int64_t k, int64_t tokens, int64_t columns = 0);
-// Puts such moments where experts of the layer have seen fewer than kFewTokens, or none.
-void FillFewTokens(const ModelSpec& model, int64_t layer, std::map<LinearId, SiteMoments>& sites);
+// Puts such moments where that expert of the layer has seen fewer than kFewTokens, or none.
+void FillFewTokens(const ModelSpec& model, int64_t layer, int64_t expert, int64_t columns,
+                   std::map<LinearId, SiteMoments>& sites);
 
 // Gathers moments of all sites of one layer; host backends alone.
 class MomentsTap : public Tap {

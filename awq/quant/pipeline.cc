@@ -9,6 +9,7 @@
 #include "awq/checkpoint/fused_rows.h"
 #include "awq/quant/embed_blocks.h"
 #include "awq/quant/fisher/fisher_pass.h"
+#include "awq/quant/layer_quantizer.h"
 
 namespace awq {
 namespace {
@@ -215,52 +216,11 @@ class Pipeline {
       work.metric = [&](LinearId id) { return metrics_->Read(layer, id); };
       work.metric_tokens = weighed_tokens_;
     }
-    std::unique_ptr<LayerRunner> runner;
-    std::map<LinearId, QuantizedLinear> done;
-    if (prefix_) {
-      LayerPair pair(job_.backend, job_.source.spec(), layer, *store_, *prefix_, kept_,
-                     job_.moment_columns);
-      work.pair = &pair;
-      done = RunMethod(work, params);
-    } else if (store_) {
-      runner = std::make_unique<LayerRunner>(job_.backend, job_.source.spec(), layer, *store_);
-      work.runner = runner.get();
-      MomentsTap tap(job_.backend, job_.method.SampleStride(store_->num_tokens()),
-                     job_.moment_columns);
-      if (job_.method.ReplaysInputs()) {
-        runner->Observe(params, &tap, job_.poll);
-        work.moments = Finish(layer, tap);
-        LayerParams changed = ShareAll(params);
-        CopyVectors(changed);
-        done = RunMethod(work, changed);
-        runner->Advance(params, nullptr, job_.poll);
-        params = std::move(changed);
-      } else {
-        runner->Advance(params, &tap, job_.poll);
-        work.moments = Finish(layer, tap);
-        done = RunMethod(work, params);
-      }
-    } else {
-      done = RunMethod(work, params);
-    }
+    std::map<LinearId, QuantizedLinear> done =
+        LayerQuantizer(job_, store_.get(), prefix_.get(), kept_).Run(work, params);
     Settle();
     WriteLayer(layer, params, done);
     weights.Release();
-  }
-
-  static std::map<LinearId, SiteMoments> Finish(int64_t layer, MomentsTap& tap) {
-    std::map<LinearId, SiteMoments> out = tap.Finish();
-    for (const auto& [site, moments] : out) CheckFinite(layer, site, moments);
-    return out;
-  }
-
-  std::map<LinearId, QuantizedLinear> RunMethod(LayerJob& work, LayerParams& params) const {
-    try {
-      return job_.method.Run(work, params);
-    } catch (const Error& e) {
-      if (e.code() != ErrorCode::kInternal) throw;
-      Fail(e.code(), "layer ", work.layer, ": ", e.what());
-    }
   }
 
   void WriteLayer(int64_t layer, const LayerParams& params,

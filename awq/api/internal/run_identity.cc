@@ -1,8 +1,10 @@
 #include "awq/api/internal/run_identity.h"
 
+#include "awq/base/error.h"
 #include "awq/checkpoint/companions.h"
 #include "awq/checkpoint/manifest.h"
 #include "awq/checkpoint/shard_index.h"
+#include "awq/quant/journal.h"
 
 namespace awq {
 namespace fs = std::filesystem;
@@ -27,6 +29,16 @@ RawJson IdentifyInput(const Checkpoint& checkpoint, const std::vector<TokenBlock
     tokens.append(reinterpret_cast<const char*>(block.data()), block.size() * sizeof block[0]);
   }
   return {{"source", source}, {"calibration", Sha256OfText(tokens)}};
+}
+
+std::string WhyNotResumed(const RawJson& before, const RawJson& now) {
+  const auto build = [](const RawJson& identity) {
+    return identity.value("build", std::string("without a name"));
+  };
+  if (build(before) != build(now)) {
+    return Cat("written by build ", build(before), ", this is build ", build(now));
+  }
+  return FirstDifference(before, now);
 }
 
 bool IsFinished(const fs::path& folder, std::string_view version, const RawJson& options,

@@ -16,6 +16,10 @@ namespace awq {
 RawJson IdentifyInput(const Checkpoint& checkpoint, const std::vector<TokenBlock>& blocks,
                       const std::function<void()>& poll);
 
+// Empty if a run of identity `now` may go on with one of identity `before`. Another build is named
+// before anything else: it may round differently.
+std::string WhyNotResumed(const RawJson& before, const RawJson& now);
+
 // Whether that folder is the finished checkpoint of this version, options and input.
 bool IsFinished(const std::filesystem::path& folder, std::string_view version,
                 const RawJson& options, const RawJson& input);

@@ -50,7 +50,9 @@ class Sensitivity {
       MomentsTap tap(job_.backend);
       calibration.Advance(i, params, job_.poll, &tap);
       auto moments = tap.Finish();
-      FillFewTokens(spec, i, moments);
+      if (const auto* moe = std::get_if<MoeSpec>(&spec.layers[static_cast<size_t>(i)].ffn)) {
+        for (int64_t e = 0; e < moe->experts; ++e) FillFewTokens(spec, i, e, 0, moments);
+      }
       const int64_t third = i * kThirds / layers;
       LayerParams rounded = ShareAll(params);
       for (const auto& [site, ids] : Sites(i)) {

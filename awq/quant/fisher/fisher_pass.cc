@@ -114,7 +114,7 @@ void FisherPass::Forward(Stores& inputs) const {
     });
     inputs[at + 1]->Flip();
     if (routed) {
-      ExpertStream(job_.backend, model, i, params, layer, kept).Advance(*inputs[at + 1], job_.poll);
+      ExpertStream(job_.backend, model, i, params, layer, *inputs[at + 1], kept).Advance(job_.poll);
     }
     weights.Release();
   }

@@ -28,56 +28,87 @@ class AwqMethod : public QuantMethod {
 
   std::map<LinearId, QuantizedLinear> Run(LayerJob& job, LayerParams& layer) const override {
     std::map<LinearId, QuantizedLinear> out;
-    job.weights.LoadAll(layer);
-    FillFewTokens(job.model, job.layer, job.moments);
-    for (const LinearShape& shape : QuantizableLinears(job.model, job.layer)) {
-      const TensorView& w = DenseWeight(layer, shape.id);
-      out[shape.id].tokens = job.moments.at(SiteOf(shape.id)).tokens;
-      out[shape.id].alpha = "-";
-      if (job.Keeps(shape.id)) continue;
-      out[shape.id].error_before =
-          RelativeError(job.backend, QuantizeToNearest(job.RuleOf(shape.id), job.pool, w), w,
-                        job.moments.at(SiteOf(shape.id)).gram.view());
-    }
-    ScaleLayer(job, layer, out);
-    for (const LinearShape& shape : QuantizableLinears(job.model, job.layer)) {
-      job.poll();
-      if (job.Keeps(shape.id)) continue;
-      Finish(job, shape.id, layer, out[shape.id]);
+    const std::vector<ScaleEdge> edges = DeriveScaleEdges(job.model, job.layer);
+    const Choices choices = QuantizePart(job, edges, -1, {}, job.moments, layer, out);
+    job.moments.clear();
+    for (int64_t e = 0; layer.linears.contains({Role::kExpertGate, e}); ++e) {
+      std::map<LinearId, SiteMoments> moments = job.expert_moments(e);
+      QuantizePart(job, edges, e, choices, moments, layer, out);
     }
     return out;
   }
 
  private:
-  // All searches see the unscaled layer; then every scale is applied, to the moments as well.
-  static void ScaleLayer(LayerJob& job, LayerParams& layer,
-                         std::map<LinearId, QuantizedLinear>& out) {
-    std::vector<std::pair<ScaleEdge, ScaleChoice>> choices;
-    for (const ScaleEdge& edge : DeriveScaleEdges(job.model, job.layer)) {
+  using Choices = std::vector<std::pair<ScaleEdge, ScaleChoice>>;
+
+  // One routed expert, or -1: everything else, whose scales are returned: `outer` for experts. All
+  // searches see unscaled weights; then every scale is applied, to the moments as well.
+  static Choices QuantizePart(const LayerJob& job, std::span<const ScaleEdge> edges, int64_t expert,
+                              const Choices& outer, std::map<LinearId, SiteMoments>& moments,
+                              LayerParams& layer, std::map<LinearId, QuantizedLinear>& out) {
+    std::vector<LinearId> ids;
+    for (const LinearShape& shape : LayerLinears(job.model, job.layer)) {
+      if (shape.id.expert != expert) continue;
+      job.weights.Load(shape.id, layer);
+      if (shape.quantizable) ids.push_back(shape.id);
+    }
+    for (const LinearId id : ids) NoteBefore(job, id, layer, moments.at(SiteOf(id)), out[id]);
+    Choices choices;
+    for (const ScaleEdge& edge : edges) {
+      if (edge.producer.expert != expert || job.Keeps(edge.Quantized().front())) continue;
       job.poll();
-      if (job.Keeps(edge.Quantized().front())) continue;
       ScaleChoice choice = SearchScale(job.backend, job.pool, job.RuleOf(edge.Quantized().front()),
                                        ScaleSearchOptionsOf(job.options), edge, layer,
-                                       job.moments.at(SiteOf(edge.consumers.front())));
+                                       moments.at(SiteOf(edge.consumers.front())));
       for (LinearId id : edge.Quantized()) out[id].alpha = choice.Describe();
       if (!choice.identity) choices.emplace_back(edge, std::move(choice));
     }
-    for (auto& [edge, choice] : choices) {
-      AdjustToStored(edge, layer, job.vector_type, choice.scale);
-      ApplyScale(edge, choice.scale, layer);
-      RescaleMoments(edge, choice.scale, job.moments);
+    for (const auto& [edge, choice] : outer) {  // their producers have been divided
+      const ScaleEdge part = Within(edge, expert);
+      for (LinearId id : part.consumers) ScaleColumns(DenseWeight(layer, id), choice.scale);
+      RescaleMoments(part, choice.scale, moments);
     }
+    for (auto& [edge, choice] : choices) {
+      const ScaleEdge part = Within(edge, expert);
+      AdjustToStored(part, layer, job.vector_type, choice.scale);
+      ApplyScale(part, choice.scale, layer);
+      RescaleMoments(part, choice.scale, moments);
+    }
+    for (const LinearId id : ids) {
+      job.poll();
+      if (job.Keeps(id)) continue;
+      Finish(job, id, layer, moments.at(SiteOf(id)), out[id]);
+    }
+    return choices;
   }
 
-  static void Finish(LayerJob& job, LinearId id, LayerParams& layer, QuantizedLinear& out) {
+  // The edge with those of its consumers alone.
+  static ScaleEdge Within(const ScaleEdge& edge, int64_t expert) {
+    ScaleEdge out = edge;
+    std::erase_if(out.consumers, [&](LinearId id) { return id.expert != expert; });
+    return out;
+  }
+
+  static void NoteBefore(const LayerJob& job, LinearId id, const LayerParams& layer,
+                         const SiteMoments& moments, QuantizedLinear& out) {
+    out.tokens = moments.tokens;
+    if (job.Keeps(id)) return;
     const TensorView& w = DenseWeight(layer, id);
-    const TensorView gram = job.moments.at(SiteOf(id)).gram.view();
+    out.error_before = RelativeError(job.backend, QuantizeToNearest(job.RuleOf(id), job.pool, w), w,
+                                     moments.gram.view());
+  }
+
+  // The weight is of no use afterwards.
+  static void Finish(const LayerJob& job, LinearId id, LayerParams& layer,
+                     const SiteMoments& moments, QuantizedLinear& out) {
+    const TensorView& w = DenseWeight(layer, id);
     const Tensor target = ConvertTo(w, DType::kF32);
     if (job.options.clip && ClipsRole(id.role)) {
-      out.clipped = ClipWeights(job.backend, job.pool, job.RuleOf(id), w, gram);
+      out.clipped = ClipWeights(job.backend, job.pool, job.RuleOf(id), w, moments.gram.view());
     }
     out.weight = QuantizeToNearest(job.RuleOf(id), job.pool, w);
-    out.error_after = RelativeError(job.backend, out.weight, target.view(), gram);
+    out.error_after = RelativeError(job.backend, out.weight, target.view(), moments.gram.view());
+    layer.linears.at(id).weight = Tensor();
   }
 };
 

@@ -22,6 +22,7 @@ struct Recipe {
   int refits = 3;           // rounds of scale refit and one more pass
   double damping = 0.01;    // of the Gram matrix
   int64_t weighed = 0;      // one of so many blocks is run backwards for the metric; 0: none
+  int64_t least = 32;       // of them
 };
 
 // Of a metric, in parts of its mean diagonal: the fewer gradients, the more.
@@ -44,7 +45,11 @@ Recipe JointRecipe(int effort) {
   constexpr int kDescents[] = {1, 1, 2, 3};
   constexpr int kRefits[] = {0, 1, 3, 6};
   constexpr int64_t kWeighed[] = {0, 8, 4, 1};
-  return {.descents = kDescents[effort], .refits = kRefits[effort], .weighed = kWeighed[effort]};
+  constexpr int64_t kLeast[] = {0, 16, 32, 32};
+  return {.descents = kDescents[effort],
+          .refits = kRefits[effort],
+          .weighed = kWeighed[effort],
+          .least = kLeast[effort]};
 }
 
 class SequentialMethod : public QuantMethod {
@@ -53,9 +58,9 @@ class SequentialMethod : public QuantMethod {
   bool NeedsCalibration() const override { return true; }
   bool FollowsPrefix() const override { return true; }
   int64_t WeighedBlocks(const MethodOptions& options, int64_t blocks) const override {
-    constexpr int64_t kLeast = 32;
-    const int64_t one_of = recipe_of_(options.effort).weighed;
-    return one_of == 0 ? 0 : std::max(blocks / one_of, std::min(blocks, kLeast));
+    const Recipe recipe = recipe_of_(options.effort);
+    if (recipe.weighed == 0) return 0;
+    return std::max(blocks / recipe.weighed, std::min(blocks, recipe.least));
   }
   // Products: four losses, rounding a half, a descent one, a refit one and a half; the correction
   // one for the drift, one for solving.
