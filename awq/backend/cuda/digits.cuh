@@ -16,24 +16,29 @@ inline constexpr int kDigitBits = 8 * kDigits - 2;  // of a value of x, without 
 inline constexpr int kDigitWords = 2 * kDigits * 16;
 
 // What the digits of a block count: those of even columns of the mma (the first two digits, 256
-// times the second's unit) and of odd ones, for the even and, a sixteenth, for the odd output of a
-// byte; then the sums of x of the block's groups, which are with the even columns alone.
+// times the second's unit) and of odd ones, for both outputs of a lane; then the sums of x of the
+// block's groups, which are with the even columns alone.
 template <int kGroups>
 struct alignas(16) DigitScale {
   float unit, odd_unit;
   float sums[kGroups];
 };
 
-// Sixteen threads make the digits of 128 inputs of a row: each of four inputs and of those 32
-// further on, which are two words of a lane.
-template <typename T>
+// Sixteen threads make the digits of 128 inputs of a row: each of four inputs and of those kApart
+// further on, which are two words of a lane. 32 apart they are in turns, a pair of each in a word,
+// as in layout.h; 4 apart they follow each other, as in layout_q8.h.
+template <typename T, int kApart>
 struct FourAndFour {
+  static_assert(kApart == 32 || kApart == 4);
   uint2 raw[2];
+  __device__ static unsigned FirstInput(unsigned part) {
+    return kApart == 4 ? 8 * part : part / 8 * 64 + part / 2 % 4 * 8 + part % 2 * 4;
+  }
   __device__ void Load(const T* x, int left) {  // from there on, that the row has
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       raw[i] = make_uint2(0, 0);
-      if (32 * i < left) raw[i] = *reinterpret_cast<const uint2*>(x + 32 * i);
+      if (kApart * i < left) raw[i] = *reinterpret_cast<const uint2*>(x + kApart * i);
     }
   }
   __device__ float operator()(int i, int j) const {
@@ -41,9 +46,10 @@ struct FourAndFour {
   }
 };
 
-template <typename T, int kGroups>
-__device__ inline void MakeDigits(const FourAndFour<T>& x, unsigned part, bool store,
-                                  uint32_t* digits, DigitScale<kGroups>* scale) {
+// odd: the unit of odd outputs beside that of even ones.
+template <int kGroups, typename T, int kApart>
+__device__ inline void MakeDigits(const FourAndFour<T, kApart>& x, unsigned part, bool store,
+                                  float odd, uint32_t* digits, DigitScale<kGroups>* scale) {
   float v[2][4];
   float largest = 0.0f;
   float sums[2] = {};  // of both runs of inputs
@@ -56,6 +62,7 @@ __device__ inline void MakeDigits(const FourAndFour<T>& x, unsigned part, bool s
       sums[i] += v[i][j];
     }
   }
+  static_assert(kGroups < 4 || kApart == 32);
   if (kGroups < 4) sums[0] += sums[1];
 #pragma unroll
   for (int step = 1; step < 16; step *= 2) {
@@ -83,8 +90,11 @@ __device__ inline void MakeDigits(const FourAndFour<T>& x, unsigned part, bool s
     uint32_t words[2];
 #pragma unroll
     for (int w = 0; w < 2; ++w) {
-      const uint32_t low = __byte_perm(t[0][2 * w], t[1][2 * w], pick);
-      const uint32_t high = __byte_perm(t[0][2 * w + 1], t[1][2 * w + 1], pick);
+      const bool turns = kApart == 32;
+      const uint32_t low =
+          turns ? __byte_perm(t[0][2 * w], t[1][2 * w], pick) : __byte_perm(t[w][0], t[w][1], pick);
+      const uint32_t high = turns ? __byte_perm(t[0][2 * w + 1], t[1][2 * w + 1], pick)
+                                  : __byte_perm(t[w][2], t[w][3], pick);
       words[w] = __byte_perm(low, high, 0x5410u) ^ 0x80808080u;
     }
     *reinterpret_cast<uint2*>(to + d * 16) = make_uint2(words[0], words[1]);
@@ -96,9 +106,9 @@ __device__ inline void MakeDigits(const FourAndFour<T>& x, unsigned part, bool s
                              ? __uint_as_float((exponent - kDigitBits) << 23)
                              : __int_as_float(0x7fffffff);
       scale[0].unit = unit * 256.0f;
-      scale[0].odd_unit = unit * 16.0f;
+      scale[0].odd_unit = unit * 256.0f * odd;
       scale[1].unit = unit;
-      scale[1].odd_unit = unit * 0.0625f;
+      scale[1].odd_unit = unit * odd;
     }
     const unsigned first = kGroups == 1 ? 0 : part / 8 * (kGroups / 2);
     if (kGroups > 1 || part == 0) {

@@ -48,20 +48,6 @@ DirectArgs DirectArgsOf(const LinearQ4& p) {
           .k = static_cast<int>(p.shape.k)};
 }
 
-void LaunchLinear(cudaLaunchConfig_t& launch, const void* kernel, void* args,
-                  const DeviceLimits& device, const LaunchContext& context) {
-  launch.stream = context.stream;
-  cudaLaunchAttribute attribute = {};
-  if (context.overlap && device.arch >= 90) {
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    launch.attrs = &attribute;
-    launch.numAttrs = 1;
-  }
-  void* parameters[] = {args};
-  AWQ_CUDA(cudaLaunchKernelExC(&launch, kernel, parameters));
-}
-
 void LaunchDirect(const DirectConfig& config, const LinearQ4& p, const DeviceLimits& device,
                   const LaunchContext& context) {
   DirectArgs args = DirectArgsOf(p);
@@ -73,7 +59,16 @@ void LaunchDirect(const DirectConfig& config, const LinearQ4& p, const DeviceLim
   launch.gridDim = dim3(static_cast<unsigned>((args.row_tiles + config.tiles - 1) / config.tiles),
                         static_cast<unsigned>((args.m + 8 * config.cols - 1) / (8 * config.cols)));
   launch.blockDim = dim3(static_cast<unsigned>(32 * config.warps));
-  LaunchLinear(launch, kernel, &args, device, context);
+  launch.stream = context.stream;
+  cudaLaunchAttribute attribute = {};
+  if (context.overlap && device.arch >= 90) {
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    launch.attrs = &attribute;
+    launch.numAttrs = 1;
+  }
+  void* parameters[] = {&args};
+  AWQ_CUDA(cudaLaunchKernelExC(&launch, kernel, parameters));
 }
 
 }  // namespace awq::cuda

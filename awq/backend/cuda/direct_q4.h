@@ -31,9 +31,6 @@ struct DirectConfig {
 };
 
 DirectArgs DirectArgsOf(const LinearQ4& problem);
-// Of a kernel whose one argument is `args`, alone or before its predecessor has ended.
-void LaunchLinear(cudaLaunchConfig_t& launch, const void* kernel, void* args,
-                  const DeviceLimits& device, const LaunchContext& context);
 void LaunchDirect(const DirectConfig& config, const LinearQ4& problem, const DeviceLimits& device,
                   const LaunchContext& context);
 

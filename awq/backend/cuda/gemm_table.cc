@@ -74,12 +74,12 @@ GemmRow Direct(std::string_view name) {
   return {name, "q4_tile16", Supports, Estimate<kConfig>, NoWorkspace, false, Launch<kConfig>};
 }
 
-bool SupportsIntegerRow(const LinearQ4& p, const DeviceLimits& device) {
-  return Readable(p) && !p.same_sums && SupportsInteger(p, device);
+bool SupportsInteger(const LinearQ4& p, const DeviceLimits& device) {
+  return Readable(p) && !p.same_sums && SupportsIntegerQ4(p, device);
 }
 
 double EstimateInteger(const LinearQ4& p, const DeviceLimits& device) {
-  return WorthInteger(p, device) ? -1.0 : 3.0;
+  return WorthIntegerQ4(p, device) ? -1.0 : 3.0;
 }
 
 using MakeWide = WideConfig (*)();
@@ -112,8 +112,8 @@ GemmRow Wide(std::string_view name) {
 }
 
 const std::array kRows = {
-    GemmRow{"integer", "q4_tile16", SupportsIntegerRow, EstimateInteger, NoWorkspace, false,
-            LaunchInteger},
+    GemmRow{"integer", "q4_tile16", SupportsInteger, EstimateInteger, NoWorkspace, false,
+            LaunchIntegerQ4},
     Direct<Direct1x1x16x1x2>("direct1x1x16x1x2"),
     Direct<Direct1x1x8x1x3>("direct1x1x8x1x3"),
     Direct<Direct1x1x8x1x4>("direct1x1x8x1x4"),

@@ -5,6 +5,7 @@
 #include "awq/backend/cuda/dense_rows.h"
 #include "awq/backend/cuda/dequantize.h"
 #include "awq/backend/cuda/direct_q8.h"
+#include "awq/backend/cuda/integer_q8.h"
 #include "awq/backend/cuda/rows.h"
 
 namespace awq::cuda {
@@ -41,6 +42,9 @@ void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorV
   if (const auto* q4 = dynamic_cast<const Q4Weight*>(&w)) {
     if (!RunQ4(*q4, x, bias, y)) RunAsFloats(*q4, x, bias, y);
   } else if (const auto* q8 = dynamic_cast<const Q8Weight*>(&w)) {
+    if (!deterministic_ && PrefersIntegerQ8(*q8, x, y, device_)) {
+      return IntegerQ8(queue_, device_, *q8, x, bias, y);
+    }
     if (SupportsDirectQ8(*q8, x, y, device_) && (deterministic_ || x.dim(0) <= kMaxDirectQ8Rows)) {
       return DirectQ8(queue_, device_, *q8, x, bias, y);
     }

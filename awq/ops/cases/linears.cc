@@ -107,6 +107,15 @@ void AddLinears(Table& table) {
              Activation::kGelu);
   }
   AddQuantized(table, g128, {.m = 800, .n = 40, .k = 128});
+  for (int64_t m : {1, 2}) {  // many outputs of one or two rows have kernels of their own
+    const LinearCase many{.m = m, .n = 9700, .k = 264, .bias = true, .gap = 8};
+    AddQuantized(table, {.bits = 4, .group = 32}, many);
+    AddQuantized(table, {.bits = 4, .group = 128, .symmetric = true}, many);
+    AddGated(table, g128, many, Activation::kSilu);
+    for (int64_t group : {64, -1}) {
+      AddQuantized(table, {.bits = 8, .group = group, .symmetric = m == 1}, many);
+    }
+  }
 }
 
 }  // namespace awq::cases

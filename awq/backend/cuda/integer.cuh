@@ -1,21 +1,31 @@
-// The W4 linear of one or two rows of x by integer tensor cores: what memory allows for one row is
-// more than expanding codes to floats does.
+// Linears of one or two rows of x by integer tensor cores: what memory allows for one row is more
+// than turning codes into floats does.
 //
-// Bytes of the layout (layout.h) hold the codes of two outputs for one input. As unsigned bytes,
-// one with its upper half masked, one with its lower half, they are operands of an integer mma
-// without any arithmetic: two instructions for eight codes. x becomes digits (digits.cuh), which
-// are columns of the mma, of which one row of x would otherwise use one in eight.
-//
-// A thread block first makes the digits of all of x in shared memory, while its first weights come;
-// then its warps take the blocks of its row tiles in turn, and meet once for each tile.
+// y[M, N] = x[M, K] · dequant(W)[N, K]     M <= 2; exact sums of blocks, f32 beyond; any weight in
+//         blocks of 16 outputs x 128 inputs whose bytes are operands of an integer mma without
+//         arithmetic (integer_codes.cuh)
+// x       becomes digits (digits.cuh), which are columns of the mma, of which one row of x would
+//         otherwise use one in eight
+// grid    as many blocks as fit; each takes consecutive row tiles. It makes the digits of all of x
+//         in shared memory, while its first weights come; then its warps take the blocks of its
+//         tiles in turn, and meet once for each tile
+// bound   HBM from about four tiles an SM on; below it, the digits
 #pragma once
 
-#include "awq/backend/cuda/codes.cuh"
 #include "awq/backend/cuda/digits.cuh"
+#include "awq/backend/cuda/direct_q4.h"
 #include "awq/backend/cuda/gate.cuh"
-#include "awq/backend/cuda/integer_q4.h"
+#include "awq/backend/cuda/integer_codes.cuh"
+#include "awq/backend/cuda/ptx.cuh"
 
 namespace awq::cuda {
+
+inline constexpr int kMaxIntegerRows = 2;
+
+struct IntegerArgs : DirectArgs {
+  int tiles;          // row tiles of a thread block
+  int longer_blocks;  // the first ones have one more
+};
 
 template <int kGroups>
 AWQ_HD constexpr int IntegerSharedBytes(int rows, int blocks_per_row) {
@@ -24,18 +34,19 @@ AWQ_HD constexpr int IntegerSharedBytes(int rows, int blocks_per_row) {
 }
 
 // d[16, 8] += a[16, 32] · b[32, 8], bytes without and with sign.
-__device__ inline void MmaBytes(int (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
-                                uint32_t b0, uint32_t b1) {
+__device__ inline void MmaBytes(int (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
 #if AWQ_SM80
   asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
       "{%0,%1,%2,%3};"
       : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #endif
 }
 
-template <typename T, int kGroups, bool kZeros, int kWarps, int kDepth, int kBlocks>
-__global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerQ4(const IntegerArgs a) {
+// kDepth: blocks ahead a warp; kBlocks: thread blocks that share an SM.
+template <typename T, typename Codes, int kWarps, int kDepth, int kBlocks>
+__global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerLinear(const IntegerArgs a) {
+  constexpr int kGroups = Codes::kGroups;
   extern __shared__ __align__(16) uint32_t digits[];
   __shared__ float sums[2][kWarps][kMaxIntegerRows * kTileN];
   // Four words of zeros, the digits, the scales.
@@ -51,27 +62,13 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerQ4(const IntegerA
   // The tiles' blocks lie one after another; this warp's are every kWarps'th.
   const int count = num_tiles * a.blocks_per_row - static_cast<int>(warp);  // and those after it
 
-  struct Stage {
-    uint4 codes[2];
-    uint32_t scales[kGroups];
-    uint32_t zeros[kGroups];
-  } stages[kDepth];
-  constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
-  constexpr int kBlockBytes = kCodeBytes + kGroups * kMeta;
-  const uint8_t* next = a.blocks + (int64_t{first_tile} * a.blocks_per_row + warp) * kBlockBytes;
-  unsigned place = 16 * PlaceOfLane(lane);
-  unsigned scale_place = kCodeBytes + 4 * r;
-  unsigned zero_place = kCodeBytes + 2 * kTileN + 2 * r;
-  Keep(place), Keep(scale_place), Keep(zero_place);
-  const auto load = [&](Stage& s) {
-    s.codes[0] = LoadStream(next + place);
-    s.codes[1] = LoadStream(next + 512 + place);
-#pragma unroll
-    for (int g = 0; g < kGroups; ++g) {
-      s.scales[g] = LoadOnce<uint32_t>(next + scale_place + g * kMeta);
-      s.zeros[g] = kZeros ? LoadOnce<uint16_t>(next + zero_place + g * kMeta) : 0x0808u;
-    }
-    next += kWarps * kBlockBytes;
+  Codes stages[kDepth];
+  const typename Codes::Places places(lane);
+  const uint8_t* next =
+      a.blocks + (int64_t{first_tile} * a.blocks_per_row + warp) * Codes::kBlockBytes;
+  const auto load = [&](Codes& codes) {
+    codes.Load(next, places);
+    next += kWarps * Codes::kBlockBytes;
   };
 
   AllowNextKernel();
@@ -82,11 +79,11 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerQ4(const IntegerA
   {
     constexpr int kUnits = 2 * kWarps;  // of 128 inputs at a time
     const unsigned part = lane % 16;
-    const int input = static_cast<int>(part / 8 * 64 + part / 2 % 4 * 8 + part % 2 * 4);
+    FourAndFour<T, Codes::kApart> values;
+    const int input = static_cast<int>(values.FirstInput(part));
     const int first = static_cast<int>(threadIdx.x / 16);
     const T* x = static_cast<const T*>(a.x) + first * kBlockK + input;
     const int left = a.k - first * kBlockK - input;
-    FourAndFour<T> values;
     if (threadIdx.x < 4) digits[threadIdx.x] = 0;
     WaitForPreviousKernel();  // x is the previous kernel's
     for (int row = 0; row < a.m; ++row, x += a.x_stride) {
@@ -94,8 +91,8 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerQ4(const IntegerA
       DigitScale<kGroups>* scale = scales + row * a.blocks_per_row * 2;
       for (int at = first; at - first % 2 < a.blocks_per_row; at += kUnits) {
         values.Load(x + (at - first) * kBlockK, left - (at - first) * kBlockK);
-        MakeDigits<T, kGroups>(values, part, at < a.blocks_per_row, to + at * kDigitWords,
-                               scale + 2 * at);
+        MakeDigits(values, part, at < a.blocks_per_row, Codes::kOddUnit, to + at * kDigitWords,
+                   scale + 2 * at);
       }
     }
     __syncthreads();
@@ -115,9 +112,9 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerQ4(const IntegerA
   int first_weight = q % 2 == 0 ? 256 : 1;
   Keep(column), Keep(column_step), Keep(scale_at), Keep(first_weight);
 
-  float even = 0.0f;  // of output 2r and 2r + 1
+  float even = 0.0f;  // of both outputs
   float odd = 0.0f;
-  const auto compute = [&](const Stage& s, uint32_t block) {
+  const auto compute = [&](const Codes& codes, uint32_t block) {
     float scale[4];
     LoadShared(scale_at + block * 2 * sizeof(DigitScale<kGroups>), scale);
     float more[4];  // sums of groups
@@ -127,28 +124,26 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerQ4(const IntegerA
     for (int half = 0; half < 2; ++half) {
       uint32_t b[4];
       LoadShared(column + block * column_step + half * (column_step / 2), b);
-      const uint32_t codes[4] = {s.codes[half].x, s.codes[half].y, s.codes[half].z,
-                                 s.codes[half].w};
 #pragma unroll
-      for (int t = 0; t < 4; t += 2) {
-        const uint32_t a0 = codes[t] & 0x0f0f0f0fu;
-        const uint32_t a1 = codes[t] & 0xf0f0f0f0u;
-        const uint32_t a2 = codes[t + 1] & 0x0f0f0f0fu;
-        const uint32_t a3 = codes[t + 1] & 0xf0f0f0f0u;
+      for (int step = 0; step < 2; ++step) {
+        uint32_t w[4];
+        codes.Operand(half, step, w);
+        const uint32_t b0 = b[2 * step];
+        const uint32_t b1 = b[2 * step + 1];
         if constexpr (kGroups == 4) {  // bytes 0 and 2 are of the first 32 inputs
-          MmaBytes(sum[2 * half], a0, a1, a2, a3, b[t] & 0x00ff00ffu, b[t + 1] & 0x00ff00ffu);
-          MmaBytes(sum[2 * half + 1], a0, a1, a2, a3, b[t] & 0xff00ff00u, b[t + 1] & 0xff00ff00u);
+          MmaBytes(sum[2 * half], w, b0 & 0x00ff00ffu, b1 & 0x00ff00ffu);
+          MmaBytes(sum[2 * half + 1], w, b0 & 0xff00ff00u, b1 & 0xff00ff00u);
         } else {
-          MmaBytes(sum[half * (kGroups - 1)], a0, a1, a2, a3, b[t], b[t + 1]);
+          MmaBytes(sum[half * (kGroups - 1)], w, b0, b1);
         }
       }
     }
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
-      const float2 w = __half22float2(reinterpret_cast<const __half2&>(s.scales[g]));
+      const float2 w = codes.Scales(g);
       const float xs = g < 2 ? scale[2 + g] : more[g - 2];
-      const float z_even = static_cast<float>(s.zeros[g] & 0xff);
-      const float z_odd = static_cast<float>(s.zeros[g] >> 8);
+      const float z_even = static_cast<float>(codes.zeros[g] & 0xff);
+      const float z_odd = static_cast<float>(codes.zeros[g] >> 8);
       const int v_even = sum[g][0] * first_weight + sum[g][1];
       const int v_odd = sum[g][2] * first_weight + sum[g][3];
       even += w.x * (scale[0] * static_cast<float>(v_even) - z_even * xs);
@@ -161,7 +156,9 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerQ4(const IntegerA
     odd += __shfl_xor_sync(~0u, odd, 1);
     auto& all = sums[done % 2];
     if (q % 2 == 0) {
-      *reinterpret_cast<float2*>(&all[warp][q / 2 * kTileN + 2 * r]) = make_float2(even, odd);
+      float* to = &all[warp][q / 2 * kTileN + Codes::EvenOutput(r)];
+      to[0] = even;
+      to[Codes::kToOdd] = odd;
     }
     even = odd = 0.0f;
     __syncthreads();
