@@ -31,7 +31,7 @@ double Filled(int64_t tiles, int64_t slots) {
 // their waves are.
 MakeConfig BestOfFewRows(const LinearQ4& p, int64_t sms) {
   const int64_t tiles = p.shape.RowTiles();
-  const double two = 0.90 * Filled(tiles, 2 * sms);
+  const double two = 0.85 * Filled(tiles, 2 * sms);
   const double three = 0.93 * Filled(tiles, 3 * sms);
   const double four = Filled(tiles, 4 * sms);
   if (four >= std::max(two, three)) return Direct1x1x8x1x4;
