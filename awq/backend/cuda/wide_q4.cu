@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdlib>
 
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/tensor_map.h"
@@ -13,6 +14,12 @@ namespace {
 
 int64_t Tiles(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
+// For experiments.
+int MostParts() {
+  static const char* given = std::getenv("AWQ_WIDE_PARTS");
+  return given == nullptr ? kWideParts : std::clamp(std::atoi(given), 1, kWideParts);
+}
+
 // How the work is cut.
 struct Plan {
   const void* kernel;
@@ -21,11 +28,11 @@ struct Plan {
   int parts;  // of a tile's inputs, a cluster of as many thread blocks
 };
 
-// How many clusters of so many thread blocks, one an SM, fit on the device at once: each lies in
-// one of the groups of up to 18 SMs that the chip is made of, which are not all of one size.
-int Clusters(const Plan& plan, int blocks) {
-  static std::array<std::atomic<int>, kWideParts + 1> known = {};  // the same for every kernel
-  int count = known[static_cast<size_t>(blocks)];
+// How many clusters of so many thread blocks fit on the device at once: each lies in one of the
+// groups of up to 18 SMs that the chip is made of, which are not all of one size.
+int Clusters(const WideConfig& config, const Plan& plan, int blocks) {
+  std::atomic<int>& known = config.clusters[blocks];
+  int count = known;
   if (count > 0) return count;
   cudaLaunchConfig_t launch = {};
   launch.gridDim = dim3(static_cast<unsigned>(blocks));
@@ -37,7 +44,7 @@ int Clusters(const Plan& plan, int blocks) {
   launch.attrs = &cluster;
   launch.numAttrs = 1;
   AWQ_CUDA(cudaOccupancyMaxActiveClusters(&count, plan.kernel, &launch));
-  known[static_cast<size_t>(blocks)] = count;
+  known = count;
   return count;
 }
 
@@ -46,20 +53,22 @@ Plan MakePlan(const WideConfig& config, const LinearQ4& p) {
   const int which = groups == 4 ? 0 : groups == 2 ? 1 : 2;
   const auto& kernels = p.act == DType::kF16 ? config.f16 : config.bf16;
   Plan plan = {.kernel = kernels[which][p.shape.has_zeros ? 1 : 0],
-               .threads = 128 * (config.warpgroups + 1),
-               .shared = config.stages *
-                             WideStageBytes(config.rows, config.warpgroups, p.shape.BlockBytes()) +
-                         1024,
+               .threads = config.threads,
+               .shared = config.shared(static_cast<int>(p.shape.BlockBytes())),
                .m_tiles = Tiles(p.m, config.rows),
                .n_tiles = Tiles(p.shape.n, 64 * config.warpgroups),
                .steps = p.shape.BlocksPerRow(),
                .parts = 1};
   AWQ_CUDA(
       cudaFuncSetAttribute(plan.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, plan.shared));
+  if (config.blocks > 1) {
+    AWQ_CUDA(cudaFuncSetAttribute(plan.kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                  cudaSharedmemCarveoutMaxShared));
+  }
   // As many thread blocks as can work at once; at least two steps of 128 inputs each.
   const int64_t tiles = plan.m_tiles * plan.n_tiles;
-  plan.parts = static_cast<int>(std::clamp<int64_t>(plan.steps / 2, 1, kWideParts));
-  while (plan.parts > 1 && tiles > Clusters(plan, plan.parts)) --plan.parts;
+  plan.parts = static_cast<int>(std::clamp<int64_t>(plan.steps / 2, 1, MostParts()));
+  while (plan.parts > 1 && tiles > Clusters(config, plan, plan.parts)) --plan.parts;
   return plan;
 }
 
@@ -75,31 +84,41 @@ Plan MakePlan(const WideConfig& config, const LinearQ4& p) {
     AWQ_WIDE_GROUP(type, 4, __VA_ARGS__), AWQ_WIDE_GROUP(type, 2, __VA_ARGS__), \
         AWQ_WIDE_GROUP(type, 1, __VA_ARGS__)                                    \
   }
-#define AWQ_WIDE(rows, warpgroups, step_us)                  \
-  WideConfig Wide##rows##x##warpgroups() {                   \
-    return {rows,                                            \
-            warpgroups,                                      \
-            kWideStages<rows>,                               \
-            step_us,                                         \
-            AWQ_WIDE_TYPE(__half, rows, warpgroups),         \
-            AWQ_WIDE_TYPE(__nv_bfloat16, rows, warpgroups)}; \
+#define AWQ_WIDE(rows, warpgroups, blocks, warps, step_us)                     \
+  WideConfig Wide##rows##x##warpgroups##x##blocks##x##warps() {                \
+    using Size = WideSize<rows, warpgroups, blocks, warps>;                    \
+    static std::array<std::atomic<int>, kWideParts + 1> clusters = {};         \
+    return {rows,                                                              \
+            warpgroups,                                                        \
+            blocks,                                                            \
+            Size::kThreads,                                                    \
+            Size::SharedBytes,                                                 \
+            step_us,                                                           \
+            AWQ_WIDE_TYPE(__half, Size),                                       \
+            AWQ_WIDE_TYPE(__nv_bfloat16, Size),                                \
+            clusters.data()};                                                  \
   }
 
-AWQ_WIDE(16, 4, 0.6)
-AWQ_WIDE(32, 4, 0.65)
-AWQ_WIDE(64, 4, 0.85)
-AWQ_WIDE(128, 4, 1.32)
-AWQ_WIDE(128, 3, 0.97)
+AWQ_WIDE(16, 4, 1, 4, 0.6)
+AWQ_WIDE(32, 4, 1, 4, 0.65)
+AWQ_WIDE(64, 4, 1, 4, 0.85)
+AWQ_WIDE(128, 4, 1, 4, 1.32)
+AWQ_WIDE(128, 3, 1, 4, 0.97)
+AWQ_WIDE(16, 2, 2, 4, 0.6)
+AWQ_WIDE(32, 2, 2, 4, 0.65)
+AWQ_WIDE(64, 2, 2, 4, 0.85)
+AWQ_WIDE(128, 2, 2, 0, 1.32)
+AWQ_WIDE(256, 2, 1, 4, 1.25)
 
 double WideMicroseconds(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device) {
   const Plan plan = MakePlan(config, p);
   const int64_t tiles = plan.m_tiles * plan.n_tiles;
-  const int64_t rounds = plan.parts > 1 ? 1 : Tiles(tiles, device.sms);
+  const int64_t rounds = plan.parts > 1 ? 1 : Tiles(tiles, device.sms * config.blocks);
   const auto steps = static_cast<double>(rounds * Tiles(plan.steps, plan.parts));
   // A step takes longer the more parts there are, and where smaller tiles keep all SMs busy for
   // long.
   const double parts = 1.0 + 0.04 * (plan.parts - 1);
-  const double small = p.m > 512 && config.rows * config.warpgroups < 512 ? 1.15 : 1.0;
+  const double small = p.m > 512 && config.rows * config.warpgroups * config.blocks < 512 ? 1.15 : 1.0;
   return (plan.parts > 1 ? 6.0 : 4.5) + steps * parts * small * config.step_us;
 }
 
@@ -122,10 +141,11 @@ void LaunchWide(const WideConfig& config, const LinearQ4& p, const DeviceLimits&
                    .m = static_cast<int>(p.m),
                    .n = static_cast<int>(p.shape.n),
                    .m_tiles = static_cast<int>(plan.m_tiles),
-                   .n_tiles = static_cast<int>(plan.n_tiles)};
+                   .n_tiles = static_cast<int>(plan.n_tiles),
+                   .m_group = 2048 / config.rows};
   cudaLaunchConfig_t launch = {};
   const int64_t tiles = plan.m_tiles * plan.n_tiles;
-  const int64_t blocks = plan.parts > 1 ? tiles * plan.parts : std::min<int64_t>(device.sms, tiles);
+  const int64_t blocks = plan.parts > 1 ? tiles * plan.parts : std::min<int64_t>(device.sms * config.blocks, tiles);
   launch.gridDim = dim3(static_cast<unsigned>(blocks));
   launch.blockDim = dim3(static_cast<unsigned>(plan.threads));
   launch.dynamicSmemBytes = static_cast<size_t>(plan.shared);
