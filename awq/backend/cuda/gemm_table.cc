@@ -95,16 +95,22 @@ const std::array kRows = {
     Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),
     Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
     Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),
+#ifndef WIDE_SET_B
     Wide<Wide16x4x1x4>("wide16x4x1x4"),
     Wide<Wide32x4x1x4>("wide32x4x1x4"),
     Wide<Wide64x4x1x4>("wide64x4x1x4"),
-    Wide<Wide128x4x1x4>("wide128x4x1x4"),
     Wide<Wide128x3x1x4>("wide128x3x1x4"),
     Wide<Wide16x2x2x4>("wide16x2x2x4"),
     Wide<Wide32x2x2x4>("wide32x2x2x4"),
     Wide<Wide64x2x2x4>("wide64x2x2x4"),
     Wide<Wide128x2x2x0>("wide128x2x2x0"),
+#endif
+#ifndef WIDE_SET_A
+    Wide<Wide128x4x1x4>("wide128x4x1x4"),
     Wide<Wide256x2x1x4>("wide256x2x1x4"),
+    Wide<Wide256x2x1x4x2>("wide256x2x1x4x2"),
+    Wide<Wide128x4x1x4x2>("wide128x4x1x4x2"),
+#endif
 };
 
 }  // namespace

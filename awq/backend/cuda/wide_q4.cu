@@ -56,7 +56,7 @@ Plan MakePlan(const WideConfig& config, const LinearQ4& p) {
                .threads = config.threads,
                .shared = config.shared(static_cast<int>(p.shape.BlockBytes())),
                .m_tiles = Tiles(p.m, config.rows),
-               .n_tiles = Tiles(p.shape.n, 64 * config.warpgroups),
+               .n_tiles = Tiles(p.shape.n, 64 * config.warpgroups * config.sharers),
                .steps = p.shape.BlocksPerRow(),
                .parts = 1};
   AWQ_CUDA(
@@ -65,6 +65,7 @@ Plan MakePlan(const WideConfig& config, const LinearQ4& p) {
     AWQ_CUDA(cudaFuncSetAttribute(plan.kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
                                   cudaSharedmemCarveoutMaxShared));
   }
+  if (config.sharers > 1) return plan;
   // As many thread blocks as can work at once; at least two steps of 128 inputs each.
   const int64_t tiles = plan.m_tiles * plan.n_tiles;
   plan.parts = static_cast<int>(std::clamp<int64_t>(plan.steps / 2, 1, MostParts()));
@@ -84,13 +85,14 @@ Plan MakePlan(const WideConfig& config, const LinearQ4& p) {
     AWQ_WIDE_GROUP(type, 4, __VA_ARGS__), AWQ_WIDE_GROUP(type, 2, __VA_ARGS__), \
         AWQ_WIDE_GROUP(type, 1, __VA_ARGS__)                                    \
   }
-#define AWQ_WIDE(rows, warpgroups, blocks, warps, step_us)                     \
-  WideConfig Wide##rows##x##warpgroups##x##blocks##x##warps() {                \
-    using Size = WideSize<rows, warpgroups, blocks, warps>;                    \
+#define AWQ_WIDE_NAMED(name, step_us, rows, warpgroups, blocks, ...)           \
+  WideConfig Wide##name() {                                                    \
+    using Size = WideSize<rows, warpgroups, blocks, __VA_ARGS__>;              \
     static std::array<std::atomic<int>, kWideParts + 1> clusters = {};         \
     return {rows,                                                              \
             warpgroups,                                                        \
             blocks,                                                            \
+            Size::kSharers,                                                    \
             Size::kThreads,                                                    \
             Size::SharedBytes,                                                 \
             step_us,                                                           \
@@ -98,21 +100,29 @@ Plan MakePlan(const WideConfig& config, const LinearQ4& p) {
             AWQ_WIDE_TYPE(__nv_bfloat16, Size),                                \
             clusters.data()};                                                  \
   }
+#define AWQ_WIDE(rows, warpgroups, blocks, warps, step_us) \
+  AWQ_WIDE_NAMED(rows##x##warpgroups##x##blocks##x##warps, step_us, rows, warpgroups, blocks, warps)
 
+#ifndef WIDE_SET_B
 AWQ_WIDE(16, 4, 1, 4, 0.6)
 AWQ_WIDE(32, 4, 1, 4, 0.65)
 AWQ_WIDE(64, 4, 1, 4, 0.85)
-AWQ_WIDE(128, 4, 1, 4, 1.32)
 AWQ_WIDE(128, 3, 1, 4, 0.97)
 AWQ_WIDE(16, 2, 2, 4, 0.6)
 AWQ_WIDE(32, 2, 2, 4, 0.65)
 AWQ_WIDE(64, 2, 2, 4, 0.85)
 AWQ_WIDE(128, 2, 2, 0, 1.32)
+#endif
+#ifndef WIDE_SET_A
+AWQ_WIDE(128, 4, 1, 4, 1.32)
 AWQ_WIDE(256, 2, 1, 4, 1.25)
+AWQ_WIDE_NAMED(256x2x1x4x2, 1.22, 256, 2, 1, 4, 2)
+AWQ_WIDE_NAMED(128x4x1x4x2, 1.32, 128, 4, 1, 4, 2)
+#endif
 
 double WideMicroseconds(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device) {
   const Plan plan = MakePlan(config, p);
-  const int64_t tiles = plan.m_tiles * plan.n_tiles;
+  const int64_t tiles = plan.m_tiles * plan.n_tiles * config.sharers;
   const int64_t rounds = plan.parts > 1 ? 1 : Tiles(tiles, device.sms * config.blocks);
   const auto steps = static_cast<double>(rounds * Tiles(plan.steps, plan.parts));
   // A step takes longer the more parts there are, and where smaller tiles keep all SMs busy for
@@ -125,7 +135,7 @@ double WideMicroseconds(const WideConfig& config, const LinearQ4& p, const Devic
 void LaunchWide(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device,
                 const LaunchContext& context) {
   const Plan plan = MakePlan(config, p);
-  WideArgs args = {.x = SwizzledRowsMap(p.x, p.m, p.shape.k, p.x_stride, config.rows),
+  WideArgs args = {.x = SwizzledRowsMap(p.x, p.m, p.shape.k, p.x_stride, config.rows / config.sharers),
                    .weights = BlocksMap(p.blocks, p.shape.RowTiles(), plan.steps,
                                         p.shape.BlockBytes(), 4 * config.warpgroups),
                    .scale = p.scale,
@@ -145,17 +155,23 @@ void LaunchWide(const WideConfig& config, const LinearQ4& p, const DeviceLimits&
                    .m_group = 2048 / config.rows};
   cudaLaunchConfig_t launch = {};
   const int64_t tiles = plan.m_tiles * plan.n_tiles;
-  const int64_t blocks = plan.parts > 1 ? tiles * plan.parts : std::min<int64_t>(device.sms * config.blocks, tiles);
+  int64_t blocks = tiles * plan.parts;
+  if (config.sharers > 1) {
+    blocks = config.sharers * std::min<int64_t>(Clusters(config, plan, config.sharers), tiles);
+  } else if (plan.parts == 1) {
+    blocks = std::min<int64_t>(device.sms * config.blocks, tiles);
+  }
   launch.gridDim = dim3(static_cast<unsigned>(blocks));
   launch.blockDim = dim3(static_cast<unsigned>(plan.threads));
   launch.dynamicSmemBytes = static_cast<size_t>(plan.shared);
   launch.stream = context.stream;
   cudaLaunchAttribute attributes[2] = {};
   launch.attrs = attributes;
-  if (plan.parts > 1) {
+  const int cluster_blocks = plan.parts * config.sharers;
+  if (cluster_blocks > 1) {
     cudaLaunchAttribute& cluster = attributes[launch.numAttrs++];
     cluster.id = cudaLaunchAttributeClusterDimension;
-    cluster.val.clusterDim = {static_cast<unsigned>(plan.parts), 1, 1};
+    cluster.val.clusterDim = {static_cast<unsigned>(cluster_blocks), 1, 1};
   }
   if (context.overlap) {
     cudaLaunchAttribute& early = attributes[launch.numAttrs++];

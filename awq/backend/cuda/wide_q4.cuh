@@ -23,13 +23,16 @@ namespace awq::cuda {
 
 inline constexpr int kWideParts = 8;  // of a tile at most: blocks of a cluster
 // What a thread block is made of.
-template <int kRowsOfX, int kGroupsOfWarps, int kBlocksAnSm, int kWarpsThatCopy>
+template <int kRowsOfX, int kGroupsOfWarps, int kBlocksAnSm, int kWarpsThatCopy, int kBlocksThatShare = 1>
 struct WideSize {
   static constexpr int kRows = kRowsOfX;              // of a tile
   static constexpr int kWarpgroups = kGroupsOfWarps;  // 64 outputs each
   static constexpr int kBlocks = kBlocksAnSm;         // at once on an SM
   // None, two, or a warpgroup of four, which gives its registers to the others.
   static constexpr int kCopyWarps = kWarpsThatCopy;
+  // Thread blocks of a cluster with the same rows of x and neighbouring outputs: each fetches a part
+  // of x for all. Not with parts of tiles.
+  static constexpr int kSharers = kBlocksThatShare;
   static constexpr int kThreads = 128 * kWarpgroups + 32 * kCopyWarps;
 
   // Each quarter of an SM has registers for whole warps only.
@@ -44,10 +47,13 @@ struct WideSize {
   // The rings: x in stages of 64 · kHalves inputs, weights in stages of 128. An SM has 228 KB, of
   // which each block costs one; another aligns the rings, then there are barriers.
   static constexpr int kSpace = (228 << 10) / kBlocks - (2 << 10) - 512;
-  static constexpr int kHalves = kRows == 128 ? 1 : 2;
+  // Batches of mma steps whose operands have registers: one is expanded while the other's products
+  // run. With two, ptxas would wait for each product if a wait for x lay between.
+  static constexpr int kBuffers = kRows == 128 && kRegisters <= 128 ? 1 : 2;
+  static constexpr int kHalves = kRows == 128 && kBuffers == 1 ? 1 : 2;
   static constexpr int kXBytes = kRows * 128 * kHalves;
   static constexpr int kXStages = kBlocks == 1 ? kRows == 256   ? 3
-                                                 : kRows == 128 ? 8
+                                                 : kRows == 128 ? 8 / kHalves
                                                  : kRows == 64  ? 6
                                                  : kRows == 32  ? 8
                                                                 : 9
@@ -71,6 +77,11 @@ struct WideSize {
 // follow each other, so that their x stay in L2.
 struct WideItem {
   int part, begin, end, m_tile, n_tile;
+  // Of `sharers` items that follow each other, all have the same rows.
+  __device__ WideItem(const WideArgs& a, int item, int sharers)
+      : WideItem(a, item / sharers) {
+    n_tile = n_tile * sharers + item % sharers;
+  }
   __device__ WideItem(const WideArgs& a, int item)
       : part(item % a.parts),
         begin(a.blocks_per_row * part / a.parts),
@@ -115,6 +126,44 @@ __device__ inline void StorePair(const WideArgs& a, int m, int n, float y0, floa
       static_cast<float*>(a.y)[at + i] = y;
     } else {
       static_cast<T*>(a.y)[at + i] = static_cast<T>(y);
+    }
+  }
+}
+
+// All sums of this thread: rows m, m + 1, m + 8, m + 9 … of outputs n and n + 1. The plain case has
+// code for each sum, others (gated, odd, f32) for an eighth of them, so that the code stays small.
+template <typename T, int kM>
+__device__ inline void StoreTile(const WideArgs& a, int m, int n, const float (&acc)[kM / 2]) {
+  if (n >= a.n) return;
+  const BiasPair bias(a, n);
+  if (a.gate < 0 && a.y_pairs && n + 1 < a.n) {
+    T* y = static_cast<T*>(a.y) + m * a.y_stride + n;
+    const auto store = [&](T* to, float y0, float y1) {
+      const T pair[2] = {static_cast<T>(y0 * a.scale + bias.even),
+                         static_cast<T>(y1 * a.scale + bias.odd)};
+      *reinterpret_cast<uint32_t*>(to) = reinterpret_cast<const uint32_t&>(pair);
+    };
+#pragma unroll
+    for (int j = 0; j < kM / 8; ++j) {
+      if (m + 8 * j < a.m) store(y, acc[4 * j], acc[4 * j + 2]);
+      if (m + 8 * j + 1 < a.m) store(y + a.y_stride, acc[4 * j + 1], acc[4 * j + 3]);
+      y += 8 * a.y_stride;
+    }
+    return;
+  }
+  constexpr int kTogether = kM < 64 ? 1 : kM / 64;
+#pragma unroll 1
+  for (int first = 0; first < kM / 8; first += kTogether) {
+    float v[4 * kTogether] = {};
+#pragma unroll
+    for (int j = 0; j < kM / 8; j += kTogether) {
+#pragma unroll
+      for (int i = 0; i < 4 * kTogether; ++i) v[i] = j == first ? acc[4 * j + i] : v[i];
+    }
+#pragma unroll
+    for (int j = 0; j < kTogether; ++j) {
+      StorePair<T>(a, m + 8 * (first + j), n, v[4 * j], v[4 * j + 2], bias);
+      StorePair<T>(a, m + 8 * (first + j) + 1, n, v[4 * j + 1], v[4 * j + 3], bias);
     }
   }
 }
@@ -193,6 +242,7 @@ struct WideRing {
 // Copies the stages of x or of the weights, one after another, through all tiles of a block.
 template <typename Size, bool kX, int kBlockBytes>
 struct WideCopies {
+  static constexpr int kHalfBytes = Size::kXBytes / Size::kHalves;
   static constexpr int kPieces = kX ? 2 / Size::kHalves : 1;  // of 128 inputs
   WideRing<kX ? Size::kXStages : Size::kStages> ring;
   uint32_t to;
@@ -204,20 +254,30 @@ struct WideCopies {
     Begin(a);
   }
   __device__ void Begin(const WideArgs& a) {
-    const WideItem item(a, i);
+    const WideItem item(a, i, Size::kSharers);
     at = item.begin * kPieces;
     end = item.end * kPieces;
     tile = kX ? item.m_tile * Size::kRows : item.n_tile * 4 * Size::kWarpgroups;
   }
-  __device__ bool Done(const WideArgs& a) const { return i >= a.m_tiles * a.n_tiles * a.parts; }
+  __device__ bool Done(const WideArgs& a) const { return i >= a.m_tiles * a.n_tiles * a.parts * Size::kSharers; }
   __device__ void Copy(const WideArgs& a) {
     BarrierWait(ring.Empty(), ring.phase ^ 1);  // the first round finds the ring empty
     if constexpr (kX) {
       const uint32_t stage = to + ring.stage * Size::kXBytes;
       BarrierExpect(ring.Full(), Size::kXBytes);
-      BoxCopy(stage, &a.x, at * 64 * Size::kHalves, tile, ring.Full());
-      if constexpr (Size::kHalves == 2) {
-        BoxCopy(stage + Size::kXBytes / 2, &a.x, at * 128 + 64, tile, ring.Full());
+      if constexpr (Size::kSharers > 1) {
+        const auto rank = static_cast<int>(ClusterRank());
+        const int rows = Size::kRows / Size::kSharers;
+        for (int half = 0; half < Size::kHalves; ++half) {
+          BoxCopyToBlocks(stage + half * kHalfBytes + rank * rows * 128, &a.x,
+                          (at * Size::kHalves + half) * 64, tile + rank * rows, ring.Full(),
+                          (1u << Size::kSharers) - 1);
+        }
+      } else {
+        BoxCopy(stage, &a.x, at * 64 * Size::kHalves, tile, ring.Full());
+      }
+      if constexpr (Size::kHalves == 2 && Size::kSharers == 1) {
+        BoxCopy(stage + kHalfBytes, &a.x, at * 128 + 64, tile, ring.Full());
       }
     } else {
       BarrierExpect(ring.Full(), 4 * Size::kWarpgroups * kBlockBytes);
@@ -252,7 +312,7 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   const int warp = static_cast<int>(threadIdx.x) % 128 / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int group = static_cast<int>(threadIdx.x) / 128;  // the last one copies
-  const int items = a.m_tiles * a.n_tiles * a.parts;
+  const int items = a.m_tiles * a.n_tiles * a.parts * Size::kSharers;
   const int first_item = static_cast<int>(blockIdx.x);
   const int blocks = static_cast<int>(gridDim.x);
 
@@ -260,7 +320,7 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   if (threadIdx.x == 0) {
     for (int s = 0; s < Size::kXStages; ++s) {
       BarrierInit(x_barriers + 8 * s, 1);
-      BarrierInit(x_barriers + 8 * (Size::kXStages + s), 4 * kWarpgroups);
+      BarrierInit(x_barriers + 8 * (Size::kXStages + s), 4 * kWarpgroups * Size::kSharers);
     }
     for (int s = 0; s < Size::kStages; ++s) {
       BarrierInit(weight_barriers + 8 * s, 1);
@@ -275,7 +335,11 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
       BarrierExpect(arrived, static_cast<uint32_t>((a.parts - 1) * quads * kWarpgroups * 2048));
     }
   }
-  __syncthreads();
+  if constexpr (Size::kSharers > 1) {
+    ClusterSync();
+  } else {
+    __syncthreads();
+  }
 
   CopyX copy_x(a, x_barriers, SharedAddress(x_ring));
   CopyWeights copy_weights(a, weight_barriers, SharedAddress(ring));
@@ -289,6 +353,10 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
     if (warp == 0 && lane == 0) {
       PrefetchMap(&a.weights);
       while (!copy_weights.Done(a)) copy_weights.Copy(a);
+    }
+    if constexpr (Size::kSharers > 1) {
+      __syncwarp();
+      ClusterSync();
     }
     return;
   }
@@ -319,7 +387,7 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   // mma steps expanded at a time, while the products of as many others run. With 128 rows and few
   // registers there is no room for a second batch (ptxas would wait for each product), nor, without
   // zero points, for more than two steps.
-  constexpr int kBuffers = kM == 128 && Size::kRegisters <= 128 ? 1 : 2;
+  constexpr int kBuffers = Size::kBuffers;
   constexpr int kBatch = kM == 128 && Size::kRegisters < 128 && !kZeros ? 2 : 4;
   static_assert(Size::kCopyWarps > 0 || kBuffers == 1);  // or ptxas would wait for each product
   constexpr int kBatches = 8 / kBatch;
@@ -332,14 +400,20 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   const auto give_back = [&](int before, bool filled) {
     int stage = at_x.stage - before;
     if (stage < 0) stage += Size::kXStages;
-    if (filled && lane == 0) BarrierArrive(at_x.empty + 8 * stage);
+    if constexpr (Size::kSharers > 1) {
+      if (filled && lane < Size::kSharers) {
+        ClusterBarrierArrive(at_x.empty + 8 * stage, static_cast<uint32_t>(lane));
+      }
+    } else {
+      if (filled && lane == 0) BarrierArrive(at_x.empty + 8 * stage);
+    }
     if constexpr (Size::kCopyWarps == 0) {
       if (filled && copies && group == 0 && !copy_x.Done(a)) copy_x.Copy(a);
       __syncwarp();
     }
   };
   for (int i = first_item; i < items; i += blocks) {
-    const WideItem item(a, i);
+    const WideItem item(a, i, Size::kSharers);
 #pragma unroll
     for (int j = 0; j < kM / 2; ++j) acc[j] = 0.0f;
 #pragma unroll 1
@@ -402,22 +476,17 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
       }
     }
     WgmmaWait<0>();
-    if (a.parts > 1) {
+    if (Size::kSharers == 1 && a.parts > 1) {
       ClusterSync();
       ShareSums<T, kM, kWarpgroups>(a, item, acc, x_ring, arrived);
       return;
     }
     for (int b = (kBuffers - 1) / kStageBatches + 1; b > 0; --b) give_back(b, true);
     running = false;
-    const int n = item.n_tile * 64 * kWarpgroups + (group * 4 + warp) * kTileN + 2 * r;
-    const BiasPair bias(a, n);
-#pragma unroll
-    for (int j = 0; j < kM / 8; ++j) {
-      const int m = item.m_tile * kM + 8 * j + 2 * q;
-      StorePair<T>(a, m, n, acc[4 * j], acc[4 * j + 2], bias);
-      StorePair<T>(a, m + 1, n, acc[4 * j + 1], acc[4 * j + 3], bias);
-    }
+    StoreTile<T, kM>(a, item.m_tile * kM + 2 * q,
+                     item.n_tile * 64 * kWarpgroups + (group * 4 + warp) * kTileN + 2 * r, acc);
   }
+  if constexpr (Size::kSharers > 1) ClusterSync();  // none leaves while others write to it
 #endif
 }
 

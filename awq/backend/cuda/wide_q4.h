@@ -30,6 +30,7 @@ struct WideConfig {
   int rows;        // of x a tile: 16, 32, 64, 128, 256
   int warpgroups;  // 64 outputs each
   int blocks;      // thread blocks an SM
+  int sharers;     // thread blocks of a cluster that fetch x for each other
   int threads;
   int (*shared)(int block_bytes);  // bytes
   double step_us;  // what 128 inputs of a tile take (H200)
@@ -57,5 +58,7 @@ WideConfig Wide32x2x2x4();
 WideConfig Wide64x2x2x4();
 WideConfig Wide128x2x2x0();
 WideConfig Wide256x2x1x4();
+WideConfig Wide256x2x1x4x2();
+WideConfig Wide128x4x1x4x2();
 
 }  // namespace awq::cuda
