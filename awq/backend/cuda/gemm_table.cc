@@ -86,31 +86,15 @@ GemmRow Wide(std::string_view name) {
 }
 
 const std::array kRows = {
-    Direct<Direct1x1x16x1x2>("direct1x1x16x1x2"),
-    Direct<Direct1x1x8x1x3>("direct1x1x8x1x3"),
-    Direct<Direct1x1x8x1x4>("direct1x1x8x1x4"),
-    Direct<Direct2x1x16x1x2>("direct2x1x16x1x2"),
-    Direct<Direct2x2x8x2x2>("direct2x2x8x2x2"),
-    Direct<Direct2x2x4x2x4>("direct2x2x4x2x4"),
-    Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),
-    Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
-    Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),
-#ifndef WIDE_SET_B
-    Wide<Wide16x4x1x4>("wide16x4x1x4"),
-    Wide<Wide32x4x1x4>("wide32x4x1x4"),
-    Wide<Wide64x4x1x4>("wide64x4x1x4"),
-    Wide<Wide128x3x1x4>("wide128x3x1x4"),
-    Wide<Wide16x2x2x4>("wide16x2x2x4"),
-    Wide<Wide32x2x2x4>("wide32x2x2x4"),
-    Wide<Wide64x2x2x4>("wide64x2x2x4"),
-    Wide<Wide128x2x2x0>("wide128x2x2x0"),
-#endif
-#ifndef WIDE_SET_A
-    Wide<Wide128x4x1x4>("wide128x4x1x4"),
-    Wide<Wide256x2x1x4>("wide256x2x1x4"),
-    Wide<Wide256x2x1x4x2>("wide256x2x1x4x2"),
-    Wide<Wide128x4x1x4x2>("wide128x4x1x4x2"),
-#endif
+    Direct<Direct1x1x16x1x2>("direct1x1x16x1x2"), Direct<Direct1x1x8x1x3>("direct1x1x8x1x3"),
+    Direct<Direct1x1x8x1x4>("direct1x1x8x1x4"),   Direct<Direct2x1x16x1x2>("direct2x1x16x1x2"),
+    Direct<Direct2x2x8x2x2>("direct2x2x8x2x2"),   Direct<Direct2x2x4x2x4>("direct2x2x4x2x4"),
+    Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),   Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
+    Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),   Wide<Wide16x4x1x4>("wide16x4x1x4"),
+    Wide<Wide32x4x1x4>("wide32x4x1x4"),           Wide<Wide64x4x1x4>("wide64x4x1x4"),
+    Wide<Wide128x4x1x4>("wide128x4x1x4"),         Wide<Wide128x3x1x4>("wide128x3x1x4"),
+    Wide<Wide256x2x1x4>("wide256x2x1x4"),         Wide<Wide16x2x2x4>("wide16x2x2x4"),
+    Wide<Wide32x2x2x4>("wide32x2x2x4"),           Wide<Wide64x2x2x4>("wide64x2x2x4"),
 };
 
 }  // namespace

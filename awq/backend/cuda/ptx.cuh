@@ -141,18 +141,6 @@ __device__ inline void BoxCopy(uint32_t to, const void* map, int column, int row
       : "memory");
 #endif
 }
-// The same to that place in the shared memory of every block of the cluster in `blocks`, a bit each,
-// counted on the barrier of each.
-__device__ inline void BoxCopyToBlocks(uint32_t to, const void* map, int column, int row,
-                                       uint32_t bar, uint32_t blocks) {
-#if AWQ_SM90
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes."
-      "multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(to),
-      "l"(map), "r"(column), "r"(row), "r"(bar), "h"(static_cast<uint16_t>(blocks))
-      : "memory");
-#endif
-}
 __device__ inline void BoxCopy(uint32_t to, const void* map, int x, int y, int z, uint32_t bar) {
 #if AWQ_SM90
   asm volatile(
@@ -227,16 +215,6 @@ __device__ inline void ClusterStore(uint32_t at, uint32_t bar, uint32_t rank, co
       "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [a], {%3,%4,%5,%6}, [b];\n}" ::
           "r"(at),
       "r"(bar), "r"(rank), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
-      : "memory");
-#endif
-}
-// BarrierArrive at block `rank`'s barrier, this block's address `bar`.
-__device__ inline void ClusterBarrierArrive(uint32_t bar, uint32_t rank) {
-#if AWQ_SM90
-  asm volatile(
-      "{\n.reg .b32 a;\nmapa.shared::cluster.u32 a, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [a];\n}" ::"r"(bar),
-      "r"(rank)
       : "memory");
 #endif
 }

@@ -1,9 +1,9 @@
 // The W4 linear for many rows of x on sm_90a: yᵀ = W·xᵀ by wgmma, W expanded in registers.
 //
-// A thread block makes tiles of 256 or 192 outputs × kM rows of x, 64 outputs a warpgroup. Weights
-// and x come through a ring in shared memory that one more warpgroup fills, a stage 128 inputs: a
-// box of 16 or 12 blocks of the layout, and two boxes of x, [kM rows][64 inputs], straight from the
-// rows of x, swizzled by the copy engine as wgmma reads them. A lane takes the codes of its outputs
+// A thread block makes tiles of 128 to 256 outputs × kM rows of x, 64 outputs a warpgroup. Weights
+// and x come through two rings in shared memory that one more warpgroup fills: a box of 8 to 16
+// blocks of the layout, and boxes of x, [kM rows][64 inputs], straight from the rows of x, swizzled
+// by the copy engine as wgmma reads them. A lane takes the codes of its outputs
 // by ldmatrix (layout.h), which brings inputs into their own order, and expands them into the A
 // operand, multiplied with the scale of their group. (Loads into registers some steps ahead are no
 // way to hide the latency of memory here: a warp has six scoreboards, and waiting for one load
@@ -21,27 +21,20 @@
 
 namespace awq::cuda {
 
-inline constexpr int kWideParts = 8;  // of a tile at most: blocks of a cluster
-// What a thread block is made of.
-template <int kRowsOfX, int kGroupsOfWarps, int kBlocksAnSm, int kWarpsThatCopy, int kBlocksThatShare = 1>
+// What a thread block is made of: warpgroups of 64 outputs, and one that copies, which gives its
+// registers to the others.
+template <int kRowsOfX, int kGroupsOfWarps, int kBlocksAnSm>
 struct WideSize {
-  static constexpr int kRows = kRowsOfX;              // of a tile
-  static constexpr int kWarpgroups = kGroupsOfWarps;  // 64 outputs each
-  static constexpr int kBlocks = kBlocksAnSm;         // at once on an SM
-  // None, two, or a warpgroup of four, which gives its registers to the others.
-  static constexpr int kCopyWarps = kWarpsThatCopy;
-  // Thread blocks of a cluster with the same rows of x and neighbouring outputs: each fetches a part
-  // of x for all. Not with parts of tiles.
-  static constexpr int kSharers = kBlocksThatShare;
-  static constexpr int kThreads = 128 * kWarpgroups + 32 * kCopyWarps;
+  static constexpr int kRows = kRowsOfX;  // of a tile
+  static constexpr int kWarpgroups = kGroupsOfWarps;
+  static constexpr int kBlocks = kBlocksAnSm;  // at once on an SM
+  static constexpr int kThreads = 128 * (kWarpgroups + 1);
 
   // Each quarter of an SM has registers for whole warps only.
   static constexpr int kWarpsAQuarter = (kThreads / 32 * kBlocks + 3) / 4;
   static constexpr int kLaunched = 16384 / kWarpsAQuarter / 32 / 8 * 8;
-  static constexpr bool kMoves = kCopyWarps == 4;
   static constexpr int kLeft = 24;
-  static constexpr int kMost =
-      kMoves ? (kThreads * kLaunched - 128 * kLeft) / (128 * kWarpgroups) / 8 * 8 : kLaunched;
+  static constexpr int kMost = (kThreads * kLaunched - 128 * kLeft) / (128 * kWarpgroups) / 8 * 8;
   static constexpr int kRegisters = kMost < 240 ? kMost : 240;
 
   // The rings: x in stages of 64 · kHalves inputs, weights in stages of 128. An SM has 228 KB, of
@@ -52,15 +45,14 @@ struct WideSize {
   static constexpr int kBuffers = kRows == 128 && kRegisters <= 128 ? 1 : 2;
   static constexpr int kHalves = kRows == 128 && kBuffers == 1 ? 1 : 2;
   static constexpr int kXBytes = kRows * 128 * kHalves;
-  static constexpr int kXStages = kBlocks == 1 ? kRows == 256   ? 3
-                                                 : kRows == 128 ? 8 / kHalves
-                                                 : kRows == 64  ? 6
-                                                 : kRows == 32  ? 8
-                                                                : 9
-                                  : kRows == 128 ? 5
-                                  : kRows == 64  ? 4
-                                  : kRows == 32  ? 6
-                                                 : 7;
+  static constexpr int kXStages = kBlocks == 1  ? kRows == 256   ? 3
+                                                  : kRows == 128 ? 8 / kHalves
+                                                  : kRows == 64  ? 6
+                                                  : kRows == 32  ? 8
+                                                                 : 9
+                                  : kRows == 64 ? 4
+                                  : kRows == 32 ? 6
+                                                : 7;
   AWQ_HD static constexpr int StageBytes(int block_bytes) {  // of weights
     return (4 * kWarpgroups * block_bytes + 127) / 128 * 128;
   }
@@ -73,15 +65,10 @@ struct WideSize {
   }
 };
 
-// A piece of work: a tile, and steps [begin, end) of 128 inputs each. Tiles of m_group tiles of rows
-// follow each other, so that their x stay in L2.
+// A piece of work: a tile, and steps [begin, end) of 128 inputs each. Tiles of m_group tiles of
+// rows follow each other, so that their x stay in L2.
 struct WideItem {
   int part, begin, end, m_tile, n_tile;
-  // Of `sharers` items that follow each other, all have the same rows.
-  __device__ WideItem(const WideArgs& a, int item, int sharers)
-      : WideItem(a, item / sharers) {
-    n_tile = n_tile * sharers + item % sharers;
-  }
   __device__ WideItem(const WideArgs& a, int item)
       : part(item % a.parts),
         begin(a.blocks_per_row * part / a.parts),
@@ -254,29 +241,19 @@ struct WideCopies {
     Begin(a);
   }
   __device__ void Begin(const WideArgs& a) {
-    const WideItem item(a, i, Size::kSharers);
+    const WideItem item(a, i);
     at = item.begin * kPieces;
     end = item.end * kPieces;
     tile = kX ? item.m_tile * Size::kRows : item.n_tile * 4 * Size::kWarpgroups;
   }
-  __device__ bool Done(const WideArgs& a) const { return i >= a.m_tiles * a.n_tiles * a.parts * Size::kSharers; }
+  __device__ bool Done(const WideArgs& a) const { return i >= a.m_tiles * a.n_tiles * a.parts; }
   __device__ void Copy(const WideArgs& a) {
     BarrierWait(ring.Empty(), ring.phase ^ 1);  // the first round finds the ring empty
     if constexpr (kX) {
       const uint32_t stage = to + ring.stage * Size::kXBytes;
       BarrierExpect(ring.Full(), Size::kXBytes);
-      if constexpr (Size::kSharers > 1) {
-        const auto rank = static_cast<int>(ClusterRank());
-        const int rows = Size::kRows / Size::kSharers;
-        for (int half = 0; half < Size::kHalves; ++half) {
-          BoxCopyToBlocks(stage + half * kHalfBytes + rank * rows * 128, &a.x,
-                          (at * Size::kHalves + half) * 64, tile + rank * rows, ring.Full(),
-                          (1u << Size::kSharers) - 1);
-        }
-      } else {
-        BoxCopy(stage, &a.x, at * 64 * Size::kHalves, tile, ring.Full());
-      }
-      if constexpr (Size::kHalves == 2 && Size::kSharers == 1) {
+      BoxCopy(stage, &a.x, at * 64 * Size::kHalves, tile, ring.Full());
+      if constexpr (Size::kHalves == 2) {
         BoxCopy(stage + kHalfBytes, &a.x, at * 128 + 64, tile, ring.Full());
       }
     } else {
@@ -312,7 +289,7 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   const int warp = static_cast<int>(threadIdx.x) % 128 / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int group = static_cast<int>(threadIdx.x) / 128;  // the last one copies
-  const int items = a.m_tiles * a.n_tiles * a.parts * Size::kSharers;
+  const int items = a.m_tiles * a.n_tiles * a.parts;
   const int first_item = static_cast<int>(blockIdx.x);
   const int blocks = static_cast<int>(gridDim.x);
 
@@ -320,7 +297,7 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   if (threadIdx.x == 0) {
     for (int s = 0; s < Size::kXStages; ++s) {
       BarrierInit(x_barriers + 8 * s, 1);
-      BarrierInit(x_barriers + 8 * (Size::kXStages + s), 4 * kWarpgroups * Size::kSharers);
+      BarrierInit(x_barriers + 8 * (Size::kXStages + s), 4 * kWarpgroups);
     }
     for (int s = 0; s < Size::kStages; ++s) {
       BarrierInit(weight_barriers + 8 * s, 1);
@@ -335,48 +312,26 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
       BarrierExpect(arrived, static_cast<uint32_t>((a.parts - 1) * quads * kWarpgroups * 2048));
     }
   }
-  if constexpr (Size::kSharers > 1) {
-    ClusterSync();
-  } else {
-    __syncthreads();
-  }
+  __syncthreads();
 
-  CopyX copy_x(a, x_barriers, SharedAddress(x_ring));
-  CopyWeights copy_weights(a, weight_barriers, SharedAddress(ring));
-  if (Size::kCopyWarps > 0 && group == kWarpgroups) {
-    if constexpr (Size::kMoves) GiveRegisters<Size::kLeft>();
+  if (group == kWarpgroups) {
+    GiveRegisters<Size::kLeft>();
     if (warp == 1 && lane == 0) {
+      CopyX copy(a, x_barriers, SharedAddress(x_ring));
       PrefetchMap(&a.x);
       WaitForPreviousKernel();
-      while (!copy_x.Done(a)) copy_x.Copy(a);
+      while (!copy.Done(a)) copy.Copy(a);
     }
     if (warp == 0 && lane == 0) {
+      CopyWeights copy(a, weight_barriers, SharedAddress(ring));
       PrefetchMap(&a.weights);
-      while (!copy_weights.Done(a)) copy_weights.Copy(a);
-    }
-    if constexpr (Size::kSharers > 1) {
-      __syncwarp();
-      ClusterSync();
+      while (!copy.Done(a)) copy.Copy(a);
     }
     return;
   }
-  // Without warps that copy, the first thread of the first warpgroup copies x, and that of the
-  // second weights, each time that a stage has become empty.
-  [[maybe_unused]] const bool copies = Size::kCopyWarps == 0 && threadIdx.x % 128 == 0;
-  if constexpr (Size::kCopyWarps == 0) {
-    if (copies && group == 0) {
-      PrefetchMap(&a.x);
-      WaitForPreviousKernel();
-      for (int s = 0; s < Size::kXStages && !copy_x.Done(a); ++s) copy_x.Copy(a);
-    } else if (copies && group == 1) {
-      PrefetchMap(&a.weights);
-      for (int s = 0; s < Size::kStages && !copy_weights.Done(a); ++s) copy_weights.Copy(a);
-    }
-    __syncwarp();
-  }
 
   // A block has what it was launched with; asking for more waits for ever.
-  if constexpr (Size::kMoves) TakeRegisters<Size::kRegisters>();
+  TakeRegisters<Size::kRegisters>();
   const int r = lane / 4;
   const int q = lane % 4;
   const int block_at = (group * 4 + warp) * kBlockBytes;  // this warp's, in a stage
@@ -389,7 +344,6 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   // zero points, for more than two steps.
   constexpr int kBuffers = Size::kBuffers;
   constexpr int kBatch = kM == 128 && Size::kRegisters < 128 && !kZeros ? 2 : 4;
-  static_assert(Size::kCopyWarps > 0 || kBuffers == 1);  // or ptxas would wait for each product
   constexpr int kBatches = 8 / kBatch;
   constexpr int kStageBatches = 4 * Size::kHalves / kBatch;  // of a stage of x
   uint32_t operand[kBuffers][kBatch][4];
@@ -400,20 +354,10 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   const auto give_back = [&](int before, bool filled) {
     int stage = at_x.stage - before;
     if (stage < 0) stage += Size::kXStages;
-    if constexpr (Size::kSharers > 1) {
-      if (filled && lane < Size::kSharers) {
-        ClusterBarrierArrive(at_x.empty + 8 * stage, static_cast<uint32_t>(lane));
-      }
-    } else {
-      if (filled && lane == 0) BarrierArrive(at_x.empty + 8 * stage);
-    }
-    if constexpr (Size::kCopyWarps == 0) {
-      if (filled && copies && group == 0 && !copy_x.Done(a)) copy_x.Copy(a);
-      __syncwarp();
-    }
+    if (filled && lane == 0) BarrierArrive(at_x.empty + 8 * stage);
   };
   for (int i = first_item; i < items; i += blocks) {
-    const WideItem item(a, i, Size::kSharers);
+    const WideItem item(a, i);
 #pragma unroll
     for (int j = 0; j < kM / 2; ++j) acc[j] = 0.0f;
 #pragma unroll 1
@@ -470,13 +414,9 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
       running = true;
       if (lane == 0) BarrierArrive(at.Empty());
       at.Advance();
-      if constexpr (Size::kCopyWarps == 0) {
-        if (copies && group == 1 && !copy_weights.Done(a)) copy_weights.Copy(a);
-        __syncwarp();
-      }
     }
     WgmmaWait<0>();
-    if (Size::kSharers == 1 && a.parts > 1) {
+    if (a.parts > 1) {
       ClusterSync();
       ShareSums<T, kM, kWarpgroups>(a, item, acc, x_ring, arrived);
       return;
@@ -486,7 +426,6 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
     StoreTile<T, kM>(a, item.m_tile * kM + 2 * q,
                      item.n_tile * 64 * kWarpgroups + (group * 4 + warp) * kTileN + 2 * r, acc);
   }
-  if constexpr (Size::kSharers > 1) ClusterSync();  // none leaves while others write to it
 #endif
 }
 

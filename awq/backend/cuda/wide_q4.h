@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "awq/backend/cuda/gemm_table.h"
+#include "awq/backend/cuda/wide_plan.h"
 
 namespace awq::cuda {
 
@@ -27,13 +28,9 @@ struct WideArgs {
 };
 
 struct WideConfig {
-  int rows;        // of x a tile: 16, 32, 64, 128, 256
-  int warpgroups;  // 64 outputs each
-  int blocks;      // thread blocks an SM
-  int sharers;     // thread blocks of a cluster that fetch x for each other
+  WideTile tile;
   int threads;
   int (*shared)(int block_bytes);  // bytes
-  double step_us;  // what 128 inputs of a tile take (H200)
   // Kernels for groups of 32, 64, and more inputs, without and with zero points.
   const void* f16[3][2];
   const void* bf16[3][2];
@@ -47,18 +44,14 @@ double WideMicroseconds(const WideConfig& config, const LinearQ4& problem,
 void LaunchWide(const WideConfig& config, const LinearQ4& problem, const DeviceLimits& device,
                 const LaunchContext& context);
 
-// Named by rows, warpgroups, thread blocks an SM, warps that copy.
 WideConfig Wide16x4x1x4();
 WideConfig Wide32x4x1x4();
 WideConfig Wide64x4x1x4();
 WideConfig Wide128x4x1x4();
 WideConfig Wide128x3x1x4();
+WideConfig Wide256x2x1x4();
 WideConfig Wide16x2x2x4();
 WideConfig Wide32x2x2x4();
 WideConfig Wide64x2x2x4();
-WideConfig Wide128x2x2x0();
-WideConfig Wide256x2x1x4();
-WideConfig Wide256x2x1x4x2();
-WideConfig Wide128x4x1x4x2();
 
 }  // namespace awq::cuda

@@ -249,7 +249,8 @@ int VerifyAll(const DeviceLimits& device, bool small, std::string_view pattern) 
         if (small || m % 3 == 0) failures += bench.Check(m, bf16, true, m % 2 == 1);
       }
     }
-    if (c.n == 6144) failures += bench.Check(2200, false, false, true);  // rows in two groups of tiles
+    if (c.n == 6144)
+      failures += bench.Check(2200, false, false, true);  // rows in two groups of tiles
     checks += bench.checks;
     worst = std::max(worst, bench.worst);
   }
