@@ -123,11 +123,15 @@ const std::array kRows = {
     Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),
     Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
     Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),
-    Wide<Wide16x4>("wide16x4"),
-    Wide<Wide32x4>("wide32x4"),
-    Wide<Wide64x4>("wide64x4"),
-    Wide<Wide128x4>("wide128x4"),
-    Wide<Wide128x3>("wide128x3"),
+    Wide<Wide16x4x1x4>("wide16x4x1x4"),
+    Wide<Wide32x4x1x4>("wide32x4x1x4"),
+    Wide<Wide64x4x1x4>("wide64x4x1x4"),
+    Wide<Wide128x4x1x4>("wide128x4x1x4"),
+    Wide<Wide128x3x1x4>("wide128x3x1x4"),
+    Wide<Wide256x2x1x4>("wide256x2x1x4"),
+    Wide<Wide16x2x2x4>("wide16x2x2x4"),
+    Wide<Wide32x2x2x4>("wide32x2x2x4"),
+    Wide<Wide64x2x2x4>("wide64x2x2x4"),
 };
 
 }  // namespace

@@ -72,7 +72,7 @@ __device__ inline void TakeRegisters() {
 // SwizzledInputs.
 template <typename T, int kN, bool kAdd = true, bool kByInputs = false>
 __device__ inline void Wgmma(float (&d)[kN / 2], const uint32_t (&a)[4], uint64_t b) {
-  static_assert(kN == 16 || kN == 32 || kN == 64 || kN == 128);
+  static_assert(kN == 16 || kN == 32 || kN == 64 || kN == 128 || kN == 256);
 #if AWQ_SM90A
 #define AWQ_D8(i)                                                                             \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
@@ -88,6 +88,13 @@ __device__ inline void Wgmma(float (&d)[kN / 2], const uint32_t (&a)[4], uint64_
   ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, " \
   "%46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, "   \
   "%60, %61, %62, %63"
+#define AWQ_LIST128                                                               \
+  AWQ_LIST64                                                                      \
+  ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, " \
+  "%79, %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, "   \
+  "%94, %95, %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, "      \
+  "%107, %108, %109, %110, %111, %112, %113, %114, %115, %116, %117, %118, "      \
+  "%119, %120, %121, %122, %123, %124, %125, %126, %127"
 #define AWQ_WGMMA(size, list, operands, ...)                                                      \
   if constexpr (std::is_same_v<T, __half>) {                                                      \
     asm volatile("wgmma.mma_async.sync.aligned.m64n" size "k16.f32.f16.f16 {" list "}, " operands \
@@ -107,11 +114,17 @@ __device__ inline void Wgmma(float (&d)[kN / 2], const uint32_t (&a)[4], uint64_
   } else if constexpr (kN == 64) {
     AWQ_WGMMA("64", AWQ_LIST32, "{%32, %33, %34, %35}, %36, %37, 1, 1, %38;", AWQ_D8(0), AWQ_D8(8),
               AWQ_D8(16), AWQ_D8(24))
-  } else {
+  } else if constexpr (kN == 128) {
     AWQ_WGMMA("128", AWQ_LIST64, "{%64, %65, %66, %67}, %68, %69, 1, 1, %70;", AWQ_D8(0), AWQ_D8(8),
               AWQ_D8(16), AWQ_D8(24), AWQ_D8(32), AWQ_D8(40), AWQ_D8(48), AWQ_D8(56))
+  } else {
+    AWQ_WGMMA("256", AWQ_LIST128, "{%128, %129, %130, %131}, %132, %133, 1, 1, %134;", AWQ_D8(0),
+              AWQ_D8(8), AWQ_D8(16), AWQ_D8(24), AWQ_D8(32), AWQ_D8(40), AWQ_D8(48), AWQ_D8(56),
+              AWQ_D8(64), AWQ_D8(72), AWQ_D8(80), AWQ_D8(88), AWQ_D8(96), AWQ_D8(104), AWQ_D8(112),
+              AWQ_D8(120))
   }
 #undef AWQ_WGMMA
+#undef AWQ_LIST128
 #undef AWQ_LIST64
 #undef AWQ_LIST32
 #undef AWQ_LIST16

@@ -11,21 +11,16 @@
 namespace awq::cuda {
 namespace {
 
-int64_t Tiles(int64_t count, int64_t size) { return (count + size - 1) / size; }
-
-// How the work is cut.
 struct Plan {
   const void* kernel;
   int threads, shared;
-  int64_t m_tiles, n_tiles, steps;
-  int parts;  // of a tile's inputs, a cluster of as many thread blocks
+  WideCut cut;
 };
 
-// How many clusters of so many thread blocks, one an SM, fit on the device at once: each lies in
-// one of the groups of up to 18 SMs that the chip is made of, which are not all of one size.
-int Clusters(const Plan& plan, int blocks) {
-  static std::array<std::atomic<int>, kWideParts + 1> known = {};  // the same for every kernel
-  int count = known[static_cast<size_t>(blocks)];
+// How many clusters of so many thread blocks fit on the device at once.
+int Clusters(const WideConfig& config, const Plan& plan, int blocks) {
+  std::atomic<int>& known = config.clusters[blocks];
+  int count = known;
   if (count > 0) return count;
   cudaLaunchConfig_t launch = {};
   launch.gridDim = dim3(static_cast<unsigned>(blocks));
@@ -37,7 +32,7 @@ int Clusters(const Plan& plan, int blocks) {
   launch.attrs = &cluster;
   launch.numAttrs = 1;
   AWQ_CUDA(cudaOccupancyMaxActiveClusters(&count, plan.kernel, &launch));
-  known[static_cast<size_t>(blocks)] = count;
+  known = count;
   return count;
 }
 
@@ -46,20 +41,17 @@ Plan MakePlan(const WideConfig& config, const LinearQ4& p) {
   const int which = groups == 4 ? 0 : groups == 2 ? 1 : 2;
   const auto& kernels = p.act == DType::kF16 ? config.f16 : config.bf16;
   Plan plan = {.kernel = kernels[which][p.shape.has_zeros ? 1 : 0],
-               .threads = 128 * (config.warpgroups + 1),
-               .shared = config.stages *
-                             WideStageBytes(config.rows, config.warpgroups, p.shape.BlockBytes()) +
-                         1024,
-               .m_tiles = Tiles(p.m, config.rows),
-               .n_tiles = Tiles(p.shape.n, 64 * config.warpgroups),
-               .steps = p.shape.BlocksPerRow(),
-               .parts = 1};
+               .threads = config.threads,
+               .shared = config.shared(static_cast<int>(p.shape.BlockBytes())),
+               .cut = {}};
   AWQ_CUDA(
       cudaFuncSetAttribute(plan.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, plan.shared));
-  // As many thread blocks as can work at once; at least two steps of 128 inputs each.
-  const int64_t tiles = plan.m_tiles * plan.n_tiles;
-  plan.parts = static_cast<int>(std::clamp<int64_t>(plan.steps / 2, 1, kWideParts));
-  while (plan.parts > 1 && tiles > Clusters(plan, plan.parts)) --plan.parts;
+  if (config.tile.blocks > 1) {
+    AWQ_CUDA(cudaFuncSetAttribute(plan.kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                  cudaSharedmemCarveoutMaxShared));
+  }
+  plan.cut = CutWide(config.tile, p.m, p.shape.n, p.shape.BlocksPerRow(),
+                     [&](int blocks) { return Clusters(config, plan, blocks); });
   return plan;
 }
 
@@ -75,43 +67,43 @@ Plan MakePlan(const WideConfig& config, const LinearQ4& p) {
     AWQ_WIDE_GROUP(type, 4, __VA_ARGS__), AWQ_WIDE_GROUP(type, 2, __VA_ARGS__), \
         AWQ_WIDE_GROUP(type, 1, __VA_ARGS__)                                    \
   }
-#define AWQ_WIDE(rows, warpgroups, step_us)                  \
-  WideConfig Wide##rows##x##warpgroups() {                   \
-    return {rows,                                            \
-            warpgroups,                                      \
-            kWideStages<rows>,                               \
-            step_us,                                         \
-            AWQ_WIDE_TYPE(__half, rows, warpgroups),         \
-            AWQ_WIDE_TYPE(__nv_bfloat16, rows, warpgroups)}; \
+#define AWQ_WIDE(name)                                                                   \
+  WideConfig Wide##name() {                                                              \
+    using Size = WideSize<kWide##name.rows, kWide##name.warpgroups, kWide##name.blocks>; \
+    static std::array<std::atomic<int>, kWideParts + 1> clusters = {};                   \
+    return {kWide##name,                                                                 \
+            Size::kThreads,                                                              \
+            Size::SharedBytes,                                                           \
+            AWQ_WIDE_TYPE(__half, Size),                                                 \
+            AWQ_WIDE_TYPE(__nv_bfloat16, Size),                                          \
+            clusters.data()};                                                            \
   }
 
-AWQ_WIDE(16, 4, 0.6)
-AWQ_WIDE(32, 4, 0.65)
-AWQ_WIDE(64, 4, 0.85)
-AWQ_WIDE(128, 4, 1.32)
-AWQ_WIDE(128, 3, 0.97)
+AWQ_WIDE(16x4x1x4)
+AWQ_WIDE(32x4x1x4)
+AWQ_WIDE(64x4x1x4)
+AWQ_WIDE(128x4x1x4)
+AWQ_WIDE(128x3x1x4)
+AWQ_WIDE(256x2x1x4)
+AWQ_WIDE(16x2x2x4)
+AWQ_WIDE(32x2x2x4)
+AWQ_WIDE(64x2x2x4)
 
 double WideMicroseconds(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device) {
-  const Plan plan = MakePlan(config, p);
-  const int64_t tiles = plan.m_tiles * plan.n_tiles;
-  const int64_t rounds = plan.parts > 1 ? 1 : Tiles(tiles, device.sms);
-  const auto steps = static_cast<double>(rounds * Tiles(plan.steps, plan.parts));
-  // A step takes longer the more parts there are, and where smaller tiles keep all SMs busy for
-  // long.
-  const double parts = 1.0 + 0.04 * (plan.parts - 1);
-  const double small = p.m > 512 && config.rows * config.warpgroups < 512 ? 1.15 : 1.0;
-  return (plan.parts > 1 ? 6.0 : 4.5) + steps * parts * small * config.step_us;
+  return WideMicroseconds(config.tile, MakePlan(config, p).cut, device.sms);
 }
 
 void LaunchWide(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device,
                 const LaunchContext& context) {
   const Plan plan = MakePlan(config, p);
-  WideArgs args = {.x = SwizzledRowsMap(p.x, p.m, p.shape.k, p.x_stride, config.rows),
-                   .weights = BlocksMap(p.blocks, p.shape.RowTiles(), plan.steps,
-                                        p.shape.BlockBytes(), 4 * config.warpgroups),
+  const WideTile& tile = config.tile;
+  const WideCut& cut = plan.cut;
+  WideArgs args = {.x = SwizzledRowsMap(p.x, p.m, p.shape.k, p.x_stride, tile.rows),
+                   .weights = BlocksMap(p.blocks, p.shape.RowTiles(), cut.steps,
+                                        p.shape.BlockBytes(), 4 * tile.warpgroups),
                    .scale = p.scale,
-                   .blocks_per_row = static_cast<int>(plan.steps),
-                   .parts = plan.parts,
+                   .blocks_per_row = static_cast<int>(cut.steps),
+                   .parts = cut.parts,
                    .bias = p.bias,
                    .y = p.y,
                    .y_stride = p.y_stride,
@@ -121,21 +113,22 @@ void LaunchWide(const WideConfig& config, const LinearQ4& p, const DeviceLimits&
                               reinterpret_cast<uintptr_t>(p.y) % 4 == 0,
                    .m = static_cast<int>(p.m),
                    .n = static_cast<int>(p.shape.n),
-                   .m_tiles = static_cast<int>(plan.m_tiles),
-                   .n_tiles = static_cast<int>(plan.n_tiles)};
+                   .m_tiles = static_cast<int>(cut.m_tiles),
+                   .n_tiles = static_cast<int>(cut.n_tiles),
+                   .m_group = 2048 / tile.rows};
   cudaLaunchConfig_t launch = {};
-  const int64_t tiles = plan.m_tiles * plan.n_tiles;
-  const int64_t blocks = plan.parts > 1 ? tiles * plan.parts : std::min<int64_t>(device.sms, tiles);
+  int64_t blocks = cut.m_tiles * cut.n_tiles * cut.parts;
+  if (cut.parts == 1) blocks = std::min<int64_t>(device.sms * tile.blocks, blocks);
   launch.gridDim = dim3(static_cast<unsigned>(blocks));
   launch.blockDim = dim3(static_cast<unsigned>(plan.threads));
   launch.dynamicSmemBytes = static_cast<size_t>(plan.shared);
   launch.stream = context.stream;
   cudaLaunchAttribute attributes[2] = {};
   launch.attrs = attributes;
-  if (plan.parts > 1) {
+  if (cut.parts > 1) {
     cudaLaunchAttribute& cluster = attributes[launch.numAttrs++];
     cluster.id = cudaLaunchAttributeClusterDimension;
-    cluster.val.clusterDim = {static_cast<unsigned>(plan.parts), 1, 1};
+    cluster.val.clusterDim = {static_cast<unsigned>(cut.parts), 1, 1};
   }
   if (context.overlap) {
     cudaLaunchAttribute& early = attributes[launch.numAttrs++];

@@ -3,9 +3,11 @@
 
 #include <cuda.h>
 
+#include <atomic>
 #include <cstdint>
 
 #include "awq/backend/cuda/gemm_table.h"
+#include "awq/backend/cuda/wide_plan.h"
 
 namespace awq::cuda {
 
@@ -22,16 +24,18 @@ struct WideArgs {
   int gate;      // an Activation, or -1; gate.cuh
   bool y_pairs;  // whether two neighbouring 16-bit outputs may be stored at once
   int m, n, m_tiles, n_tiles;
+  int m_group;  // tiles of rows that all tiles of outputs pass before the next ones
 };
 
 struct WideConfig {
-  int rows;        // of x a tile: 16, 32, 64, 128
-  int warpgroups;  // 64 outputs each
-  int stages;      // of the ring
-  double step_us;  // what 128 inputs of a tile take (H200)
+  WideTile tile;
+  int threads;
+  int (*shared)(int block_bytes);  // bytes
   // Kernels for groups of 32, 64, and more inputs, without and with zero points.
   const void* f16[3][2];
   const void* bf16[3][2];
+  // How many clusters of so many thread blocks fit on the device at once, 0 if not yet asked.
+  std::atomic<int>* clusters;
 };
 
 // What it takes, about: to choose among configurations.
@@ -40,11 +44,14 @@ double WideMicroseconds(const WideConfig& config, const LinearQ4& problem,
 void LaunchWide(const WideConfig& config, const LinearQ4& problem, const DeviceLimits& device,
                 const LaunchContext& context);
 
-// Named by rows and warpgroups.
-WideConfig Wide16x4();
-WideConfig Wide32x4();
-WideConfig Wide64x4();
-WideConfig Wide128x4();
-WideConfig Wide128x3();
+WideConfig Wide16x4x1x4();
+WideConfig Wide32x4x1x4();
+WideConfig Wide64x4x1x4();
+WideConfig Wide128x4x1x4();
+WideConfig Wide128x3x1x4();
+WideConfig Wide256x2x1x4();
+WideConfig Wide16x2x2x4();
+WideConfig Wide32x2x2x4();
+WideConfig Wide64x2x2x4();
 
 }  // namespace awq::cuda

@@ -245,7 +245,7 @@ int VerifyAll(const DeviceLimits& device, bool small, std::string_view pattern) 
     cases.push_back({512, 11008, 128, false});
     cases.push_back({4096, 14336, 128, false});
     cases.push_back({6144, 4096, 128, true});
-    sizes = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 200, 300};
+    sizes = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 200, 300, 520};
   }
   int failures = CheckChain(device);
   int64_t checks = 0;
@@ -258,6 +258,8 @@ int VerifyAll(const DeviceLimits& device, bool small, std::string_view pattern) 
         if (small || m % 3 == 0) failures += bench.Check(m, bf16, true, m % 2 == 1);
       }
     }
+    if (c.n == 6144)
+      failures += bench.Check(2200, false, false, true);  // rows in two groups of tiles
     checks += bench.checks;
     worst = std::max(worst, bench.worst);
   }
