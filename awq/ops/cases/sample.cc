@@ -195,7 +195,7 @@ void AddSamples(Table& table) {
       {.top_p = 0.95f, .most_distance = 5},
       {.temperature = 0.8f, .top_k = 0, .most_distance = 3},
   };
-  const auto add = [&](std::string name, int64_t columns, Logits logits, int64_t repeats = 4) {
+  const auto add = [&](std::string name, int64_t columns, Logits logits, int64_t repeats = 2) {
     AddSample(table, {.name = std::move(name),
                       .columns = columns,
                       .rows = limits,
@@ -216,12 +216,17 @@ void AddSamples(Table& table) {
   }
   add("limits", 128257, Logits::kNormal, 1);
   add("equal", 128256, Logits::kEqual, 1);
-  add("few", 430001, Logits::kFew, 1);  // more than a cluster's shared memory holds
+  // More than a cluster's shared memory holds.
   AddSample(table, {.name = "largest",
                     .columns = 430001,
                     .rows = {{.top_k = 40, .top_p = 0.95f}, {.top_p = 0.97f}, {.top_k = 5000}, {}},
                     .seen = 300,
                     .repeats = 1});
+  AddSample(table, {.name = "largest_few",
+                    .columns = 430001,
+                    .rows = {{.top_k = 40, .top_p = 0.95f}, {.top_p = 0.97f}},
+                    .repeats = 1,
+                    .logits = Logits::kFew});
   AddStrange(table);
 }
 
