@@ -20,11 +20,12 @@ inline AWQ_HOST_DEVICE float PenalizedLogit(float x, float repetition, float sub
 // 2^44 · e^-distance, rounded down, of a distance ≥ 0; 0 from a distance of 30 on. Weights are
 // integers so that the order in which they are added does not matter; 2^19 of them fit in 64 bits.
 inline AWQ_HOST_DEVICE uint64_t SampleWeight(float distance) {
-  if (!(distance < 30.0f)) return 0;
-  // e^-distance = 2^-(n + f), |f| ≤ 1/2. log2(e) in two parts, fused multiply-adds alone.
-  const float n = floorf(fmaf(distance, 1.44269502f, 0.5f));
-  float f = fmaf(distance, 1.44269502f, -n);
-  f = fmaf(distance, 1.92596299e-8f, f);
+  const bool near = distance < 30.0f;
+  const float d = near ? distance : 30.0f;
+  // e^-d = 2^-(n + f), |f| ≤ 1/2. log2(e) in two parts, fused multiply-adds alone.
+  const float n = floorf(fmaf(d, 1.44269502f, 0.5f));
+  float f = fmaf(d, 1.44269502f, -n);
+  f = fmaf(d, 1.92596299e-8f, f);
   // 2^-f, the series of its exponential.
   float p = -1.52527338e-5f;
   p = fmaf(p, f, 1.54035303e-4f);
@@ -34,9 +35,8 @@ inline AWQ_HOST_DEVICE uint64_t SampleWeight(float distance) {
   p = fmaf(p, f, 2.40226507e-1f);
   p = fmaf(p, f, -6.93147181e-1f);
   p = fmaf(p, f, 1.0f);
-  const auto mantissa = static_cast<uint64_t>(p * 0x1p30f);
-  const int shift = 14 - static_cast<int>(n);
-  return shift >= 0 ? mantissa << shift : mantissa >> -shift;
+  const uint64_t mantissa = uint64_t{static_cast<uint32_t>(p * 0x1p30f)} << 14;
+  return mantissa >> (near ? static_cast<int>(n) : 63);  // without a branch
 }
 
 }  // namespace awq

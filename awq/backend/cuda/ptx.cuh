@@ -193,6 +193,14 @@ __device__ inline void AsyncCopy16(uint32_t to, const void* from, int bytes) {
   StoreShared(to, v.x, v.y, v.z, v.w);
 #endif
 }
+__device__ inline void AsyncCopy4(uint32_t to, const void* from) {
+#if AWQ_SM80
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory");
+#else
+  asm volatile("st.shared.u32 [%0], %1;" ::"r"(to), "r"(*static_cast<const uint32_t*>(from))
+               : "memory");
+#endif
+}
 __device__ inline void AsyncCommit() {
 #if AWQ_SM80
   asm volatile("cp.async.commit_group;" ::: "memory");
@@ -247,6 +255,18 @@ __device__ inline uint32_t ClusterLoadWord(uint32_t at, uint32_t rank) {
 }
 __device__ inline float ClusterLoad(uint32_t at, uint32_t rank) {
   return __uint_as_float(ClusterLoadWord(at, rank));
+}
+// Where block `rank` of this cluster keeps what this block has at p, in shared memory. That block
+// must not end before it has been read.
+template <typename T>
+__device__ inline const T* OfBlock(const T* p, int rank) {
+#if AWQ_SM90
+  const T* out;
+  asm("mapa.u64 %0, %1, %2;" : "=l"(out) : "l"(p), "r"(rank));
+  return out;
+#else
+  return p;
+#endif
 }
 // True in one lane of the warp; the compiler then knows that a single thread is active.
 __device__ inline bool ElectOne() {

@@ -1,18 +1,25 @@
-// Sampling without a sort (sample_limits.cuh): one block a row.
+// Sampling without a sort: a cluster of blocks a row, or one (grid: blocks of a row, rows). Each
+// block keeps its slice in shared memory, where that can hold it.
 //
-// bound   reading a row from L2: four times with top-k or top-p, else twice
+// bound   reading the logits once; then the instructions of weights, some 50 a token with top-p
 #include <climits>
 
 #include "awq/backend/cuda/row_access.cuh"
 #include "awq/backend/cuda/sample.h"
-#include "awq/backend/cuda/sample_limits.cuh"
+#include "awq/backend/cuda/sample_draw.cuh"
 
 namespace awq::cuda {
 namespace {
 
+// Bytes of a slice beside what a kernel has in shared memory anyway.
+constexpr int kMostHeld = 200 << 10;
+// Rows up to this are one block's: clusters have more to wait for than they save.
+constexpr int64_t kSmallRow = 4096;
+
 struct RowArgs {
   Matrix<float> logits;
   int columns;
+  int slice, stretch;
   const float* temperature;
   const int* top_k;
   const float* top_p;
@@ -35,118 +42,106 @@ struct Largest {
       place = p;
     }
   }
-  __device__ void TakeWarps() {
-#pragma unroll
-    for (int lanes = 16; lanes > 0; lanes /= 2) {
-      Take(__shfl_xor_sync(kAll, value, lanes), __shfl_xor_sync(kAll, place, lanes));
-    }
+  __device__ void TakeLanes(int lanes) {
+    Take(__shfl_xor_sync(kAll, value, lanes), __shfl_xor_sync(kAll, place, lanes));
   }
 };
 
-// A row's largest logit, the lowest place among equals; none where ArgMax answers -1.
-__device__ Largest FindLargest(const float* row, int columns) {
-  __shared__ Largest parts[kWarps];
-  Largest best = {-INFINITY, INT_MAX};
-  bool bad = false;
-#pragma unroll 8
-  for (int c = static_cast<int>(threadIdx.x); c < columns; c += kBlock) {
-    const float v = row[c];
-    bad = bad || !(v < INFINITY);
-    if (v > best.value) best = {v, c};
+// Penalizes tokens that have been seen, in memory and where the slice is held.
+__device__ void Penalize(const RowArgs& a, int64_t r, int begin, int count, float* held,
+                         float* memory) {
+  const float repetition = a.repetition[r];
+  for (int i = static_cast<int>(threadIdx.x); i < a.seen_size; i += kBlock) {
+    const int at = a.seen[r * a.seen_size + i] - begin;
+    if (at < 0 || at >= count) continue;
+    held[at] = PenalizedLogit(held[at], repetition, a.subtract[r * a.seen_size + i]);
+    memory[at] = held[at];
   }
-  best.TakeWarps();
-  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = best;
-  bad = __syncthreads_or(bad) != 0;
-  best = parts[threadIdx.x % 32];
-  best.TakeWarps();
-  if (bad) best.place = INT_MAX;
+  __syncthreads();
+}
+
+__device__ void Hold(const float* from, int count, float* to) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int fours = reinterpret_cast<uintptr_t>(from) % 16 == 0 ? count / 4 : 0;
+  for (int i = thread; i < fours; i += kBlock) {
+    AsyncCopy16(SharedAddress(to + 4 * i), from + 4 * i, 16);
+  }
+  for (int i = 4 * fours + thread; i < count; i += kBlock) {
+    AsyncCopy4(SharedAddress(to + i), from + i);
+  }
+  if (thread < (count + kBatch - 1) / kBatch * kBatch - count) to[count + thread] = -INFINITY;
+  AsyncCommit();
+  AsyncWait<0>();
+  __syncthreads();
+}
+
+// A row's largest logit, the lowest place among equals; an infinite one where ArgMax answers -1.
+// Leaves the largest of each half warp in `groups`.
+template <typename Row>
+__device__ Largest FindLargest(const Row& row, int blocks, float* groups) {
+  __shared__ Largest parts[kWarps];
+  __shared__ Largest of_block;  // read by other blocks
+  Largest best = {-INFINITY, INT_MAX};
+  row.ForBatches(-INFINITY, [&](int i, const float(&x)[Row::kAtOnce]) {
+#pragma unroll
+    for (int j = 0; j < Row::kAtOnce; ++j) {
+      const float v = x[j] < INFINITY ? x[j] : INFINITY;  // NaN, too
+      if (v > best.value) best = {v, row.begin + i + j * Row::kStep};
+    }
+  });
+#pragma unroll
+  for (int lanes = 8; lanes > 0; lanes /= 2) best.TakeLanes(lanes);
+  if (Lane() % 16 == 0) groups[2 * Warp() + Lane() / 16] = best.value;
+  best.TakeLanes(16);
+  if (Lane() == 0) parts[Warp()] = best;
+  __syncthreads();
+  if (Warp() == 0) {
+    best = parts[Lane() % kWarps];
+#pragma unroll
+    for (int lanes = kWarps / 2; lanes > 0; lanes /= 2) best.TakeLanes(lanes);
+    if (Lane() == 0) of_block = best;
+  }
+  RowSync();
+  best = *OfBlock(&of_block, Lane() % blocks);
+#pragma unroll
+  for (int lanes = kMostBlocks / 2; lanes > 0; lanes /= 2) best.TakeLanes(lanes);
   return best;
 }
 
-// Weights of keys below the limit, and how many keys equal it.
-struct Share {
-  Sum weight;
-  Sum equal;
-};
-__device__ void Count(const Keys& row, int i, const Limit& limit, Share& to) {
-  const unsigned key = row[i];
-  if (key < limit.key) to.weight += WeightOfKey(key);
-  if (key == limit.key) ++to.equal;
-}
-
-// Each warp adds a stretch of the row; then all threads look in the one that holds the drawn token.
-__device__ void Draw(const Keys& row, const Limit& limit, Sum random, int* id) {
-  __shared__ Share shares[kWarps];
-  const int thread = static_cast<int>(threadIdx.x);
-  const int stretch = (row.count + kWarps - 1) / kWarps;
-  const Sum each = WeightOfKey(limit.key);
-  Share mine = {};
-  const int end = min(row.count, (thread / 32 + 1) * stretch);
-#pragma unroll 4
-  for (int i = thread / 32 * stretch + thread % 32; i < end; i += 32) Count(row, i, limit, mine);
-  mine = {WarpSum(mine.weight), WarpSum(mine.equal)};
-  if (thread % 32 == 0) shares[thread / 32] = mine;
-  __syncthreads();
-
-  Share all = {};
-  for (const Share& s : shares) all = {all.weight + s.weight, all.equal + s.equal};
-  Sum rest = __umul64hi(random, all.weight + each * limit.Ties(all.equal));
-  Limit left = limit;  // its ties, of what comes
-  int warp = 0;
-  for (; warp < kWarps - 1; ++warp) {
-    const Sum ties = left.Ties(shares[warp].equal);
-    const Sum here = shares[warp].weight + each * ties;
-    if (rest < here) break;
-    rest -= here;
-    left.ties -= ties;
-  }
-  const int begin = warp * stretch;
-  const int last = min(row.count, begin + stretch);
-  const int piece = (stretch + kBlock - 1) / kBlock;
-  const int from = min(last, begin + thread * piece);
-  const int to = min(last, from + piece);
-  mine = {};
-  for (int i = from; i < to; ++i) Count(row, i, limit, mine);
-  const Sum equal_before = SumBefore(mine.equal);
-  Sum sum = SumBefore(mine.weight) + each * left.Ties(equal_before);
-  left.ties -= left.Ties(equal_before);
-  const Sum upto = sum + mine.weight + each * left.Ties(mine.equal);
-  if (rest < sum || rest >= upto) return;
-  for (int i = from; i < to; ++i) {
-    const unsigned key = row[i];
-    if (key > limit.key || (key == limit.key && left.ties == 0)) continue;
-    if (key == limit.key) --left.ties;
-    sum += WeightOfKey(key);
-    if (rest < sum) {
-      *id = i;
-      return;
-    }
-  }
-}
-
-__global__ void __launch_bounds__(kBlock) SampleKernel(const RowArgs a) {
+// Two blocks a multiprocessor. A block ends after the last RowSync only: until then others read its
+// shared memory; what they decide to do together depends on the row alone.
+template <bool kHeld>
+__global__ void __launch_bounds__(kBlock, 2) SampleKernel(const RowArgs a) {
+  extern __shared__ float4 held[];
+  __shared__ SearchSpace search;
+  __shared__ DrawSpace draw;
   BeginKernel();
-  const int64_t r = blockIdx.x;
-  float* logits = a.logits.Row(r);
-  const float repetition = a.repetition[r];
-  for (int i = static_cast<int>(threadIdx.x); i < a.seen_size; i += kBlock) {
-    const int id = a.seen[r * a.seen_size + i];
-    if (id < 0 || id >= a.columns) continue;
-    logits[id] = PenalizedLogit(logits[id], repetition, a.subtract[r * a.seen_size + i]);
-  }
-  __syncthreads();
-  const Largest best = FindLargest(logits, a.columns);
+  const int64_t r = blockIdx.y;
+  const int blocks = static_cast<int>(gridDim.x);
+  const int begin = static_cast<int>(blockIdx.x) * a.slice;
+  const int count = max(0, min(a.slice, a.columns - begin));
+  float* memory = a.logits.Row(r) + begin;
+  float* logits = kHeld ? reinterpret_cast<float*>(held) : memory;
   const float temperature = a.temperature[r];
-  if (best.place == INT_MAX || temperature == 0.0f) {
-    if (threadIdx.x == 0) a.ids[r] = best.place == INT_MAX ? -1 : best.place;
+  const int top_k = a.top_k[r];
+  const float top_p = a.top_p[r];
+  const unsigned farthest = __float_as_uint(a.most_distance[r]);
+  const uint2 random = a.random[r];
+  if (kHeld) Hold(memory, count, logits);
+  if (a.seen_size > 0) Penalize(a, r, begin, count, logits, memory);
+
+  Slice<kHeld> row = {logits, begin, count, a.stretch};
+  const Largest best = FindLargest(row, blocks, search.groups);
+  if (isinf(best.value) || temperature == 0.0f) {
+    if (blockIdx.x == 0 && threadIdx.x == 0) a.ids[r] = isinf(best.value) ? -1 : best.place;
+    RowSync();
     return;
   }
-  const Keys row = {logits, best.value, temperature, nullptr, a.columns};
-  Limit limit = LimitByTops(row, a.top_k[r], a.top_p[r]);
-  const unsigned farthest = __float_as_uint(a.most_distance[r]);
-  if (farthest < limit.key) limit = {farthest, ~Sum{0}};
-  const uint2 random = a.random[r];
-  Draw(row, limit, Sum{random.x} | Sum{random.y} << 32, a.ids + r);
+  row.MeasureFrom(best.value, temperature);
+  Limit limit = LimitByTops(row, blocks, a.columns, top_k, top_p, search);
+  const bool few = limit.key <= kInfiniteKey;
+  if (farthest < limit.key) limit = {farthest + 1, 0};
+  Draw(row, blocks, limit, few, Sum{random.x} | Sum{random.y} << 32, draw, a.ids + r);
 }
 
 }  // namespace
@@ -154,8 +149,13 @@ __global__ void __launch_bounds__(kBlock) SampleKernel(const RowArgs a) {
 void Sample(const Queue& queue, const SampleArgs& args, const TensorView& logits,
             const TensorView& ids) {
   if (logits.dim(0) == 0) return;
+  const int64_t columns = logits.dim(1);
+  const int64_t blocks = queue.overlap && columns > kSmallRow ? kMostBlocks : 1;
+  const auto slice = static_cast<int>((columns + 4 * blocks - 1) / (4 * blocks) * 4);
   const RowArgs rows = {.logits = AsMatrix<float>(logits),
-                        .columns = static_cast<int>(logits.dim(1)),
+                        .columns = static_cast<int>(columns),
+                        .slice = slice,
+                        .stretch = (slice + kWarps * kBatch - 1) / (kWarps * kBatch) * kBatch,
                         .temperature = args.temperature.As<const float>(),
                         .top_k = args.top_k.As<const int>(),
                         .top_p = args.top_p.As<const float>(),
@@ -166,7 +166,15 @@ void Sample(const Queue& queue, const SampleArgs& args, const TensorView& logits
                         .subtract = args.subtract.As<const float>(),
                         .seen_size = args.seen.empty() ? 0 : static_cast<int>(args.seen.dim(1)),
                         .ids = ids.As<int>()};
-  Launch(queue, SampleKernel, static_cast<unsigned>(logits.dim(0)), kBlock, 0, rows);
+  const int bytes = (slice + kBatch) * static_cast<int>(sizeof(float));
+  const bool held = queue.overlap && bytes <= kMostHeld;
+  const auto kernel = held ? SampleKernel<true> : SampleKernel<false>;
+  if (held) {
+    AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  }
+  LaunchClusters(queue, kernel,
+                 dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(logits.dim(0))),
+                 dim3(static_cast<unsigned>(blocks)), kBlock, held ? bytes : 0, rows);
 }
 
 }  // namespace awq::cuda

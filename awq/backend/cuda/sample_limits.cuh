@@ -1,234 +1,137 @@
-// The search for the limits of top-k and top-p in a row of logits, by the threads of one block.
+// The search for the limits of top-k and top-p in a row of logits.
 //
-// A token's distance from the most likely one, as bits of an F32 ≥ 0, is its key: keys rise as
-// probabilities fall. top-k and top-p are each the smallest key up to which counts, or weights,
-// reach what is asked for. A histogram of distances finds the bin that holds it; the keys of that
-// bin, few in all but strange rows, are listed in shared memory, and bisection over their bits ends
-// the search. Sums are integers: the order of additions does not matter, and the result is ref's.
+// top-k and top-p are each the smallest key up to which counts, or weights, reach what is asked
+// for. A range of keys holds the limit; a histogram of it, in each block's shared memory and added
+// up by all, leaves one bin of it, and so on, until the keys of the range, listed by all blocks,
+// are few. top-k mostly needs no histogram: the largest logits of 256 parts of the row bound its
+// range. Sums are integers: the order of additions does not matter, and the result is ref's.
 #pragma once
 
-#include <cstdint>
-
-#include "awq/ops/sample_weight.h"
+#include "awq/backend/cuda/sample_histogram.cuh"
 
 namespace awq::cuda {
 
-inline constexpr int kBlock = 1024;
-inline constexpr int kWarps = kBlock / 32;
-static_assert(kWarps == 32);  // one part a lane where a warp adds those of all warps
-inline constexpr int kBins = 2048;
-inline constexpr float kBinsPerUnit = 64.0f;  // of distance
-inline constexpr float kFarthest = kBins / kBinsPerUnit;
-inline constexpr int kListed = 4096;
-inline constexpr unsigned kAll = ~0u;
-inline constexpr unsigned kInfiniteKey = 0x7f800000u;
-
-using Sum = unsigned long long;
-
-__device__ inline Sum WarpSum(Sum v) {
+// Lists the keys of a range and answers how many; where there are more than kListed, lists nothing.
+template <typename Row>
+__device__ int List(const Row& row, int blocks, const Range& range, SearchSpace& s) {
+  if (threadIdx.x == 0) s.listed = 0;
+  __syncthreads();
+  const float least = row.Least(range.high);
+  volatile int& listed = s.listed;
+  row.ForBatches(least, [&](int, const float(&x)[Row::kAtOnce]) {
 #pragma unroll
-  for (int lanes = 16; lanes > 0; lanes /= 2) v += __shfl_xor_sync(kAll, v, lanes);
-  return v;
-}
-
-// Of all threads; every thread has it.
-__device__ inline Sum BlockSum(Sum v) {
-  __shared__ Sum parts[kWarps];
-  v = WarpSum(v);
-  __syncthreads();  // nobody reads the parts of the sum before
-  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = v;
-  __syncthreads();
-  return WarpSum(parts[threadIdx.x % 32]);
-}
-
-// Of the threads before this one.
-__device__ inline Sum SumBefore(Sum v) {
-  __shared__ Sum parts[kWarps];
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  Sum upto = v;
-#pragma unroll
-  for (int lanes = 1; lanes < 32; lanes *= 2) {
-    const Sum left = __shfl_up_sync(kAll, upto, lanes);
-    if (lane >= lanes) upto += left;
-  }
-  __syncthreads();  // nobody reads the parts of the sum before
-  if (lane == 31) parts[warp] = upto;
-  __syncthreads();
-  return upto - v + WarpSum(lane < warp ? parts[lane] : 0);
-}
-
-// A row's keys, or those of them that are listed.
-struct Keys {
-  const float* row;
-  float top, temperature;
-  const unsigned* list;  // null: all
-  int count;
-
-  __device__ float Distance(int i) const { return __fdiv_rn(__fsub_rn(top, row[i]), temperature); }
-  __device__ unsigned operator[](int i) const {
-    return list != nullptr ? list[i] : __float_as_uint(Distance(i));
-  }
-};
-
-__device__ inline Sum WeightOfKey(unsigned key) { return SampleWeight(__uint_as_float(key)); }
-
-struct Histogram {
-  Sum weights[kBins];
-  unsigned counts[kBins];
-};
-
-__device__ inline int BinOf(float distance) {
-  return distance < kFarthest ? static_cast<int>(distance * kBinsPerUnit) : kBins - 1;
-}
-__device__ inline unsigned FirstKeyOf(int bin) {
-  return __float_as_uint(static_cast<float>(bin) / kBinsPerUnit);
-}
-__device__ inline unsigned LastKeyOf(int bin) {
-  return bin == kBins - 1 ? kInfiniteKey : FirstKeyOf(bin + 1) - 1;
-}
-
-struct BinPlace {
-  int bin;
-  Sum before;  // of the bins before it
-};
-
-// The first bin up to which the bins' sum reaches `needed`, which is at most that of all.
-template <typename T>
-__device__ BinPlace FindBin(const T* bins, Sum needed) {
-  __shared__ BinPlace found;
-  constexpr int kEach = kBins / 32;
-  __syncthreads();  // the bins are complete, and nobody reads what was found before
-  if (threadIdx.x < 32) {
-    const int lane = static_cast<int>(threadIdx.x);
-    Sum mine = 0;
-    for (int i = 0; i < kEach; ++i) mine += bins[kEach * lane + i];
-    Sum upto = mine;
-#pragma unroll
-    for (int lanes = 1; lanes < 32; lanes *= 2) {
-      const Sum left = __shfl_up_sync(kAll, upto, lanes);
-      if (lane >= lanes) upto += left;
+    for (int j = 0; j < Row::kAtOnce; ++j) {
+      if (!(x[j] >= least)) continue;
+      const unsigned key = row.Key(x[j]);
+      if (key < range.low || key > range.high || listed > kListed) continue;
+      const int at = atomicAdd(&s.listed, 1);
+      if (at < kListed) s.list[at] = key;
     }
-    if (upto - mine < needed && needed <= upto) {
-      BinPlace place = {kEach * lane, upto - mine};
-      while (place.before + bins[place.bin] < needed) place.before += bins[place.bin++];
-      found = place;
+  });
+  RowSync();
+  const int count = Lane() < blocks ? *OfBlock(&s.listed, Lane()) : 0;
+  const int upto = SumUpTo(count);
+  const int all = __shfl_sync(kAll, upto, 31);
+  if (all > kListed || Warp() >= blocks) return all;
+  const int from = __shfl_sync(kAll, upto - count, Warp());
+  const int mine = __shfl_sync(kAll, count, Warp());
+  const unsigned* list = OfBlock(s.list, Warp());
+  for (int i = Lane(); i < mine; i += 32) {
+    const unsigned key = list[i];
+    s.keys[from + i] = key;
+    s.weights[from + i] = WeightOfKey(key);
+  }
+  return all;
+}
+
+// The smallest of the first `count` keys up to which they reach what is needed. Two threads a key.
+template <bool kWeigh>
+__device__ Found Select(int count, Sum needed, SearchSpace& s) {
+  __syncthreads();  // the keys are complete, and nobody reads what was found before
+  const int mine = static_cast<int>(threadIdx.x) / 2;
+  if (16 * Warp() < count) {
+    const unsigned key = s.keys[mine];
+    Sum before = 0;
+    Sum upto = 0;
+    for (int i = static_cast<int>(threadIdx.x) % 2; i < count; i += 2) {
+      const Sum value = kWeigh ? s.weights[i] : 1;
+      if (s.keys[i] < key) before += value;
+      if (s.keys[i] <= key) upto += value;
     }
+    before += __shfl_xor_sync(kAll, before, 1);
+    upto += __shfl_xor_sync(kAll, upto, 1);
+    if (mine < count && before < needed && needed <= upto) s.found = {key, needed - before};
   }
   __syncthreads();
-  return found;
+  return s.found;
 }
 
-// The keys of a bin: in `list` if there is room for so many, else the whole row.
-__device__ inline Keys KeysOfBin(const Keys& row, int bin, unsigned count, unsigned* list) {
-  __shared__ int listed;
-  if (count > kListed) return row;
-  __syncthreads();  // nobody reads the list before
-  if (threadIdx.x == 0) listed = 0;
-  __syncthreads();
-  for (int i = static_cast<int>(threadIdx.x); i < row.count; i += kBlock) {
-    const float distance = row.Distance(i);
-    if (BinOf(distance) == bin) list[atomicAdd(&listed, 1)] = __float_as_uint(distance);
-  }
-  __syncthreads();
-  Keys out = row;
-  out.list = list;
-  out.count = static_cast<int>(count);
-  return out;
-}
-
-// Σ value(key) over keys in [low, high].
-template <typename F>
-__device__ Sum SumOver(const Keys& keys, unsigned low, unsigned high, const F& value) {
-  Sum sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < keys.count; i += kBlock) {
-    const unsigned key = keys[i];
-    if (key >= low && key <= high) sum += value(key);
-  }
-  return BlockSum(sum);
-}
-
-// The smallest key t of [low, high] for which Σ value over keys in [low, t] reaches `needed`; for
-// t = high it does.
-template <typename F>
-__device__ unsigned Bisect(const Keys& keys, unsigned low, unsigned high, Sum needed,
-                           const F& value) {
-  unsigned from = low;
-  while (from < high) {
-    const unsigned middle = from + (high - from) / 2;
-    if (SumOver(keys, low, middle, value) >= needed) {
-      high = middle;
-    } else {
-      from = middle + 1;
+// As FindInHistogram, which it uses until the keys of the range are few. list: it starts with the
+// list, as there may be few already. kept: how many keys are in the list if it has all from 0 on.
+template <bool kWeigh, typename Row>
+__device__ Found Search(const Row& row, int blocks, Range range, unsigned most, Sum needed,
+                        float top_p, bool list, int* kept, SearchSpace& s) {
+  for (;; list = true) {
+    if (list) {
+      const int count = List(row, blocks, range, s);
+      const bool few = count <= kListed;
+      *kept = few && range.low == 0 ? count : 0;
+      if (few) return Select<kWeigh>(count, needed, s);
+      if (range.low == range.high) return {range.low, needed};
+      most = range.high;
     }
+    const BinPlace place = FindInHistogram<kWeigh>(row, blocks, range, most, needed, top_p, s);
+    needed = place.needed - place.before;
+    range = Bins(range).Part(range, place.bin);
   }
-  return high;
+}
+
+// A key up to which there are at least `count` tokens, one in each of so many groups.
+template <typename Row>
+__device__ unsigned KeyOfGroups(const Row& row, int blocks, int count, SearchSpace& s) {
+  const int groups = blocks * kGroups;
+  const int i = static_cast<int>(threadIdx.x);
+  if (i < groups) s.keys[i] = row.Key(OfBlock(s.groups, i / kGroups)[i % kGroups]);
+  return Select<false>(groups, static_cast<Sum>(count), s).key;
+}
+
+// A key beyond which less than 1 - top_p of all weights is left: 2^44 · e^-distance a token, and
+// the most likely one alone has 2^44. Twice as much is left, for rounding.
+__device__ inline unsigned FarthestKey(int columns, float top_p) {
+  return __float_as_uint(logf(2.0f * static_cast<float>(columns) / (1.0f - top_p)));
 }
 
 // Which tokens are left: keys below `key`, and the first `ties` that equal it.
 struct Limit {
-  unsigned key = kInfiniteKey;
-  Sum ties = ~Sum{0};
+  unsigned key;
+  Sum ties;
 
-  __device__ Sum Ties(Sum equal) const { return equal < ties ? equal : ties; }
+  __device__ Sum Ties(Sum equal) const { return min(equal, ties); }
 };
 
-__device__ inline Limit LimitByTops(const Keys& row, int top_k, float top_p) {
-  __shared__ Histogram bins;
-  __shared__ unsigned list[kListed];
-  Limit out;
-  const bool by_count = top_k > 0 && top_k < row.count;
-  const bool by_weight = top_p < 1.0f;
-  if (!by_count && !by_weight) return out;
-  for (int b = static_cast<int>(threadIdx.x); b < kBins; b += kBlock) {
-    bins.weights[b] = 0;
-    bins.counts[b] = 0;
+template <typename Row>
+__device__ Limit LimitByTops(const Row& row, int blocks, int columns, int top_k, float top_p,
+                             SearchSpace& s) {
+  unsigned most = kInfiniteKey;
+  int kept = 0;
+  if (top_k > 0 && top_k < columns) {
+    const bool few = top_k <= blocks * kGroups;
+    const Range range = {0, few ? KeyOfGroups(row, blocks, top_k, s) : kInfiniteKey};
+    most = Search<false>(row, blocks, range, range.high, static_cast<Sum>(top_k), 0, few, &kept, s)
+               .key;
   }
-  __syncthreads();
-  for (int i = static_cast<int>(threadIdx.x); i < row.count; i += kBlock) {
-    const float distance = row.Distance(i);
-    const int bin = BinOf(distance);
-    atomicAdd(&bins.counts[bin], 1u);
-    if (!by_weight) continue;
-    const Sum weight = SampleWeight(distance);
-    if (weight > 0) atomicAdd(&bins.weights[bin], weight);
-  }
-  const auto weight = [](unsigned key) { return WeightOfKey(key); };
-  if (by_count) {
-    const auto needed = static_cast<Sum>(top_k);
-    const BinPlace place = FindBin(bins.counts, needed);
-    const Keys keys = KeysOfBin(row, place.bin, bins.counts[place.bin], list);
-    const unsigned low = FirstKeyOf(place.bin);
-    out.key = Bisect(keys, low, LastKeyOf(place.bin), needed - place.before,
-                     [](unsigned) { return Sum{1}; });
-    if (!by_weight) return out;
-    const Sum kept = SumOver(keys, low, out.key, weight);
-    for (int b = static_cast<int>(threadIdx.x); b < kBins; b += kBlock) {
-      if (b > place.bin) bins.weights[b] = 0;
-      if (b == place.bin) bins.weights[b] = kept;
-    }
-    __syncthreads();
-  } else {
-    __syncthreads();
-  }
-  if (by_weight) {
+  if (top_p >= 1.0f) return {most + 1, 0};
+  Found found;
+  if (kept > 0) {
     Sum total = 0;
-    for (int b = static_cast<int>(threadIdx.x); b < kBins; b += kBlock) total += bins.weights[b];
-    total = BlockSum(total);
-    const Sum share =
-        __double2ull_rz(__dmul_rn(static_cast<double>(top_p), __ull2double_rn(total)));
-    const Sum needed = share > 0 ? share : 1;
-    const BinPlace place = FindBin(bins.weights, needed);
-    const Keys keys = KeysOfBin(row, place.bin, bins.counts[place.bin], list);
-    const unsigned low = FirstKeyOf(place.bin);
-    const unsigned high = min(LastKeyOf(place.bin), out.key);
-    out.key = Bisect(keys, low, high, needed - place.before, weight);
-    const Sum below =
-        place.before + (out.key > low ? SumOver(keys, low, out.key - 1, weight) : Sum{0});
-    const Sum each = WeightOfKey(out.key);
-    out.ties = (needed - below + each - 1) / each;
+    for (int i = Lane(); i < kept; i += 32) total += s.keys[i] <= most ? s.weights[i] : 0;
+    found = Select<true>(kept, PartOf(top_p, WarpSum(total)), s);
+  } else {
+    const Range range = {0, min(most, FarthestKey(columns, top_p))};
+    found = Search<true>(row, blocks, range, most, 0, top_p, false, &kept, s);
   }
-  return out;
+  const Sum each = WeightOfKey(found.key);
+  return {found.key, found.rest <= each ? 1 : (found.rest + each - 1) / each};
 }
 
 }  // namespace awq::cuda

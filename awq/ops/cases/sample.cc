@@ -12,6 +12,17 @@ struct RowOfCase {
   float repetition = 1;
 };
 
+enum class Logits {
+  kNormal,
+  kFew,     // values
+  kEqual,   // all
+  kZeros,   // of both signs
+  kOneFar,  // above all others
+  kBarred,  // nine of ten are -inf
+  kTiny,    // differences below the smallest normal number
+  kHuge,    // differences that overflow
+};
+
 struct SampleCase {
   std::string name;
   int64_t columns;
@@ -19,8 +30,31 @@ struct SampleCase {
   int64_t seen = 0;
   float spread = 4;  // of logits
   int64_t repeats = 12;
-  bool ties = false;  // logits from a few values only
+  Logits logits = Logits::kNormal;
 };
+
+float MakeLogit(Random& random, const SampleCase& c, int64_t column) {
+  switch (c.logits) {
+    case Logits::kNormal:
+      break;
+    case Logits::kFew:
+      return static_cast<float>(random.Below(4));
+    case Logits::kEqual:
+      return 2.5f;
+    case Logits::kZeros:
+      return random.Below(2) == 0 ? 0.0f : -0.0f;
+    case Logits::kOneFar:
+      return random.Normal() + (column == c.columns * 2 / 3 ? 40.0f : 0.0f);
+    case Logits::kBarred:
+      if (random.Below(10) > 0) return -std::numeric_limits<float>::infinity();
+      break;
+    case Logits::kTiny:
+      return static_cast<float>(random.Below(100)) * 1e-43f;
+    case Logits::kHuge:
+      return (2 * random.Uniform() - 1) * 3e38f;
+  }
+  return c.spread * random.Normal();
+}
 
 void AddSample(Table& table, const SampleCase& c) {
   const auto kinds = static_cast<int64_t>(c.rows.size());
@@ -29,8 +63,8 @@ void AddSample(Table& table, const SampleCase& c) {
       Cat("sample/", c.name, "_", rows, "x", c.columns), 0,
       [=](Fixture& f) {
         const Tensor logits = MakeTensor(DType::kF32, {rows, c.columns + 5});
-        for (float& x : logits.Span<float>()) {
-          x = c.ties ? static_cast<float>(f.random().Below(4)) : c.spread * f.random().Normal();
+        for (int64_t i = 0; i < rows * (c.columns + 5); ++i) {
+          logits.As<float>()[i] = MakeLogit(f.random(), c, i % (c.columns + 5));
         }
         const auto floats = [&](auto member) {
           const Tensor host = MakeTensor(DType::kF32, {rows});
@@ -70,7 +104,10 @@ void AddSample(Table& table, const SampleCase& c) {
         }
         const TensorView on_device = f.Upload(logits).Columns(0, c.columns);
         const TensorView ids = f.Ints(std::vector<int32_t>(static_cast<size_t>(rows), -9), {rows});
-        return Setup{[=, &f] { f.backend().Sample(args, on_device, ids); }, {ids, on_device}};
+        // Errors of infinite numbers are not counted.
+        std::vector<TensorView> results{ids};
+        if (c.logits != Logits::kBarred) results.push_back(on_device);
+        return Setup{[=, &f] { f.backend().Sample(args, on_device, ids); }, results};
       },
       true);
 }
@@ -134,7 +171,8 @@ void AddSamples(Table& table) {
   };
   AddSample(table, {.name = "small", .columns = 7, .rows = kinds});
   AddSample(table, {.name = "odd", .columns = 5003, .rows = kinds, .seen = 41});
-  AddSample(table, {.name = "ties", .columns = 5000, .rows = kinds, .seen = 6, .ties = true});
+  AddSample(table,
+            {.name = "ties", .columns = 5000, .rows = kinds, .seen = 6, .logits = Logits::kFew});
   AddSample(table, {.name = "flat", .columns = 9001, .rows = kinds, .spread = 1e-4f});
   AddSample(table, {.name = "steep", .columns = 3000, .rows = kinds, .spread = 500});
   AddSample(table, {.name = "large",
@@ -142,6 +180,53 @@ void AddSamples(Table& table) {
                     .rows = {{.top_k = 40, .top_p = 0.95f}, {.temperature = 2, .top_p = 0.97f}, {}},
                     .seen = 300,
                     .repeats = 3});
+  const std::vector<RowOfCase> limits{
+      {.top_k = 128},
+      {.top_k = 256},
+      {.top_k = 257},
+      {.top_k = 3000},
+      {.top_k = 40, .top_p = 0.95f},
+      {.top_k = 2000, .top_p = 0.9f},
+      {.top_k = 100, .top_p = 0.5f, .most_distance = 0},
+      {.temperature = 0.1f, .top_p = 0.5f},
+      {.temperature = 3, .top_p = 0.999f},
+      {.temperature = 100, .top_p = 0.3f},
+      {.top_p = 0.99999994f},
+      {.top_p = 0.95f, .most_distance = 5},
+      {.temperature = 0.8f, .top_k = 0, .most_distance = 3},
+  };
+  const auto add = [&](std::string name, int64_t columns, Logits logits, int64_t repeats = 2) {
+    AddSample(table, {.name = std::move(name),
+                      .columns = columns,
+                      .rows = limits,
+                      .repeats = repeats,
+                      .logits = logits});
+  };
+  for (const int64_t columns : {129, 4096, 4097, 8191, 16387, 32003}) {
+    add("limits", columns, Logits::kNormal);
+  }
+  for (const int64_t columns : {3001, 9001}) {
+    add("few", columns, Logits::kFew);
+    add("equal", columns, Logits::kEqual);
+    add("zeros", columns, Logits::kZeros);
+    add("one_far", columns, Logits::kOneFar);
+    add("barred", columns, Logits::kBarred);
+    add("tiny", columns, Logits::kTiny);
+    add("huge", columns, Logits::kHuge);
+  }
+  add("limits", 128257, Logits::kNormal, 1);
+  add("equal", 128256, Logits::kEqual, 1);
+  // More than a cluster's shared memory holds.
+  AddSample(table, {.name = "largest",
+                    .columns = 430001,
+                    .rows = {{.top_k = 40, .top_p = 0.95f}, {.top_p = 0.97f}, {.top_k = 5000}, {}},
+                    .seen = 300,
+                    .repeats = 1});
+  AddSample(table, {.name = "largest_few",
+                    .columns = 430001,
+                    .rows = {{.top_k = 40, .top_p = 0.95f}, {.top_p = 0.97f}},
+                    .repeats = 1,
+                    .logits = Logits::kFew});
   AddStrange(table);
 }
 

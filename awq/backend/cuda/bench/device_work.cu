@@ -26,12 +26,23 @@ __global__ void FillBlocksKernel(Q4Shape shape, int64_t bytes, uint32_t seed, ui
   }
 }
 
+__device__ float Normal(uint64_t i, uint32_t seed) {
+  const float u = (Hash(2 * i, seed) + 1.0f) * 0x1p-32f;
+  const float v = Hash(2 * i + 1, seed) * 0x1p-32f;
+  return sqrtf(-2.0f * logf(u)) * cospif(2.0f * v);
+}
+
+__global__ void FillLogitsKernel(float spread, int64_t count, uint32_t seed, float* out) {
+  const int64_t step = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += step) {
+    out[i] = spread * Normal(i, seed);
+  }
+}
+
 __global__ void FillNormalKernel(bool bf16, int64_t count, uint32_t seed, void* out) {
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += step) {
-    const float u = (Hash(2 * i, seed) + 1.0f) * 0x1p-32f;
-    const float v = Hash(2 * i + 1, seed) * 0x1p-32f;
-    const float x = sqrtf(-2.0f * logf(u)) * cospif(2.0f * v);
+    const float x = Normal(i, seed);
     if (bf16) {
       static_cast<__nv_bfloat16*>(out)[i] = __float2bfloat16(x);
     } else {
@@ -83,6 +94,11 @@ void FillRandomBlocks(const Q4Shape& shape, int64_t copies, uint32_t seed, uint8
 
 void FillNormal(bool bf16, int64_t count, uint32_t seed, void* out) {
   FillNormalKernel<<<2048, 256>>>(bf16, count, seed, out);
+  AWQ_CUDA(cudaGetLastError());
+}
+
+void FillLogits(float spread, int64_t count, uint32_t seed, float* out) {
+  FillLogitsKernel<<<2048, 256>>>(spread, count, seed, out);
   AWQ_CUDA(cudaGetLastError());
 }
 

@@ -28,6 +28,8 @@ DeviceArray<T> AllocDevice(int64_t count) {
 void FillRandomBlocks(const Q4Shape& shape, int64_t copies, uint32_t seed, uint8_t* blocks);
 // Standard normal, f16 or bf16.
 void FillNormal(bool bf16, int64_t count, uint32_t seed, void* out);
+// Normal with this standard deviation.
+void FillLogits(float spread, int64_t count, uint32_t seed, float* out);
 
 // y[m, n] in float64 from the canonical tensors: codes u4 [N, K] low nibble first, scales f32 and
 // zeros u8 [N, groups] (null: 8), x f16 or bf16 [M, x_stride].

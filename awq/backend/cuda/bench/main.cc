@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "awq/backend/cuda/bench/attention_timing.h"
+#include "awq/backend/cuda/bench/sample_timing.h"
 #include "awq/backend/cuda/bench/timing.h"
 #include "awq/backend/cuda/bench/verify.h"
 #include "awq/backend/cuda/cuda_check.h"
@@ -19,6 +21,7 @@ namespace {
 constexpr const char* kUsage =
     "usage: awq_cuda_bench verify [--small] [--kernel PART]\n"
     "       awq_cuda_bench attention\n"
+    "       awq_cuda_bench sample\n"
     "       awq_cuda_bench bench [--bf16] [--date YYYY-MM-DD] [--json FILE]\n"
     "       awq_cuda_bench sweep [--kernel PART] [--layer PART] [--rows M,M]\n";
 
@@ -64,7 +67,8 @@ void WriteJson(const std::string& path, const std::string& gpu, const std::strin
 
 int Run(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
-  if (mode != "verify" && mode != "attention" && mode != "bench" && mode != "sweep") {
+  const std::set<std::string> modes = {"verify", "attention", "sample", "bench", "sweep"};
+  if (!modes.contains(mode)) {
     std::fputs(kUsage, stderr);
     return 2;
   }
@@ -77,6 +81,7 @@ int Run(int argc, char** argv) {
   if (mode == "verify") {
     return VerifyAll(device, Flag(argc, argv, "--small"), pattern) == 0 ? 0 : 1;
   }
+  if (mode == "sample") return TimeSampling(device) == 0 ? 0 : 1;
   const Ceilings ceilings = MeasureCeilings();
   std::printf("read %.2f TB/s, cuBLAS fp16 %.0f TFLOP/s\n", ceilings.read_tbps,
               ceilings.fp16_tflops);
