@@ -71,6 +71,9 @@ AttentionRows CountRows(const Batch& batch, int64_t heads, int short_rows) {
 
 int MostShortRows(int64_t d) { return d <= 128 ? kShortRows : kShortRowsOfLargeHeads; }
 
+// Query heads of a kv head from which on tiles are faster: measured with 4, and slower with 1.
+constexpr int64_t kTilesHeads = 4;
+
 // How sequences of few rows are attended to.
 struct ShortPlan {
   int64_t splits = 1;  // parts of their keys, a thread block each
@@ -78,13 +81,14 @@ struct ShortPlan {
 };
 // As many thread blocks as fit at once, and not more: a second round would find most SMs idle.
 // While there are fewer sequences and heads than SMs, latency counts: two small blocks an SM are
-// best; beyond that, bandwidth.
-ShortPlan PlanShort(const DeviceLimits& device, const Batch& batch, const PagedKv& cache,
-                    int short_rows) {
+// best; beyond that, bandwidth, of which tiles make more where several heads share keys.
+ShortPlan PlanShort(const DeviceLimits& device, const Batch& batch, int64_t heads,
+                    const PagedKv& cache, int short_rows) {
   if (short_rows == 0) return {};
   const int64_t pairs = batch.num_seqs() * cache.kv_heads();
   const bool many = pairs > device.sms;
-  const bool tiles = many && cache.keys.dtype != DType::kF8E4M3;
+  const bool tiles =
+      many && heads >= kTilesHeads * cache.kv_heads() && cache.keys.dtype != DType::kF8E4M3;
   const int64_t fit = (tiles ? 4 : many ? 3 : 2) * device.sms;
   const int64_t count = (batch.max_kv + kTileKeys - 1) / kTileKeys;
   const int64_t most = std::clamp<int64_t>(std::min(fit / pairs, count), 1, 64);
@@ -121,7 +125,7 @@ int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const
                            const PagedKv& cache, int short_rows) {
   if (!OnTensorCores(device, q, cache)) return 0;
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const int64_t splits = PlanShort(device, batch, cache, short_rows).splits;
+  const int64_t splits = PlanShort(device, batch, q.dim(1), cache, short_rows).splits;
   const int64_t rows = Partials(batch, cache, splits);
   return splits == 1 ? 0 : StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
 }
@@ -135,7 +139,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
   constexpr float kLog2E = 1.4426950408889634f;
   const bool fast = OnTensorCores(device, q, cache);
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const ShortPlan plan = fast ? PlanShort(device, batch, cache, short_rows) : ShortPlan{};
+  const ShortPlan plan = fast ? PlanShort(device, batch, q.dim(1), cache, short_rows) : ShortPlan{};
   const int64_t partials = Partials(batch, cache, plan.splits);
   const AttentionShape shape = {
       .q = q.data,

@@ -134,7 +134,7 @@ std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings&
   for (const LayerShape& s : shapes) {
     const Layer layer(s, most_m, bf16);
     const Baseline baseline(s, most_m);
-    baseline.Time(most_m);  // until the clocks are up
+    baseline.Time(ms.front());  // until the clocks are up, and not down for want of power
     for (const int64_t m : ms) {
       const LinearQ4 first = layer.Problem(m, 0);
       const GemmRow& row = ChooseGemm(first, device);
