@@ -1,0 +1,122 @@
+// What the thread blocks of wide_q4 are made of, their pieces of work, and the rings that bring
+// them weights and x.
+#pragma once
+
+#include "awq/backend/cuda/ptx.cuh"
+#include "awq/backend/cuda/wide_q4.h"
+
+namespace awq::cuda {
+
+// What a thread block is made of: warpgroups of 64 outputs, and one that copies, which gives its
+// registers to the others.
+template <int kRowsOfX, int kGroupsOfWarps, int kBlocksAnSm>
+struct WideSize {
+  static constexpr int kRows = kRowsOfX;  // of a tile
+  static constexpr int kWarpgroups = kGroupsOfWarps;
+  static constexpr int kBlocks = kBlocksAnSm;  // at once on an SM
+  static constexpr int kThreads = 128 * (kWarpgroups + 1);
+
+  // Each quarter of an SM has registers for whole warps only.
+  static constexpr int kWarpsAQuarter = (kThreads / 32 * kBlocks + 3) / 4;
+  static constexpr int kLaunched = 16384 / kWarpsAQuarter / 32 / 8 * 8;
+  static constexpr int kLeft = 24;
+  static constexpr int kMost = (kThreads * kLaunched - 128 * kLeft) / (128 * kWarpgroups) / 8 * 8;
+  static constexpr int kRegisters = kMost < 240 ? kMost : 240;
+
+  // The rings, in stages of 128 inputs. An SM has 228 KB, of
+  // which each block costs one; another aligns the rings, then there are barriers.
+  static constexpr int kSpace = (228 << 10) / kBlocks - (2 << 10) - 512;
+  // Batches of mma steps whose operands have registers: one is expanded while the other's products
+  // run. With two, ptxas would wait for each product if a wait for x lay between.
+  static constexpr int kBuffers = kRows == 128 && kRegisters <= 128 ? 1 : 2;
+  static constexpr int kXBytes = kRows * 256;
+  static constexpr int kXStages = kBlocks == 1  ? kRows == 256   ? 3
+                                                  : kRows == 128 ? 4
+                                                  : kRows == 64  ? 6
+                                                  : kRows == 32  ? 8
+                                                                 : 9
+                                  : kRows == 64 ? 4
+                                  : kRows == 32 ? 6
+                                                : 7;
+  AWQ_HD static constexpr int StageBytes(int block_bytes) {  // of weights
+    return (4 * kWarpgroups * block_bytes + 127) / 128 * 128;
+  }
+  static constexpr int kFit =
+      (kSpace - kXStages * kXBytes) / StageBytes(kCodeBytes + 4 * 3 * kTileN);
+  static constexpr int kStages = kFit < 9 ? kFit : 9;
+  static_assert(kStages >= 2);
+  static constexpr int SharedBytes(int block_bytes) {
+    return 1024 + kXStages * kXBytes + kStages * StageBytes(block_bytes);
+  }
+};
+
+// A piece of work: a tile, and steps [begin, end) of 128 inputs each. Tiles of m_group tiles of
+// rows follow each other, so that their x stay in L2.
+struct WideItem {
+  int part, begin, end, m_tile, n_tile;
+  __device__ WideItem(const WideArgs& a, int item)
+      : part(item % a.parts),
+        begin(a.blocks_per_row * part / a.parts),
+        end(a.blocks_per_row * (part + 1) / a.parts) {
+    const int tile = item / a.parts;
+    const int before = tile / (a.m_group * a.n_tiles) * a.m_group;
+    const int at = tile - before * a.n_tiles;
+    const int rows = min(a.m_group, a.m_tiles - before);
+    m_tile = before + at % rows;
+    n_tile = at / rows;
+  }
+};
+
+// A ring's barriers, full and empty, and a place in it.
+template <int kStages>
+struct WideRing {
+  uint32_t full, empty;
+  int stage = 0;
+  uint32_t phase = 0;
+  __device__ explicit WideRing(uint32_t barriers) : full(barriers), empty(barriers + 8 * kStages) {}
+  __device__ void Advance() {
+    if (++stage == kStages) stage = 0, phase ^= 1;
+  }
+  __device__ uint32_t Full() const { return full + 8 * stage; }
+  __device__ uint32_t Empty() const { return empty + 8 * stage; }
+};
+
+// Copies the stages of x or of the weights, one after another, through all tiles of a block.
+template <typename Size, bool kX, int kBlockBytes>
+struct WideCopies {
+  WideRing<kX ? Size::kXStages : Size::kStages> ring;
+  uint32_t to;
+  int i;
+  int at, end, tile;
+
+  __device__ WideCopies(const WideArgs& a, uint32_t barriers, uint32_t ring_at)
+      : ring(barriers), to(ring_at), i(static_cast<int>(blockIdx.x)) {
+    Begin(a);
+  }
+  __device__ void Begin(const WideArgs& a) {
+    const WideItem item(a, i);
+    at = item.begin;
+    end = item.end;
+    tile = kX ? item.m_tile * Size::kRows : item.n_tile * 4 * Size::kWarpgroups;
+  }
+  __device__ bool Done(const WideArgs& a) const { return i >= a.m_tiles * a.n_tiles * a.parts; }
+  __device__ void Copy(const WideArgs& a) {
+    BarrierWait(ring.Empty(), ring.phase ^ 1);  // the first round finds the ring empty
+    if constexpr (kX) {
+      const uint32_t stage = to + ring.stage * Size::kXBytes;
+      BarrierExpect(ring.Full(), Size::kXBytes);
+      BoxCopy(stage, &a.x, at * kBlockK, tile, ring.Full());
+      BoxCopy(stage + Size::kXBytes / 2, &a.x, at * kBlockK + 64, tile, ring.Full());
+    } else {
+      BarrierExpect(ring.Full(), 4 * Size::kWarpgroups * kBlockBytes);
+      BoxCopy(to + ring.stage * Size::StageBytes(kBlockBytes), &a.weights, 0, at, tile,
+              ring.Full());
+    }
+    ring.Advance();
+    if (++at < end) return;
+    i += static_cast<int>(gridDim.x);
+    if (!Done(a)) Begin(a);
+  }
+};
+
+}  // namespace awq::cuda
