@@ -78,7 +78,7 @@ for stage in "${stages[@]}"; do
     engine)
       synthetic llama-3-8b
       measure engine llama-3-8b --prompt 512,4096 --batch 1,8,32,64 --tokens 40
-      measure engine llama-3-8b --prompt 512 --batch 1,8,32,64 --tokens 40 --head-bits 8
+      measure engine llama-3-8b --prompt 512 --batch 1,8,32,64 --tokens 40 --head-bits 16
       measure engine llama-3-8b --prompt 512 --batch 32 --ctx 8000 --tokens 40
       measure engine llama-3-8b --prompt 4096 --batch 1,32,64 --tokens 40 --kv-type fp8
       measure engine llama-3-8b --prompt 512 --batch 32 --ctx 8000 --tokens 40 --kv-type fp8
@@ -88,10 +88,10 @@ for stage in "${stages[@]}"; do
         synthetic "$shape"
         case $shape in
           mistral-7b | llama-2-13b)  # first, before buffers have grown: memory at 2048 tokens
-            measure models "$shape" --prompt 512 --batch 1 --ctx 1984 --tokens 64 --chunk 512 ;;
+            measure models "$shape" --prompt 512 --batch 1 --ctx 1984 --tokens 64 --chunk 512 --head-bits 16 ;;
         esac
         measure models "$shape" --prompt 512 --batch 1,8 --tokens 40
-        measure models "$shape" --prompt 512 --batch 1 --tokens 40 --head-bits 8
+        measure models "$shape" --prompt 512 --batch 1 --tokens 40 --head-bits 16
       done
       collect models ;;
     dense)  # our own 16 bits beside 4

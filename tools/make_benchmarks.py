@@ -60,7 +60,7 @@ def describe(run):
     parts = []
     if run["dense"]:
         parts.append("weights in 16 bits")
-    parts.append(f"{option(run, '--head-bits', '16')}-bit head")
+    parts.append(f"{run['run']['head_bits']}-bit head")
     if option(run, "--kv-type", "auto") != "auto":
         parts.append(f"{option(run, '--kv-type', '')} cache")
     return ", ".join(parts)

@@ -46,8 +46,9 @@ class Runner {
         backend_(options.explain ? &profiler_ : device_.get()),
         act_(ActivationType(options.dtype, backend_->Info(), false)),
         kv_type_(KvCacheType(options.kv_type, act_)),
-        model_(options.same_layers ? WithSameLayers(*backend_, source_, options.head_bits)
-                                   : CausalLm(*backend_, source_, options.head_bits)),
+        head_bits_(HeadBits(options.head_bits, backend_->Info(), source_.checkpoint())),
+        model_(options.same_layers ? WithSameLayers(*backend_, source_, head_bits_)
+                                   : CausalLm(*backend_, source_, head_bits_)),
         scratch_(*backend_) {
     backend_->Sync();
     load_seconds_ = SecondsSince(start_);
@@ -58,6 +59,7 @@ class Runner {
     BenchReport out;
     out.device = backend_->Info().device;
     out.dtype = NameOf(act_);
+    out.head_bits = head_bits_;
     out.kv_type = NameOf(kv_type_);
     out.load_seconds = load_seconds_;
     if (const auto memory = backend_->Memory()) out.context_bytes = memory->outside;
@@ -226,6 +228,7 @@ class Runner {
   Backend* backend_;
   DType act_;
   DType kv_type_;
+  int head_bits_;
   CausalLm model_;
   Workspace scratch_;
   double load_seconds_ = 0;

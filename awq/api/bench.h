@@ -22,7 +22,7 @@ struct BenchOptions {
   std::string dtype = "auto";
   std::string kv_type = "auto";  // of the KV cache: also "fp8"; auto: that of activations
   int threads = 0;               // 0: all cores
-  int head_bits = 16;            // of the head's weight: 16, 8, 4
+  int head_bits = 0;             // of the head's weight: 16, 8, 4; 0: as LlmOptions says
   bool deterministic = false;    // as LlmOptions says
   bool sample = false;   // draw tokens, with top-k 50 and top-p 0.95, not the most likely ones
   bool explain = false;  // also what each operation takes
@@ -64,6 +64,7 @@ struct BenchReport {
   std::string device;
   std::string dtype;
   std::string kv_type;
+  int head_bits = 0;
   double load_seconds = 0;
   int64_t weight_bytes = 0;  // of the checkpoint's files
   // In use on the device beside what this program asked for: driver, kernels, other processes.

@@ -23,7 +23,9 @@ struct LlmOptions {
   int threads = 0;               // host threads; 0: all cores this process may use
   std::string dtype = "auto";    // of activations: "f32", "bf16", "f16"; auto: the device's choice
   std::string kv_type = "auto";  // of the KV cache: also "fp8" (E4M3); auto: that of activations
-  int head_bits = 16;   // of the weight that makes the logits: 16 as stored, 8 or 4 rounded
+  // Of the weight that makes the logits: 16 as stored, 8 or 4 rounded; 0: 8 on a GPU for a
+  // quantized model, else 16.
+  int head_bits = 0;
   int64_t context = 0;  // tokens of prompt and answer; 0: the model's max_position_embeddings
   // Bytes of the KV cache; 0: what the context of `sequences` answers takes, as far as 90 % of the
   // free memory allow.

@@ -65,7 +65,7 @@ RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
                  {"device", report.device},
                  {"dtype", report.dtype},
                  {"kv_type", report.kv_type},
-                 {"head_bits", options.head_bits},
+                 {"head_bits", report.head_bits},
                  {"deterministic", options.deterministic},
                  {"sample", options.sample},
                  {"load_seconds", report.load_seconds},
@@ -142,7 +142,7 @@ void AddBench(CLI::App& app, Action& chosen) {
   AddDeviceFlags(*verb, options->device, options->threads);
   AddDtypeFlag(*verb, options->dtype, "the device's choice");
   AddKvTypeFlag(*verb, options->kv_type);
-  AddHeadFlag(*verb, options->head_bits);
+  AddHeadFlag(*verb, options->head_bits, kHeadBitsAuto);
   AddDeterministicFlag(*verb, options->deterministic);
   verb->add_flag("--sample", options->sample,
                  "draw tokens, with top-k 50 and top-p 0.95, instead of taking the most likely");

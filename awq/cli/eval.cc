@@ -150,7 +150,7 @@ void AddEval(CLI::App& app, Action& chosen) {
   AddDeviceFlags(*verb, o.device, o.threads);
   AddDtypeFlag(*verb, o.dtype, "f32 on CPUs");
   AddKvTypeFlag(*verb, o.kv_type);
-  AddHeadFlag(*verb, o.head_bits);
+  AddHeadFlag(*verb, o.head_bits, "");
   // One name for the same thing in every verb.
   verb->add_option("--ctx", o.window, "the same as --window")->group("");
   verb->footer(

@@ -30,11 +30,18 @@ void AddKvTypeFlag(CLI::App& verb, std::string& kv_type) {
       ->group("Machine");
 }
 
-void AddHeadFlag(CLI::App& verb, int& bits) {
-  verb.add_option("--head-bits", bits,
-                  "bits of the head's weight: 16 as stored; 8 or 4, rounded when it is loaded")
-      ->check(CLI::IsMember({16, 8, 4}))
-      ->capture_default_str()
+void AddHeadFlag(CLI::App& verb, int& bits, const std::string& automatic) {
+  std::vector<std::string> names = {"16", "8", "4"};
+  if (!automatic.empty()) names.insert(names.begin(), "auto");
+  const auto set = [&bits](const std::string& name) {
+    bits = name == "auto" ? 0 : std::stoi(name);
+  };
+  verb.add_option_function<std::string>(
+          "--head-bits", set,
+          "bits of the head's weight: 16 as stored; 8 or 4, rounded when it is loaded" +
+              (automatic.empty() ? "" : "; auto: " + automatic))
+      ->check(CLI::IsMember(names))
+      ->default_str(names.front())
       ->group("Machine");
 }
 
@@ -48,7 +55,7 @@ void AddLlmFlags(CLI::App& verb, LlmOptions& options) {
   AddDeviceFlags(verb, options.device, options.threads);
   AddDtypeFlag(verb, options.dtype, "the device's choice");
   AddKvTypeFlag(verb, options.kv_type);
-  AddHeadFlag(verb, options.head_bits);
+  AddHeadFlag(verb, options.head_bits, kHeadBitsAuto);
   AddDeterministicFlag(verb, options.deterministic);
   verb.add_option("--ctx", options.context,
                   "tokens of prompt and answer together; 0: as many as the model was made for")

@@ -15,8 +15,9 @@ void AddDeviceFlags(CLI::App& verb, std::string& device, int& threads);
 void AddDtypeFlag(CLI::App& verb, std::string& dtype, const std::string& automatic);
 // --kv-type.
 void AddKvTypeFlag(CLI::App& verb, std::string& kv_type);
-// --head-bits.
-void AddHeadFlag(CLI::App& verb, int& bits);
+inline constexpr const char* kHeadBitsAuto = "8 on a GPU for a quantized model, else 16";
+// --head-bits; automatic: what 0 stands for, or empty where it is no choice.
+void AddHeadFlag(CLI::App& verb, int& bits, const std::string& automatic);
 // --deterministic.
 void AddDeterministicFlag(CLI::App& verb, bool& deterministic);
 // --device, --threads, --dtype, --kv-type, --head-bits, --deterministic, --ctx, --kv-memory.

@@ -37,4 +37,9 @@ DType KvCacheType(std::string_view name, DType activations) {
        "\"");
 }
 
+int HeadBits(int wanted, const BackendInfo& device, const Checkpoint& checkpoint) {
+  if (wanted != 0) return wanted;
+  return device.name == "cuda" && checkpoint.format() != nullptr ? 8 : 16;
+}
+
 }  // namespace awq

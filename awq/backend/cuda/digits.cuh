@@ -25,14 +25,15 @@ struct alignas(16) DigitScale {
 };
 
 // Sixteen threads make the digits of 128 inputs of a row: each of four inputs and of those kApart
-// further on, which are two words of a lane. 32 apart they are in turns, a pair of each in a word,
-// as in layout.h; 4 apart they follow each other, as in layout_q8.h.
+// further on, which are two words of a lane. 32 apart they are in turns in a word, as in layout.h;
+// 8 apart two of the first follow each other, then two of the last, as in layout_q8.h.
 template <typename T, int kApart>
 struct FourAndFour {
-  static_assert(kApart == 32 || kApart == 4);
+  static_assert(kApart == 32 || kApart == 8);
   uint2 raw[2];
   __device__ static unsigned FirstInput(unsigned part) {
-    return kApart == 4 ? 8 * part : part / 8 * 64 + part / 2 % 4 * 8 + part % 2 * 4;
+    return kApart == 8 ? part / 2 * 16 + part % 2 * 4
+                       : part / 8 * 64 + part / 2 % 4 * 8 + part % 2 * 4;
   }
   __device__ void Load(const T* x, int left) {  // from there on, that the row has
 #pragma unroll
@@ -91,10 +92,10 @@ __device__ inline void MakeDigits(const FourAndFour<T, kApart>& x, unsigned part
 #pragma unroll
     for (int w = 0; w < 2; ++w) {
       const bool turns = kApart == 32;
-      const uint32_t low =
-          turns ? __byte_perm(t[0][2 * w], t[1][2 * w], pick) : __byte_perm(t[w][0], t[w][1], pick);
+      const uint32_t low = turns ? __byte_perm(t[0][2 * w], t[1][2 * w], pick)
+                                 : __byte_perm(t[0][2 * w], t[0][2 * w + 1], pick);
       const uint32_t high = turns ? __byte_perm(t[0][2 * w + 1], t[1][2 * w + 1], pick)
-                                  : __byte_perm(t[w][2], t[w][3], pick);
+                                  : __byte_perm(t[1][2 * w], t[1][2 * w + 1], pick);
       words[w] = __byte_perm(low, high, 0x5410u) ^ 0x80808080u;
     }
     *reinterpret_cast<uint2*>(to + d * 16) = make_uint2(words[0], words[1]);

@@ -2,8 +2,8 @@
 //
 // y[M, N] = x[M, K] · dequant(W)[N, K]     x f16 or bf16; f32 accumulate; layout_q8.h
 // grid    (as many blocks as fit, M / 32)  block 4 warps, each every fourth 128 inputs of a tile
-// lane l  = 4r + q: outputs r and r + 8, inputs 16q … 16q + 15 of 64; four mma steps of four inputs
-//         a lane, whose order is free as long as x has the same
+// lane l  = 4r + q: outputs 2r and 2r + 1, inputs 16q … 16q + 15 of 64; four mma steps of four
+//         inputs a lane, whose order is free as long as x has the same
 // A thread block takes row tiles in turn; the codes of the next one are under way while the sums of
 // this one meet.
 // bound   HBM: N·K bytes
@@ -11,7 +11,7 @@
 
 #include <algorithm>
 
-#include "awq/backend/cuda/codes.cuh"
+#include "awq/backend/cuda/codes_q8.cuh"
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ptx.cuh"
@@ -34,24 +34,8 @@ struct Args {
   int m, n, k;
 };
 
-// Two codes less their zero, exact: bytes `select` of w.
-template <typename T>
-__device__ uint32_t Expand(uint32_t w, int first, uint32_t zero);
-template <>
-__device__ inline uint32_t Expand<__half>(uint32_t w, int first, uint32_t zero) {
-  const uint32_t codes = __byte_perm(w, 0x64646464u, first == 0 ? 0x4140 : 0x4342);  // 1024 + code
-  const uint32_t zeros = (0x6400u | zero) * 0x10001u;
-  uint32_t out;
-  asm("sub.f16x2 %0, %1, %2;" : "=r"(out) : "r"(codes), "r"(zeros));
-  return out;
-}
-template <>
-__device__ inline uint32_t Expand<__nv_bfloat16>(uint32_t w, int first, uint32_t zero) {
-  const float offset = __uint_as_float(0x4b000000u | zero);  // 2^23 + zero
-  const float low = __uint_as_float(__byte_perm(w, 0x4b000000u, first == 0 ? 0x7650 : 0x7652));
-  const float high = __uint_as_float(__byte_perm(w, 0x4b000000u, first == 0 ? 0x7651 : 0x7653));
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low - offset, high - offset);
-  return reinterpret_cast<const uint32_t&>(pair);
+__device__ inline uint32_t Word(const uint4& v, int i) {
+  return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
 }
 
 // kGroups: groups in 128 inputs; kCols: tiles of 8 rows of x.
@@ -64,6 +48,7 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int r = lane / 4;
   const int q = lane % 4;
+  const int place = 16 * PlaceOfLane(lane);
   const int first_row = static_cast<int>(blockIdx.y) * 8 * kCols;  // of x
   const int step = static_cast<int>(gridDim.x);                    // from one tile to the next
   const int first_tile = static_cast<int>(blockIdx.x);
@@ -80,8 +65,8 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
     if (ahead >= a.blocks_per_row || tile_ahead >= a.row_tiles) return;
     const uint8_t* block =
         a.blocks + (int64_t{tile_ahead} * a.blocks_per_row + ahead) * int64_t{kBlockBytes};
-    s.codes[0] = LoadStream(block + 1024 * half + 16 * lane);
-    s.codes[1] = LoadStream(block + 1024 * half + 512 + 16 * lane);
+    s.codes[0] = LoadStream(block + 1024 * half + place);
+    s.codes[1] = LoadStream(block + 1024 * half + 512 + place);
     const uint8_t* meta = block + Q8Shape::kCodes + (kGroups == 2 ? half * Q8Shape::kMeta : 0);
     s.scales = __ldg(reinterpret_cast<const float2*>(meta) + r);
     s.zeros = LoadOnce<uint16_t>(meta + 4 * kTileN + 2 * r);
@@ -104,27 +89,22 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
   float total[kCols][4] = {};
   const auto compute = [&](const Stage& s, int first) {  // inputs [first, first + 64)
     float sum[kCols][4] = {};
+    uint32_t xs[kCols][2][4];  // pairs of the first and of the last 8 of this lane's 16
 #pragma unroll
-    for (int part = 0; part < 2; ++part) {  // 8 of this lane's 16
-      uint4 xs[kCols];
+    for (int c = 0; c < kCols; ++c) {
 #pragma unroll
-      for (int c = 0; c < kCols; ++c) {
-        xs[c] = make_uint4(0, 0, 0, 0);
-        if (first + 16 * q < a.k) xs[c] = *reinterpret_cast<const uint4*>(x[c] + first + 8 * part);
+      for (int part = 0; part < 2; ++part) {
+        uint4 v = make_uint4(0, 0, 0, 0);
+        if (first + 16 * q < a.k) v = *reinterpret_cast<const uint4*>(x[c] + first + 8 * part);
+        xs[c][part][0] = v.x, xs[c][part][1] = v.y, xs[c][part][2] = v.z, xs[c][part][3] = v.w;
       }
+    }
 #pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        const uint4& even = s.codes[0];
-        const uint4& odd = s.codes[1];
-        const uint32_t u = part == 0 ? (i == 0 ? even.x : even.y) : (i == 0 ? even.z : even.w);
-        const uint32_t v = part == 0 ? (i == 0 ? odd.x : odd.y) : (i == 0 ? odd.z : odd.w);
-        const uint32_t w[4] = {Expand<T>(u, 0, s.zeros & 0xff), Expand<T>(v, 0, s.zeros >> 8),
-                               Expand<T>(u, 2, s.zeros & 0xff), Expand<T>(v, 2, s.zeros >> 8)};
+    for (int i = 0; i < 4; ++i) {
+      uint32_t w[4];
+      ExpandQ8<T>(Word(s.codes[0], i), Word(s.codes[1], i), s.zeros, w);
 #pragma unroll
-        for (int c = 0; c < kCols; ++c) {
-          Mma<T>(sum[c], w, i == 0 ? xs[c].x : xs[c].z, i == 0 ? xs[c].y : xs[c].w);
-        }
-      }
+      for (int c = 0; c < kCols; ++c) Mma<T>(sum[c], w, xs[c][0][i], xs[c][1][i]);
     }
 #pragma unroll
     for (int c = 0; c < kCols; ++c) {
@@ -152,7 +132,7 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
       const int j = e / 32 % 4;
       const int c = e / 128;
       const int m = first_row + 8 * c + 2 * (from % 4) + j % 2;
-      const int n = tile * kTileN + from / 4 + j / 2 * 8;
+      const int n = tile * kTileN + from / 4 * 2 + j / 2;
       if (m >= a.m || n >= a.n) continue;
       float y = a.bias == nullptr ? 0.0f : a.bias[n];
 #pragma unroll

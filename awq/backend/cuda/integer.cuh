@@ -156,9 +156,9 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerLinear(const Inte
     odd += __shfl_xor_sync(~0u, odd, 1);
     auto& all = sums[done % 2];
     if (q % 2 == 0) {
-      float* to = &all[warp][q / 2 * kTileN + Codes::EvenOutput(r)];
+      float* to = &all[warp][q / 2 * kTileN + 2 * r];
       to[0] = even;
-      to[Codes::kToOdd] = odd;
+      to[1] = odd;
     }
     even = odd = 0.0f;
     __syncthreads();

@@ -15,8 +15,6 @@ struct Q4Codes {
   static constexpr float kOddUnit = 0.0625f;
   static constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
   static constexpr int kBlockBytes = kCodeBytes + kGroups * kMeta;
-  __device__ static unsigned EvenOutput(unsigned r) { return 2 * r; }
-  static constexpr unsigned kToOdd = 1;
 
   // Where a lane finds its part of a block.
   struct Places {
@@ -55,21 +53,19 @@ struct Q4Codes {
   }
 };
 
-// Of layout_q8.h: the bytes as they lie, of outputs r and r + 8.
+// Of layout_q8.h: the bytes as they lie, of outputs 2r and 2r + 1.
 template <int kGroups_>
 struct Q8Codes {
   static constexpr int kGroups = kGroups_;
   static constexpr int kDepth = 1;
-  static constexpr int kApart = 4;
+  static constexpr int kApart = 8;
   static constexpr float kOddUnit = 1.0f;
   static constexpr int kBlockBytes = Q8Shape::kCodes + kGroups * Q8Shape::kMeta;
-  __device__ static unsigned EvenOutput(unsigned r) { return r; }
-  static constexpr unsigned kToOdd = 8;
 
   struct Places {
     unsigned codes, scales, zeros;
     __device__ explicit Places(unsigned lane)
-        : codes(16 * lane),
+        : codes(16 * PlaceOfLane(static_cast<int>(lane))),
           scales(Q8Shape::kCodes + lane / 4 * 8),
           zeros(Q8Shape::kCodes + 4 * kTileN + lane / 4 * 2) {
       Keep(codes), Keep(scales), Keep(zeros);

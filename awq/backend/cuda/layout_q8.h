@@ -4,9 +4,14 @@
 // W[N, K] is cut into blocks of 16 outputs x 128 inputs, in the order of layout.h. A block:
 //
 //   offset 0       2048 B codes: 2 halves of 64 inputs; a half has the 16 bytes of each lane twice:
-//                  of lane 4r + q inputs 16q … 16q + 15 of output r, then of output r + 8
-//   offset 2048    G times: 16 scales (f32), 16 zeros (u8), both of outputs 0, 8, 1, 9, …
+//                  of lane l = 4r + q inputs 16q … 16q + 15 of output 2r, then of output 2r + 1,
+//                  in place PlaceOfLane(l), as in layout.h
+//   offset 2048    G times: 16 scales (f32), then 16 zeros (u8)
 //                  G = groups in 128 inputs, 2 or 1; a group of more than 128 repeats its values
+//
+// Word w of a lane's 16 bytes has inputs 2w, 2w + 1, 2w + 8, 2w + 9 of its 16: what lane 4r + w
+// receives by ldmatrix, of 8 lanes r with the same q, is its part of the A fragment of inputs 16q …
+// 16q + 15 in their own order.
 //
 // N is padded to 16 and K to 128 with codes equal to their zero point, that is exactly 0.
 #pragma once
@@ -33,22 +38,20 @@ struct Q8Shape {
     return (row / kTileN * BlocksPerRow() + column / kBlockK) * BlockBytes();
   }
   AWQ_HD constexpr int64_t CodeOffset(int64_t row, int64_t column) const {
-    const int64_t r = row % kTileN;
-    const int64_t lane = r % 8 * 4 + column % 64 / 16;
-    return BlockOffset(row, column) + column % kBlockK / 64 * 1024 + r / 8 * 512 + lane * 16 +
-           column % 16;
+    const auto lane = static_cast<int>(row % kTileN / 2 * 4 + column % 64 / 16);
+    return BlockOffset(row, column) + column % kBlockK / 64 * 1024 + row % 2 * 512 +
+           PlaceOfLane(lane) * 16 + column % 8 / 2 * 4 + column % 16 / 8 * 2 + column % 2;
   }
-  // Of the group of (row, column); the place of a row among the 16.
+  // Of the group of (row, column).
   AWQ_HD constexpr int64_t MetaOffset(int64_t row, int64_t column) const {
     return BlockOffset(row, column) + kCodes +
            (GroupsPerBlock() == 1 ? 0 : column % kBlockK / group * kMeta);
   }
-  AWQ_HD static constexpr int64_t PlaceOfRow(int64_t row) { return row % 8 * 2 + row % kTileN / 8; }
   AWQ_HD constexpr int64_t ScaleOffset(int64_t row, int64_t column) const {
-    return MetaOffset(row, column) + PlaceOfRow(row) * 4;
+    return MetaOffset(row, column) + row % kTileN * 4;
   }
   AWQ_HD constexpr int64_t ZeroOffset(int64_t row, int64_t column) const {
-    return MetaOffset(row, column) + kTileN * 4 + PlaceOfRow(row);
+    return MetaOffset(row, column) + kTileN * 4 + row % kTileN;
   }
 };
 

@@ -7,6 +7,7 @@
 #include "awq/backend/cuda/direct_q8.h"
 #include "awq/backend/cuda/integer_q8.h"
 #include "awq/backend/cuda/rows.h"
+#include "awq/backend/cuda/wide_q8.h"
 
 namespace awq::cuda {
 namespace {
@@ -44,6 +45,9 @@ void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorV
   } else if (const auto* q8 = dynamic_cast<const Q8Weight*>(&w)) {
     if (!deterministic_ && PrefersIntegerQ8(*q8, x, y, device_)) {
       return IntegerQ8(queue_, device_, *q8, x, bias, y);
+    }
+    if (!deterministic_ && PrefersWideQ8(*q8, x, y, device_)) {
+      return WideLinearQ8(queue_, device_, *q8, x, bias, y);
     }
     if (SupportsDirectQ8(*q8, x, y, device_) && (deterministic_ || x.dim(0) <= kMaxDirectQ8Rows)) {
       return DirectQ8(queue_, device_, *q8, x, bias, y);

@@ -1,5 +1,8 @@
 #include "awq/backend/cuda/packed.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/pack_q4_device.h"
 #include "awq/backend/cuda/pack_q8_device.h"
@@ -60,6 +63,20 @@ Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w, bool gated)
                  data_.As<uint8_t>());
 }
 
+namespace {
+
+// The least power of two above them all; 1 where none is or they are not finite.
+float PowerAbove(const float* values, int64_t count) {
+  float most = 0.0f;
+  for (int64_t i = 0; i < count; ++i) most = std::max(most, std::fabs(values[i]));
+  if (most == 0.0f || !std::isfinite(most)) return 1.0f;
+  int exponent = 0;
+  std::frexp(most, &exponent);
+  return std::ldexp(1.0f, std::clamp(exponent, -120, 120));
+}
+
+}  // namespace
+
 bool Q8Weight::Supports(const QuantScheme& scheme, int64_t k) {
   const int64_t group = scheme.GroupSize(k);
   return scheme.bits == 8 && (scheme.Groups(k) == 1 || group == 64 || group % kBlockK == 0);
@@ -73,7 +90,9 @@ Q8Weight::Q8Weight(Stream& stream, const QuantizedWeight& w)
   if (w.scheme.Groups(w.k()) == 1) shape_.group = shape_.BlocksPerRow() * kBlockK;
   data_ = stream.Alloc(DType::kU8, {shape_.NumBytes()});
   const Tensor codes = Upload(stream, w.codes.view());
-  const Tensor scales = Upload(stream, ConvertTo(w.scales.view(), DType::kF32).view());
+  const Tensor host_scales = ConvertTo(w.scales.view(), DType::kF32);
+  scale_unit_ = PowerAbove(host_scales.As<const float>(), w.scales.view().NumElements());
+  const Tensor scales = Upload(stream, host_scales.view());
   const Tensor zeros = w.scheme.symmetric ? Tensor() : Upload(stream, w.zeros.view());
   PackQ8OnDevice({.stream = stream.get()}, shape_,
                  {.codes = codes.As<const uint8_t>(),

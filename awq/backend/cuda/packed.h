@@ -45,10 +45,13 @@ class Q8Weight : public PackedWeight {
   int64_t NumBytes() const override { return data_.view().NumBytes(); }
   const Q8Shape& shape() const { return shape_; }
   const uint8_t* blocks() const { return data_.As<const uint8_t>(); }
+  // A power of two above all scales, near the largest: in its units f16 holds them.
+  float scale_unit() const { return scale_unit_; }
   static bool Supports(const QuantScheme& scheme, int64_t k);
 
  private:
   Q8Shape shape_;
+  float scale_unit_ = 1.0f;
   Tensor data_;
 };
 

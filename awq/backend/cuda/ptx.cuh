@@ -151,6 +151,17 @@ __device__ inline void BoxCopy(uint32_t to, const void* map, int x, int y, int z
 #endif
 }
 
+__device__ inline void BoxCopy(uint32_t to, const void* map, int x, int y, int z, int w,
+                               uint32_t bar) {
+#if AWQ_SM90
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
+      "[%1, {%2, %3, %4, %5}], [%6];" ::"r"(to),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(bar)
+      : "memory");
+#endif
+}
+
 __device__ inline void StoreShared(uint32_t to, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
   asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(to), "r"(a), "r"(b), "r"(c), "r"(d)
                : "memory");

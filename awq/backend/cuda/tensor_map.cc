@@ -52,6 +52,18 @@ CUtensorMap BlocksMap(const void* blocks, int64_t rows, int64_t per_row, int64_t
                       int box_rows) {
   const auto block = static_cast<cuuint64_t>(bytes);
   const auto width = static_cast<cuuint64_t>(per_row);
+  constexpr cuuint64_t kMost = 256 * 8;  // bytes of a box across
+  if (block > kMost) {
+    cuuint64_t pieces = 2;
+    while (block % (16 * pieces) != 0 || block / pieces > kMost) ++pieces;
+    const cuuint64_t piece = block / pieces;
+    return MakeMap<4>(CU_TENSOR_MAP_DATA_TYPE_INT64, blocks,
+                      {piece / 8, pieces, width, static_cast<cuuint64_t>(rows)},
+                      {piece, block, block * width},
+                      {static_cast<cuuint32_t>(piece / 8), static_cast<cuuint32_t>(pieces), 1,
+                       static_cast<cuuint32_t>(box_rows)},
+                      CU_TENSOR_MAP_SWIZZLE_NONE);
+  }
   return MakeMap<3>(CU_TENSOR_MAP_DATA_TYPE_INT64, blocks,
                     {block / 8, width, static_cast<cuuint64_t>(rows)}, {block, block * width},
                     {static_cast<cuuint32_t>(block / 8), 1, static_cast<cuuint32_t>(box_rows)},

@@ -13,7 +13,8 @@ CUtensorMap SwizzledRowsMap(const void* rows, int64_t count, int64_t columns, in
                             int box_rows);
 
 // `rows` rows of `per_row` blocks of `bytes` each, all in one piece: boxes of one block of each of
-// `box_rows` rows. Zeros beyond the last row. bytes is a multiple of 16, at most 2048.
+// `box_rows` rows. Zeros beyond the last row. bytes is a multiple of 16. Coordinates: 0, block,
+// row; for blocks of more than 2048 bytes 0, 0, block, row.
 CUtensorMap BlocksMap(const void* blocks, int64_t rows, int64_t per_row, int64_t bytes,
                       int box_rows);
 

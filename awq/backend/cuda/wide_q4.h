@@ -1,31 +1,11 @@
-// The W4 linear for many rows of x on sm_90a (wide_q4.cuh).
+// The W4 linear for many rows of x on sm_90a (wide_linear.cuh).
 #pragma once
 
-#include <cuda.h>
-
 #include <atomic>
-#include <cstdint>
 
-#include "awq/backend/cuda/gemm_table.h"
-#include "awq/backend/cuda/wide_plan.h"
+#include "awq/backend/cuda/wide_launch.h"
 
 namespace awq::cuda {
-
-struct WideArgs {
-  CUtensorMap x;        // rows, 64 inputs × a tile's rows a box
-  CUtensorMap weights;  // blocks, one of each row tile of a tile a box
-  float scale;          // of the whole weight
-  int blocks_per_row;
-  int parts;  // of a tile's inputs: the thread blocks of a cluster
-  const float* bias;
-  void* y;
-  int64_t y_stride;
-  bool y_f32;
-  int gate;      // an Activation, or -1; gate.cuh
-  bool y_pairs;  // whether two neighbouring 16-bit outputs may be stored at once
-  int m, n, m_tiles, n_tiles;
-  int m_group;  // tiles of rows that all tiles of outputs pass before the next ones
-};
 
 struct WideConfig {
   WideTile tile;

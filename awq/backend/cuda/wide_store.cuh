@@ -1,4 +1,4 @@
-// The end of a tile of wide_q4: its sums are stored, or first shared out in a cluster.
+// The end of a tile of wide_linear: its sums are stored, or first shared out in a cluster.
 #pragma once
 
 #include "awq/backend/cuda/gate.cuh"
@@ -16,6 +16,15 @@ struct BiasPair {
   }
 };
 
+__device__ inline void StoreBoth(float* to, float y0, float y1) {
+  *reinterpret_cast<float2*>(to) = make_float2(y0, y1);
+}
+template <typename T>
+__device__ inline void StoreBoth(T* to, float y0, float y1) {
+  const T pair[2] = {static_cast<T>(y0), static_cast<T>(y1)};
+  *reinterpret_cast<uint32_t*>(to) = reinterpret_cast<const uint32_t&>(pair);
+}
+
 // y[m, n] and y[m, n + 1] of the sums y0 and y1; n is even.
 template <typename T>
 __device__ inline void StorePair(const WideArgs& a, int m, int n, float y0, float y1,
@@ -26,10 +35,8 @@ __device__ inline void StorePair(const WideArgs& a, int m, int n, float y0, floa
   y1 = y1 * a.scale + bias.odd;
   const int64_t at = m * a.y_stride + n;
   if (a.y_pairs && n + 1 < a.n) {
-    const T pair[2] = {static_cast<T>(y0), static_cast<T>(y1)};
-    *reinterpret_cast<uint32_t*>(static_cast<T*>(a.y) + at) =
-        reinterpret_cast<const uint32_t&>(pair);
-    return;
+    if (a.y_f32) return StoreBoth(static_cast<float*>(a.y) + at, y0, y1);
+    return StoreBoth(static_cast<T*>(a.y) + at, y0, y1);
   }
   for (int i = 0; i < 2 && n + i < a.n; ++i) {
     const float y = i == 0 ? y0 : y1;
@@ -41,26 +48,31 @@ __device__ inline void StorePair(const WideArgs& a, int m, int n, float y0, floa
   }
 }
 
-// All sums of this thread: rows m, m + 1, m + 8, m + 9 … of outputs n and n + 1. The plain case has
-// code for each sum, others (gated, odd, f32) for an eighth of them, so that the code stays small.
+// All sums of this thread, as Y: rows m, m + 1, m + 8, m + 9 … of outputs n and n + 1.
+template <typename Y, int kM>
+__device__ inline void StorePairs(const WideArgs& a, int m, int n, const BiasPair& bias,
+                                  const float (&acc)[kM / 2]) {
+  Y* y = static_cast<Y*>(a.y) + m * a.y_stride + n;
+  const auto store = [&](Y* to, float y0, float y1) {
+    StoreBoth(to, y0 * a.scale + bias.even, y1 * a.scale + bias.odd);
+  };
+#pragma unroll
+  for (int j = 0; j < kM / 8; ++j) {
+    if (m + 8 * j < a.m) store(y, acc[4 * j], acc[4 * j + 2]);
+    if (m + 8 * j + 1 < a.m) store(y + a.y_stride, acc[4 * j + 1], acc[4 * j + 3]);
+    y += 8 * a.y_stride;
+  }
+}
+
+// The plain case has code for each sum, others (gated, odd) for an eighth of them, so that the code
+// stays small.
 template <typename T, int kM>
 __device__ inline void StoreTile(const WideArgs& a, int m, int n, const float (&acc)[kM / 2]) {
   if (n >= a.n) return;
   const BiasPair bias(a, n);
   if (a.gate < 0 && a.y_pairs && n + 1 < a.n) {
-    T* y = static_cast<T*>(a.y) + m * a.y_stride + n;
-    const auto store = [&](T* to, float y0, float y1) {
-      const T pair[2] = {static_cast<T>(y0 * a.scale + bias.even),
-                         static_cast<T>(y1 * a.scale + bias.odd)};
-      *reinterpret_cast<uint32_t*>(to) = reinterpret_cast<const uint32_t&>(pair);
-    };
-#pragma unroll
-    for (int j = 0; j < kM / 8; ++j) {
-      if (m + 8 * j < a.m) store(y, acc[4 * j], acc[4 * j + 2]);
-      if (m + 8 * j + 1 < a.m) store(y + a.y_stride, acc[4 * j + 1], acc[4 * j + 3]);
-      y += 8 * a.y_stride;
-    }
-    return;
+    if (a.y_f32) return StorePairs<float, kM>(a, m, n, bias, acc);
+    return StorePairs<T, kM>(a, m, n, bias, acc);
   }
   constexpr int kTogether = kM < 64 ? 1 : kM / 64;
 #pragma unroll 1

@@ -1,15 +1,15 @@
-// What the thread blocks of wide_q4 are made of, their pieces of work, and the rings that bring
+// What the thread blocks of wide_linear are made of, their pieces of work, and the rings that bring
 // them weights and x.
 #pragma once
 
 #include "awq/backend/cuda/ptx.cuh"
-#include "awq/backend/cuda/wide_q4.h"
+#include "awq/backend/cuda/wide_launch.h"
 
 namespace awq::cuda {
 
 // What a thread block is made of: warpgroups of 64 outputs, and one that copies, which gives its
-// registers to the others.
-template <int kRowsOfX, int kGroupsOfWarps, int kBlocksAnSm>
+// registers to the others. kMostBytes: of a block of the layout.
+template <int kRowsOfX, int kGroupsOfWarps, int kBlocksAnSm, int kMostBytes>
 struct WideSize {
   static constexpr int kRows = kRowsOfX;  // of a tile
   static constexpr int kWarpgroups = kGroupsOfWarps;
@@ -41,8 +41,7 @@ struct WideSize {
   AWQ_HD static constexpr int StageBytes(int block_bytes) {  // of weights
     return (4 * kWarpgroups * block_bytes + 127) / 128 * 128;
   }
-  static constexpr int kFit =
-      (kSpace - kXStages * kXBytes) / StageBytes(kCodeBytes + 4 * 3 * kTileN);
+  static constexpr int kFit = (kSpace - kXStages * kXBytes) / StageBytes(kMostBytes);
   static constexpr int kStages = kFit < 9 ? kFit : 9;
   static_assert(kStages >= 2);
   static constexpr int SharedBytes(int block_bytes) {
@@ -82,8 +81,9 @@ struct WideRing {
 };
 
 // Copies the stages of x or of the weights, one after another, through all tiles of a block.
-template <typename Size, bool kX, int kBlockBytes>
+template <typename Size, bool kX, typename Codes>
 struct WideCopies {
+  static constexpr int kBlockBytes = Codes::kBlockBytes;
   WideRing<kX ? Size::kXStages : Size::kStages> ring;
   uint32_t to;
   int i;
@@ -109,8 +109,8 @@ struct WideCopies {
       BoxCopy(stage + Size::kXBytes / 2, &a.x, at * kBlockK + 64, tile, ring.Full());
     } else {
       BarrierExpect(ring.Full(), 4 * Size::kWarpgroups * kBlockBytes);
-      BoxCopy(to + ring.stage * Size::StageBytes(kBlockBytes), &a.weights, 0, at, tile,
-              ring.Full());
+      Codes::CopyBlocks(to + ring.stage * Size::StageBytes(kBlockBytes), &a.weights, at, tile,
+                        ring.Full());
     }
     ring.Advance();
     if (++at < end) return;

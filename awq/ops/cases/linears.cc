@@ -107,6 +107,11 @@ void AddLinears(Table& table) {
              Activation::kGelu);
   }
   AddQuantized(table, g128, {.m = 800, .n = 40, .k = 128});
+  for (int64_t m : {4, 17, 40, 70, 130}) {  // and of many rows
+    const QuantScheme s{.bits = 8, .group = m == 40 ? 64 : 128, .symmetric = m != 70};
+    AddQuantized(table, s, {.m = m, .n = 9700, .k = 264, .bias = true, .gap = 8});
+    AddQuantized(table, s, {.m = m, .n = 1111, .k = 520, .f32_out = true}, DType::kF32);
+  }
   for (int64_t m : {1, 2}) {  // many outputs of one or two rows have kernels of their own
     const LinearCase many{.m = m, .n = 9700, .k = 264, .bias = true, .gap = 8};
     AddQuantized(table, {.bits = 4, .group = 32}, many);

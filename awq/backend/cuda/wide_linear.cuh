@@ -1,12 +1,13 @@
-// The W4 linear for many rows of x on sm_90a: yᵀ = W·xᵀ by wgmma, W expanded in registers.
+// The 4- and 8-bit linear for many rows of x on sm_90a: yᵀ = W·xᵀ by wgmma, W expanded in
+// registers.
 //
 // A thread block makes tiles of 128 to 256 outputs × kM rows of x, 64 outputs a warpgroup. Weights
 // and x come through two rings in shared memory that one more warpgroup fills: a box of 8 to 16
 // blocks of the layout, and boxes of x, [kM rows][64 inputs], straight from the rows of x, swizzled
 // by the copy engine as wgmma reads them. A lane takes the codes of its outputs
-// by ldmatrix (layout.h), which brings inputs into their own order, and expands them into the A
-// operand, multiplied with the scale of their group. (Loads into registers some steps ahead are no
-// way to hide the latency of memory here: a warp has six scoreboards, and waiting for one load
+// by ldmatrix (wide_codes.cuh), which brings inputs into their own order, and expands them into the
+// A operand, multiplied with the scale of their group. (Loads into registers some steps ahead are
+// no way to hide the latency of memory here: a warp has six scoreboards, and waiting for one load
 // waits for all that share its.)
 //
 // A thread block takes tiles one after another. While there are fewer tiles than half the thread
@@ -14,22 +15,22 @@
 // sends its sums to the block that stores them, which adds them in the order of the parts.
 #pragma once
 
-#include "awq/backend/cuda/codes.cuh"
 #include "awq/backend/cuda/wgmma.cuh"
+#include "awq/backend/cuda/wide_codes.cuh"
 #include "awq/backend/cuda/wide_store.cuh"
 
 namespace awq::cuda {
 
-template <typename T, int kGroups, bool kZeros, typename Size>
+template <typename T, typename Codes, typename Size>
 __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
-    WideQ4(const __grid_constant__ WideArgs a) {
+    WideLinear(const __grid_constant__ WideArgs a) {
 #if AWQ_SM90A
   constexpr int kM = Size::kRows;
   constexpr int kWarpgroups = Size::kWarpgroups;
-  constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
-  constexpr int kBlockBytes = kCodeBytes + kGroups * kMeta;
-  using CopyX = WideCopies<Size, true, kBlockBytes>;
-  using CopyWeights = WideCopies<Size, false, kBlockBytes>;
+  constexpr int kGroups = Codes::kGroups;
+  constexpr int kBlockBytes = Codes::kBlockBytes;
+  using CopyX = WideCopies<Size, true, Codes>;
+  using CopyWeights = WideCopies<Size, false, Codes>;
   extern __shared__ uint8_t dynamic[];
   // Full and empty stages of x, then of weights; sums have arrived.
   __shared__ uint64_t barriers[2 * Size::kXStages + 2 * Size::kStages + 1];
@@ -87,16 +88,16 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   const int r = lane / 4;
   const int q = lane % 4;
   const int block_at = (group * 4 + warp) * kBlockBytes;  // this warp's, in a stage
-  // The 16 bytes whose address this lane gives to ldmatrix.
-  const uint32_t codes_at =
-      SharedAddress(ring) + block_at + 16 * PlaceOfLane(lane % 8 * 4 + lane / 8);
+  const uint32_t codes_at = SharedAddress(ring) + block_at + Codes::FirstPlace(lane);
+  const int turn = Codes::Turn(Codes::FirstPlace(lane));
   float acc[kM / 2];
   // mma steps expanded at a time, while the products of as many others run. With 128 rows and few
   // registers there is no room for a second batch (ptxas would wait for each product), nor, without
   // zero points, for more than two steps.
   constexpr int kBuffers = Size::kBuffers;
-  constexpr int kBatch = kM == 128 && Size::kRegisters < 128 && !kZeros ? 2 : 4;
+  constexpr int kBatch = kM == 128 && Size::kRegisters < 128 && Codes::kSmallBatches ? 2 : 4;
   constexpr int kBatches = 8 / kBatch;
+  constexpr int kLoads = (kBatch + Codes::kSteps - 1) / Codes::kSteps;  // of codes, for a batch
   uint32_t operand[kBuffers][kBatch][4];
   WideRing<Size::kXStages> at_x(x_barriers);
   WideRing<Size::kStages> at(weight_barriers);
@@ -115,22 +116,18 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
       BarrierWait(at.Full(), at.phase);
       const uint32_t codes = codes_at + at.stage * Size::StageBytes(kBlockBytes);
       const uint8_t* block = ring + at.stage * Size::StageBytes(kBlockBytes) + block_at;
-      uint32_t words[4];
-      uint32_t scales[kGroups];
-      uint32_t zeros[kGroups];
+      uint32_t words[kLoads][4];
+      typename Codes::Meta meta[kGroups];
 #pragma unroll
-      for (int g = 0; g < kGroups; ++g) {
-        const uint8_t* meta = block + kCodeBytes + g * kMeta;
-        scales[g] = *reinterpret_cast<const uint32_t*>(meta + 4 * r);
-        if constexpr (kZeros) {
-          zeros[g] = *reinterpret_cast<const uint16_t*>(meta + 32 + 2 * r);
-        } else {  // not as a constant: the compiler would expand more at a time than fits
-          zeros[g] = 0x0808u;
-        }
-      }
+      for (int g = 0; g < kGroups; ++g) meta[g].Load(block, g, r, a.scale_unit);
 #pragma unroll
       for (int batch = 0; batch < kBatches; ++batch) {
-        if (batch * kBatch % 4 == 0) LoadMatrices(codes + batch * kBatch / 4 * 512, words);
+#pragma unroll
+        for (int load = 0; load < kLoads; ++load) {
+          const int mma = batch * kBatch + load * Codes::kSteps;
+          if (mma % Codes::kSteps != 0) continue;
+          LoadMatrices(codes + Codes::Further(mma, turn), words[load]);
+        }
         auto& a_operand = operand[batch % kBuffers];
         if (batch == 0) BarrierWait(at_x.Full(), at_x.phase);
         WgmmaWait<kBuffers - 1>();
@@ -138,13 +135,8 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
 #pragma unroll
         for (int t = 0; t < kBatch; ++t) {  // 16 inputs each
           const int mma = batch * kBatch + t;
-          const int g = mma * kGroups / 8;
-          const uint32_t* w = &words[mma % 2 * 2];
-          const int byte = mma % 4 / 2 * 8;
-          CodePairs<T> pairs;
-          pairs.SetZeros(zeros[g] & 0xff, zeros[g] >> 8);
-          pairs.Expand(w[0] >> byte, w[1] >> byte, a_operand[t]);
-          CodePairs<T>::Scale(scales[g], a_operand[t]);
+          Codes::template Expand<T>(words[t / Codes::kSteps], mma, meta[mma * kGroups / 8],
+                                    a_operand[t]);
         }
         const uint64_t b = SwizzledRows(SharedAddress(x_ring) + at_x.stage * Size::kXBytes);
         WgmmaFence();

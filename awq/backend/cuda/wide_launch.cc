@@ -1,0 +1,88 @@
+#include "awq/backend/cuda/wide_launch.h"
+
+#include <algorithm>
+
+#include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/tensor_map.h"
+
+namespace awq::cuda {
+namespace {
+
+// How many clusters of so many thread blocks fit on the device at once.
+int Clusters(const WideKernel& kernel, int blocks) {
+  std::atomic<int>& known = kernel.clusters[blocks];
+  int count = known;
+  if (count > 0) return count;
+  cudaLaunchConfig_t launch = {};
+  launch.gridDim = dim3(static_cast<unsigned>(blocks));
+  launch.blockDim = dim3(static_cast<unsigned>(kernel.threads));
+  launch.dynamicSmemBytes = static_cast<size_t>(kernel.shared);
+  cudaLaunchAttribute cluster = {};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
+  launch.attrs = &cluster;
+  launch.numAttrs = 1;
+  AWQ_CUDA(cudaOccupancyMaxActiveClusters(&count, kernel.function, &launch));
+  known = count;
+  return count;
+}
+
+}  // namespace
+
+WideCut CutFor(const WideKernel& kernel, const WideProblem& p) {
+  AWQ_CUDA(cudaFuncSetAttribute(kernel.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                kernel.shared));
+  if (kernel.tile.blocks > 1) {
+    AWQ_CUDA(cudaFuncSetAttribute(kernel.function, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                  cudaSharedmemCarveoutMaxShared));
+  }
+  return CutWide(kernel.tile, p.m, p.n, p.blocks_per_row,
+                 [&](int blocks) { return Clusters(kernel, blocks); });
+}
+
+void LaunchWide(const WideKernel& kernel, const WideProblem& p, const DeviceLimits& device,
+                const LaunchContext& context) {
+  const WideTile& tile = kernel.tile;
+  const WideCut cut = CutFor(kernel, p);
+  WideArgs args = {
+      .x = SwizzledRowsMap(p.x, p.m, p.k, p.x_stride, tile.rows),
+      .weights = BlocksMap(p.blocks, p.row_tiles, cut.steps, p.block_bytes, 4 * tile.warpgroups),
+      .scale = p.scale,
+      .scale_unit = p.scale_unit,
+      .blocks_per_row = static_cast<int>(cut.steps),
+      .parts = cut.parts,
+      .bias = p.bias,
+      .y = p.y,
+      .y_stride = p.y_stride,
+      .y_f32 = p.y_f32,
+      .gate = p.gate,
+      .y_pairs = p.y_stride % 2 == 0 && reinterpret_cast<uintptr_t>(p.y) % (p.y_f32 ? 8 : 4) == 0,
+      .m = static_cast<int>(p.m),
+      .n = static_cast<int>(p.n),
+      .m_tiles = static_cast<int>(cut.m_tiles),
+      .n_tiles = static_cast<int>(cut.n_tiles),
+      .m_group = 2048 / tile.rows};
+  cudaLaunchConfig_t launch = {};
+  int64_t blocks = cut.m_tiles * cut.n_tiles * cut.parts;
+  if (cut.parts == 1) blocks = std::min<int64_t>(device.sms * tile.blocks, blocks);
+  launch.gridDim = dim3(static_cast<unsigned>(blocks));
+  launch.blockDim = dim3(static_cast<unsigned>(kernel.threads));
+  launch.dynamicSmemBytes = static_cast<size_t>(kernel.shared);
+  launch.stream = context.stream;
+  cudaLaunchAttribute attributes[2] = {};
+  launch.attrs = attributes;
+  if (cut.parts > 1) {
+    cudaLaunchAttribute& cluster = attributes[launch.numAttrs++];
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim = {static_cast<unsigned>(cut.parts), 1, 1};
+  }
+  if (context.overlap) {
+    cudaLaunchAttribute& early = attributes[launch.numAttrs++];
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+  }
+  void* parameters[] = {&args};
+  AWQ_CUDA(cudaLaunchKernelExC(&launch, kernel.function, parameters));
+}
+
+}  // namespace awq::cuda
