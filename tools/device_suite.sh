@@ -5,6 +5,7 @@
 # folder for the results: X.json is what docs/results/<gpu>_X.json holds (bench.json: docs/results/<gpu>.json), from which
 # tools/make_benchmarks.py makes the tables of docs/benchmarks.md. Without stages all of them run.
 #   AWQ_MODEL, AWQ_TEXT, AWQ_WINDOWS: what `perplexity` evaluates (models/demo, its sample.txt, 20 windows)
+#   AWQ_SHAPES: those of `models`
 set -euo pipefail
 bin=${1:?folder with the programs}
 bench=$bin/awq_cuda_bench
@@ -84,7 +85,7 @@ for stage in "${stages[@]}"; do
       measure engine llama-3-8b --prompt 512 --batch 32 --ctx 8000 --tokens 40 --kv-type fp8
       collect engine ;;
     models)
-      for shape in mistral-7b llama-2-13b llama-2-70b qwen3-30b-a3b; do
+      for shape in ${AWQ_SHAPES:-mistral-7b llama-2-13b llama-2-70b qwen3-30b-a3b}; do
         synthetic "$shape"
         case $shape in
           mistral-7b | llama-2-13b)  # first, before buffers have grown: memory at 2048 tokens

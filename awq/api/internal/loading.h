@@ -25,7 +25,7 @@ DType ActivationType(std::string_view name, const BackendInfo& device, bool exac
 // names.
 DType KvCacheType(std::string_view name, DType activations);
 // Of the head: `wanted`, or for 0 the default: 8 on a GPU where the checkpoint is quantized, else
-// 16. On lab-88m that costs a hundredth of the divergence that 4-bit weights do (docs/quality.md).
+// 16. docs/quality.md has what that costs.
 int HeadBits(int wanted, const BackendInfo& device, const Checkpoint& checkpoint);
 
 }  // namespace awq

@@ -1,4 +1,4 @@
-// How wide_q4 cuts its work, and what that takes: host code without a GPU.
+// How wide_linear cuts its work, and what that takes: host code without a GPU.
 #pragma once
 
 #include <cstdint>
