@@ -109,8 +109,8 @@ void AddLinears(Table& table) {
   AddQuantized(table, g128, {.m = 800, .n = 40, .k = 128});
   for (int64_t m : {4, 17, 40, 70, 130}) {  // and of many rows
     const QuantScheme s{.bits = 8, .group = m == 40 ? 64 : 128, .symmetric = m != 70};
-    AddQuantized(table, s, {.m = m, .n = 9700, .k = 264, .bias = true, .gap = 8});
-    AddQuantized(table, s, {.m = m, .n = 1111, .k = 520, .f32_out = true}, DType::kF32);
+    AddQuantized(table, s, {.m = m, .n = 1300, .k = 264, .bias = true, .gap = 8});
+    AddQuantized(table, s, {.m = m, .n = 333, .k = 520, .f32_out = true}, DType::kF32);
   }
   for (int64_t m : {1, 2}) {  // many outputs of one or two rows have kernels of their own
     const LinearCase many{.m = m, .n = 9700, .k = 264, .bias = true, .gap = 8};
