@@ -39,6 +39,9 @@ void CrossGram(Machine& machine, const TensorView& x, const TensorView& y, const
 void AbsSum(Machine& machine, const TensorView& x, const TensorView& sums);
 void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
             const TensorView& c);
+// Never on tiles (tiles.h): to the last bits of f32.
+void MatMulVectors(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                   const TensorView& c);
 int64_t Cholesky(Machine& machine, const TensorView& a);
 void SolveTriangular(Machine& machine, const TensorView& l, bool transpose, const TensorView& b);
 

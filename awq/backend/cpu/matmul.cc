@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "awq/backend/cpu/kernels.h"
+#include "awq/backend/cpu/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "awq/backend/cpu/matmul.cc"
@@ -60,10 +61,14 @@ void PackColumns(ThreadPool& pool, const TensorView& x, int64_t t0, int64_t dept
   });
 }
 
+bool AllF32(const TensorView& x, const TensorView& y, const TensorView& z) {
+  return x.dtype == DType::kF32 && y.dtype == DType::kF32 && z.dtype == DType::kF32;
+}
+
 }  // namespace
 
-void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
-            const TensorView& c) {
+void MatMulVectors(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                   const TensorView& c) {
   const int64_t k = a.dim(1);
   for (int64_t begin = 0; begin < a.dim(0); begin += kPackRows) {
     const int64_t m = std::min(kPackRows, a.dim(0) - begin);
@@ -87,6 +92,18 @@ void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool tra
   }
 }
 
+void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+            const TensorView& c) {
+  if (!kMayHaveTiles || !AllF32(a, b, c) || !TilesPay(c.dim(0), c.dim(1), a.dim(1))) {
+    return HWY_NAMESPACE::MatMulVectors(machine, a, b, transpose_b, c);
+  }
+  TileProduct(machine, {.a = TileOperand::Rows(a),
+                        .b = transpose_b ? TileOperand::Rows(b) : TileOperand::Columns(b),
+                        .depth = a.dim(1),
+                        .c = c.As<float>(),
+                        .c_stride = c.strides[0]});
+}
+
 namespace {
 
 // gram += xᵀ·y; for x = y only the tiles on and above the diagonal.
@@ -94,6 +111,15 @@ void AddProducts(Machine& machine, const TensorView& x, const TensorView& y, boo
                  const TensorView& gram) {
   const int64_t n = x.dim(1);
   const int64_t k = y.dim(1);
+  if (kMayHaveTiles && AllF32(x, y, gram) && TilesPay(n, k, x.dim(0))) {
+    return TileProduct(machine, {.a = TileOperand::Columns(x),
+                                 .b = TileOperand::Columns(y),
+                                 .depth = x.dim(0),
+                                 .c = gram.As<float>(),
+                                 .c_stride = gram.strides[0],
+                                 .add = true,
+                                 .upper = symmetric});
+  }
   for (int64_t t0 = 0; t0 < x.dim(0); t0 += kInnerChunk) {
     const int64_t depth = std::min(kInnerChunk, x.dim(0) - t0);
     float* packed = machine.scratch.Get<float>(0, PackedRows(n) * depth);
@@ -153,12 +179,17 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace awq::cpu {
 HWY_EXPORT(MatMul);
+HWY_EXPORT(MatMulVectors);
 HWY_EXPORT(Gram);
 HWY_EXPORT(CrossGram);
 HWY_EXPORT(AbsSum);
 void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
             const TensorView& c) {
   HWY_DYNAMIC_DISPATCH(MatMul)(machine, a, b, transpose_b, c);
+}
+void MatMulVectors(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                   const TensorView& c) {
+  HWY_DYNAMIC_DISPATCH(MatMulVectors)(machine, a, b, transpose_b, c);
 }
 void Gram(Machine& machine, const TensorView& x, const TensorView& gram) {
   HWY_DYNAMIC_DISPATCH(Gram)(machine, x, gram);
