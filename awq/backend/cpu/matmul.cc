@@ -150,9 +150,16 @@ void Gram(Machine& machine, const TensorView& x, const TensorView& gram) {
   const int64_t k = x.dim(1);
   float* g = gram.As<float>();
   const int64_t stride = gram.strides[0];
-  machine.pool.For(k, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      for (int64_t j = 0; j < i; ++j) g[i * stride + j] = g[j * stride + i];
+  // By squares, so that both sides stay in L1.
+  constexpr int64_t kSquare = 32;
+  machine.pool.For(DivUp(k, kSquare), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t rows = begin * kSquare; rows < std::min(k, end * kSquare); rows += kSquare) {
+      for (int64_t columns = 0; columns <= rows; columns += kSquare) {
+        for (int64_t i = rows; i < std::min(k, rows + kSquare); ++i) {
+          const int64_t stop = std::min(i, columns + kSquare);
+          for (int64_t j = columns; j < stop; ++j) g[i * stride + j] = g[j * stride + i];
+        }
+      }
     }
   });
 }
