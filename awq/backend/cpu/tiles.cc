@@ -20,14 +20,14 @@
 namespace awq::cpu {
 namespace {
 
-constexpr int64_t kLanes = 16;                     // of a tile
-constexpr int64_t kTileDepth = 32;                 // bf16 in a row of a tile
-constexpr int64_t kTile = kLanes * kTileDepth;     // bf16 of a tile
-constexpr int64_t kPairLanes = 2 * kLanes;         // rows and columns of what is held in tiles
-constexpr int64_t kStepDepth = 256;                // of the right side, 32 KiB of L1
-constexpr int64_t kItemRows = 512;                 // that meet the same columns
-constexpr int64_t kChunkRows = 1024;               // of the left side, packed at a time,
-constexpr int64_t kChunkDepth = 3 * kStepDepth;    // 3 MiB
+constexpr int64_t kLanes = 16;                   // of a tile
+constexpr int64_t kTileDepth = 32;               // bf16 in a row of a tile
+constexpr int64_t kTile = kLanes * kTileDepth;   // bf16 of a tile
+constexpr int64_t kPairLanes = 2 * kLanes;       // rows and columns of what is held in tiles
+constexpr int64_t kStepDepth = 256;              // of the right side, 32 KiB of L1
+constexpr int64_t kItemRows = 512;               // that meet the same columns
+constexpr int64_t kChunkRows = 1024;             // of the left side, packed at a time,
+constexpr int64_t kChunkDepth = 3 * kStepDepth;  // 3 MiB
 
 bool GrantedTiles() {
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -111,9 +111,9 @@ AWQ_TILES void LoadLanes(const float* x, int64_t stride, int64_t lanes, int64_t 
 // A tile [pair of depths][lane], as the right side wants it.
 AWQ_TILES void LoadDepths(const float* x, int64_t stride, int64_t lanes, int64_t depth,
                           __m512i* high, __m512i* low) {
-  alignas(64) static constexpr uint16_t kWeave[32] = {
-      0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  alignas(64) static constexpr uint16_t kWeave[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                      21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                      11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   const __m512i weave = _mm512_load_si512(kWeave);
   const auto mask = static_cast<__mmask16>((1u << lanes) - 1);
   for (int64_t p = 0; p < kLanes; ++p) {
@@ -171,8 +171,9 @@ AWQ_TILES void PackTile(const TileOperand& x, int64_t lane, int64_t k, int64_t d
 
 // c[32, 32] += a · b; a is two panels [depth / 32][2 parts][tile] `a_step` apart, b [depth / 32][2
 // columns][2 parts][tile].
-AWQ_TILES __attribute__((noinline)) void MultiplyPanels(const uint16_t* a, int64_t a_step, const uint16_t* b, int64_t tiles,
-                              bool b_low, float* c) {
+AWQ_TILES __attribute__((noinline)) void MultiplyPanels(const uint16_t* a, int64_t a_step,
+                                                        const uint16_t* b, int64_t tiles,
+                                                        bool b_low, float* c) {
   constexpr int kStride = kPairLanes * sizeof(float);
   float* c2 = c + kLanes * kPairLanes;
   asm volatile("" ::: "memory");  // GCC's tile loads do not say that they read
@@ -260,8 +261,8 @@ void RunItem(const Chunk& chunk, int64_t row, int64_t rows, int64_t column) {
       }
     }
     for (int64_t r = 0; r < rows; r += kPairLanes) {
-      const uint16_t* a = chunk.packed + (row + r) / kLanes * chunk.panel_size() +
-                          k / kTileDepth * 2 * kTile;
+      const uint16_t* a =
+          chunk.packed + (row + r) / kLanes * chunk.panel_size() + k / kTileDepth * 2 * kTile;
       MultiplyPanels(a, chunk.panel_size(), b, DivUp(end - k, kTileDepth), !task.b.bf16,
                      sums + r * kPairLanes);
     }
@@ -307,8 +308,8 @@ void TileProduct(Machine& machine, const TileTask& task) {
     const int64_t rows = std::min(kChunkRows, task.a.lanes - first);
     for (int64_t k = 0; k < task.depth; k += kChunkDepth) {
       Chunk chunk{task, first, rows, k, std::min(kChunkDepth, task.depth - k), nullptr};
-      chunk.packed = machine.scratch.Get<uint16_t>(
-          0, RoundUp(rows, kPairLanes) / kLanes * chunk.panel_size());
+      chunk.packed =
+          machine.scratch.Get<uint16_t>(0, RoundUp(rows, kPairLanes) / kLanes * chunk.panel_size());
       RunChunk(machine, chunk);
     }
   }

@@ -34,8 +34,8 @@ struct TileTask {
   int64_t depth;
   float* c;  // [a.lanes, b.lanes]
   int64_t c_stride;
-  bool add = false;            // to what c holds
-  bool upper = false;          // only what stands on and above the diagonal is needed
+  bool add = false;             // to what c holds
+  bool upper = false;           // only what stands on and above the diagonal is needed
   const float* bias = nullptr;  // [b.lanes], with add false
 };
 
