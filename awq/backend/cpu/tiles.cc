@@ -108,12 +108,14 @@ AWQ_TILES void LoadLanes(const float* x, int64_t stride, int64_t lanes, int64_t 
   }
 }
 
+// Two rows of 16, to pairs of one of each.
+alignas(64) constexpr uint16_t kWeave[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                             21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                             11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+
 // A tile [pair of depths][lane], as the right side wants it.
 AWQ_TILES void LoadDepths(const float* x, int64_t stride, int64_t lanes, int64_t depth,
                           __m512i* high, __m512i* low) {
-  alignas(64) static constexpr uint16_t kWeave[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
-                                                      21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
-                                                      11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   const __m512i weave = _mm512_load_si512(kWeave);
   const auto mask = static_cast<__mmask16>((1u << lanes) - 1);
   for (int64_t p = 0; p < kLanes; ++p) {
@@ -139,6 +141,50 @@ AWQ_TILES void LoadHalves(const uint16_t* x, int64_t stride, int64_t lanes, int6
   }
 }
 
+// Row `row` of a panel of scales, as f32.
+AWQ_TILES __m512 LoadScales(const PackedQuantized& w, int64_t panel, int64_t row) {
+  const int64_t at = row * kPanel;
+  if (w.scale_type() == DType::kF32) return _mm512_loadu_ps(w.Scales<float>(panel) + at);
+  const __m256i halves =
+      _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w.Scales<uint16_t>(panel) + at));
+  return w.scale_type() == DType::kF16 ? _mm512_cvtph_ps(halves) : Widen(halves);
+}
+
+// LoadDepths of the weights that codes stand for. Inputs past the last are what zero points make
+// them; what they meet is zero.
+AWQ_TILES void LoadCodes(const PackedQuantized& w, int64_t panel, int64_t k, __m512i* high,
+                         __m512i* low) {
+  const auto bits = static_cast<unsigned>(w.bits());
+  const int64_t inputs = w.inputs_per_word();
+  const __m512i mask = _mm512_set1_epi32((1 << bits) - 1);
+  const __m512i weave = _mm512_load_si512(kWeave);
+  __m512i* const end = high + kLanes;
+  for (int64_t word = k / inputs; high < end; ++word) {
+    if (word >= w.words_per_row()) {
+      for (; high < end; ++high, ++low) *high = *low = _mm512_setzero_si512();
+      return;
+    }
+    const int64_t group = word * inputs / w.group();
+    const __m512 scale = LoadScales(w, panel, group);
+    __m512i zero = _mm512_set1_epi32(1 << (bits - 1));
+    if (!w.symmetric()) {
+      zero = _mm512_cvtepu8_epi32(
+          _mm_loadu_si128(reinterpret_cast<const __m128i*>(w.Zeros(panel) + group * kPanel)));
+    }
+    const auto weights = [&](__m512i codes) AWQ_TILES {
+      const __m512i steps = _mm512_sub_epi32(_mm512_and_si512(codes, mask), zero);
+      return _mm512_mul_ps(_mm512_cvtepi32_ps(steps), scale);
+    };
+    __m512i codes = _mm512_loadu_si512(w.Words(panel) + word * kPanel);
+    for (int64_t s = 0; s < inputs / 2; ++s, ++high, ++low) {
+      const Split split = SplitOf(weights(codes), weights(_mm512_srli_epi32(codes, 16)));
+      *high = _mm512_permutexvar_epi16(weave, split.high);
+      *low = _mm512_permutexvar_epi16(weave, split.low);
+      codes = _mm512_srli_epi32(codes, bits);
+    }
+  }
+}
+
 // The tile of lanes [lane, lane + 16) and depths [k, k + depth), depth ≤ 32: both parts, the second
 // unset for bf16.
 AWQ_TILES void PackTile(const TileOperand& x, int64_t lane, int64_t k, int64_t depth, bool left,
@@ -148,6 +194,8 @@ AWQ_TILES void PackTile(const TileOperand& x, int64_t lane, int64_t k, int64_t d
   const int64_t at = lane / kLanes * x.panel_step + k * x.depth_step;
   if (lanes <= 0) {
     for (int64_t i = 0; i < kLanes; ++i) high[i] = low[i] = _mm512_setzero_si512();
+  } else if (x.quantized != nullptr) {
+    LoadCodes(*x.quantized, lane / kLanes, k, high, low);
   } else if (x.bf16) {
     LoadHalves(static_cast<const uint16_t*>(x.data) + at, x.depth_step, lanes, depth, high);
     if (left) Transpose(high);

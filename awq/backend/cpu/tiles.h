@@ -10,6 +10,7 @@
 namespace awq::cpu {
 
 struct Machine;
+class PackedQuantized;
 
 // One side of a product: lanes are rows of the left side, columns of the right one. Element (lane,
 // depth) stands at lane / 16 · panel_step + lane % 16 · lane_step + depth · depth_step; one of the
@@ -19,6 +20,7 @@ struct TileOperand {
   bool bf16;  // else f32; only with lane_step 1
   int64_t lanes;
   int64_t panel_step, lane_step, depth_step;
+  const PackedQuantized* quantized = nullptr;  // instead of all but `lanes`; right side only
 
   // F32 [lanes, depth] and [depth, lanes].
   static TileOperand Rows(const TensorView& x) {
