@@ -277,17 +277,17 @@ struct Chunk {
   int64_t panel_size() const { return DivUp(depth, kTileDepth) * 2 * kTile; }
 };
 
-// to[32] of row r of c: the sums, or what c holds and the sums.
-void StoreRow(const Chunk& chunk, int64_t row, int64_t column, const float* sums) {
+// Columns [column, column + 32) of a row of c: the sums, or what c holds and the sums.
+AWQ_TILES void StoreRow(const Chunk& chunk, int64_t row, int64_t column, const float* sums) {
   const TileTask& task = chunk.task;
-  const int64_t count = std::min(kPairLanes, task.b.lanes - column);
-  float* to = task.c + row * task.c_stride + column;
-  if (task.add || chunk.k0 > 0) {
-    for (int64_t i = 0; i < count; ++i) to[i] += sums[i];
-  } else if (task.bias != nullptr) {
-    for (int64_t i = 0; i < count; ++i) to[i] = sums[i] + task.bias[column + i];
-  } else {
-    std::copy_n(sums, count, to);
+  const bool add = task.add || chunk.k0 > 0;
+  const float* more = add ? task.c + row * task.c_stride : task.bias;
+  for (int64_t at = column; at < std::min(column + kPairLanes, task.b.lanes); at += kLanes) {
+    const int64_t count = std::min(kLanes, task.b.lanes - at);
+    const auto mask = static_cast<__mmask16>((1u << count) - 1);
+    __m512 sum = _mm512_load_ps(sums + at - column);
+    if (more != nullptr) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, more + at));
+    _mm512_mask_storeu_ps(task.c + row * task.c_stride + at, mask, sum);
   }
 }
 
