@@ -45,7 +45,7 @@ struct Side {
 class Tiles : public testing::Test {
  protected:
   void SetUp() override {
-    if (!TilesPay(64, 64, 64)) GTEST_SKIP() << "no tiles on this machine";
+    if (!TilesPay(machine_, 64, 64, 64)) GTEST_SKIP() << "no tiles on this machine";
   }
 
   // Root mean square of the error in parts of that of the product.

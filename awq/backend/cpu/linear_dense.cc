@@ -153,7 +153,7 @@ bool OnTiles(Machine& machine, const PackedDense& w, const TensorView& x, const 
   constexpr int64_t kLeastRows = 128;
   if (!kMayHaveTiles || machine.deterministic || x.dim(0) < kLeastRows) return false;
   if (w.type() != DType::kBF16 || x.dtype != DType::kF32 || y.dtype != DType::kF32) return false;
-  if (!TilesPay(x.dim(0), w.n(), w.k())) return false;
+  if (!TilesPay(machine, x.dim(0), w.n(), w.k())) return false;
   TileProduct(machine, {.a = TileOperand::Rows(x),
                         .b = {w.Panel<uint16_t>(0), true, w.n(), w.k() * kPanel, 1, kPanel},
                         .depth = w.k(),

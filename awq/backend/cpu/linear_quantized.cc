@@ -329,7 +329,7 @@ bool OnTiles(Machine& machine, const PackedQuantized& w, const TensorView& x,
   constexpr int64_t kLeastRows = 128;
   if (!kMayHaveTiles || machine.deterministic || x.dim(0) < kLeastRows) return false;
   if (x.dtype != DType::kF32 || y.dtype != DType::kF32 || w.group() % 8 != 0) return false;
-  if (!TilesPay(x.dim(0), w.n(), w.k())) return false;
+  if (!TilesPay(machine, x.dim(0), w.n(), w.k())) return false;
   TileProduct(machine, {.a = TileOperand::Rows(x),
                         .b = {nullptr, false, w.n(), 0, 0, 0, &w},
                         .depth = w.k(),

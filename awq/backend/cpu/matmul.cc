@@ -61,14 +61,15 @@ void PackColumns(ThreadPool& pool, const TensorView& x, int64_t t0, int64_t dept
   });
 }
 
-bool AllF32(const TensorView& x, const TensorView& y, const TensorView& z) {
-  return x.dtype == DType::kF32 && y.dtype == DType::kF32 && z.dtype == DType::kF32;
+bool OnTiles(const Machine& machine, const TensorView& a, const TensorView& b, int64_t depth,
+             const TensorView& c) {
+  const auto f32 = [](const TensorView& x) { return x.dtype == DType::kF32; };
+  return kMayHaveTiles && f32(a) && f32(b) && f32(c) &&
+         TilesPay(machine, c.dim(0), c.dim(1), depth);
 }
 
-}  // namespace
-
-void MatMulVectors(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
-                   const TensorView& c) {
+void VectorMatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                  const TensorView& c) {
   const int64_t k = a.dim(1);
   for (int64_t begin = 0; begin < a.dim(0); begin += kPackRows) {
     const int64_t m = std::min(kPackRows, a.dim(0) - begin);
@@ -92,16 +93,27 @@ void MatMulVectors(Machine& machine, const TensorView& a, const TensorView& b, b
   }
 }
 
-void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
-            const TensorView& c) {
-  if (!kMayHaveTiles || !AllF32(a, b, c) || !TilesPay(c.dim(0), c.dim(1), a.dim(1))) {
-    return HWY_NAMESPACE::MatMulVectors(machine, a, b, transpose_b, c);
-  }
+void MatMulInParts(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                   int parts, const TensorView& c) {
+  if (!OnTiles(machine, a, b, a.dim(1), c)) return VectorMatMul(machine, a, b, transpose_b, c);
   TileProduct(machine, {.a = TileOperand::Rows(a),
                         .b = transpose_b ? TileOperand::Rows(b) : TileOperand::Columns(b),
                         .depth = a.dim(1),
                         .c = c.As<float>(),
-                        .c_stride = c.strides[0]});
+                        .c_stride = c.strides[0],
+                        .parts = parts});
+}
+
+}  // namespace
+
+void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+            const TensorView& c) {
+  MatMulInParts(machine, a, b, transpose_b, 2, c);
+}
+
+void ExactMatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                 const TensorView& c) {
+  MatMulInParts(machine, a, b, transpose_b, 3, c);
 }
 
 namespace {
@@ -111,12 +123,13 @@ void AddProducts(Machine& machine, const TensorView& x, const TensorView& y, boo
                  const TensorView& gram) {
   const int64_t n = x.dim(1);
   const int64_t k = y.dim(1);
-  if (kMayHaveTiles && AllF32(x, y, gram) && TilesPay(n, k, x.dim(0))) {
+  if (OnTiles(machine, x, y, x.dim(0), gram)) {
     return TileProduct(machine, {.a = TileOperand::Columns(x),
                                  .b = TileOperand::Columns(y),
                                  .depth = x.dim(0),
                                  .c = gram.As<float>(),
                                  .c_stride = gram.strides[0],
+                                 .parts = 3,
                                  .add = true,
                                  .upper = symmetric});
   }
@@ -186,7 +199,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace awq::cpu {
 HWY_EXPORT(MatMul);
-HWY_EXPORT(MatMulVectors);
+HWY_EXPORT(ExactMatMul);
 HWY_EXPORT(Gram);
 HWY_EXPORT(CrossGram);
 HWY_EXPORT(AbsSum);
@@ -194,9 +207,9 @@ void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool tra
             const TensorView& c) {
   HWY_DYNAMIC_DISPATCH(MatMul)(machine, a, b, transpose_b, c);
 }
-void MatMulVectors(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
-                   const TensorView& c) {
-  HWY_DYNAMIC_DISPATCH(MatMulVectors)(machine, a, b, transpose_b, c);
+void ExactMatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                 const TensorView& c) {
+  HWY_DYNAMIC_DISPATCH(ExactMatMul)(machine, a, b, transpose_b, c);
 }
 void Gram(Machine& machine, const TensorView& x, const TensorView& gram) {
   HWY_DYNAMIC_DISPATCH(Gram)(machine, x, gram);

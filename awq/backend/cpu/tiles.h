@@ -1,6 +1,7 @@
-// Products of calibration on the matrix tiles of x86 (AMX), 3 to 5 times as fast as vectors: every
-// f32 operand is the sum of two bf16, x = hi + lo within 2^-17 of x, and a product is
-// hi·hi + hi·lo + lo·hi, summed in f32. What is left out is 2^-16 of each term at most.
+// Products of calibration on the matrix tiles of x86 (AMX): every f32 operand is the sum of bf16
+// parts, each of what those before leave, and a product that of pairs of parts, summed in f32.
+//   2 parts   hi·hi + hi·lo + lo·hi: what is left out is 2^-16 of each term at most
+//   3 parts   and hi·last + lo·lo + last·hi: 2^-24, f32's own; half as fast
 #pragma once
 
 #include <cstdint>
@@ -36,13 +37,15 @@ struct TileTask {
   int64_t depth;
   float* c;  // [a.lanes, b.lanes]
   int64_t c_stride;
+  int parts = 2;                // of an f32: 2, or 3
   bool add = false;             // to what c holds
   bool upper = false;           // only what stands on and above the diagonal is needed
   const float* bias = nullptr;  // [b.lanes], with add false
 };
 
-// Whether this machine has tiles, the system grants them, and the product is large enough.
-bool TilesPay(int64_t m, int64_t n, int64_t depth);
+// Whether the machine may use tiles, the processor has them, the system grants them, and the
+// product is large enough.
+bool TilesPay(const Machine& machine, int64_t m, int64_t n, int64_t depth);
 
 void TileProduct(Machine& machine, const TileTask& task);
 
