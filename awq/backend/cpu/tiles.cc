@@ -79,7 +79,15 @@ AWQ_TILES inline void MultiplyLoaded() {
 // Tiles 0 to 3 += the products of parts whose sizes multiply to more than what is left out.
 template <int kLeft, int kRight>
 AWQ_TILES inline void MultiplyParts(const PanelPair& a, const PanelPair& b) {
-  if constexpr (kLeft == 3) {
+  if constexpr (kLeft == 3 && kRight == 1) {
+    LoadRight<0>(b);
+    LoadLeft<2>(a);
+    MultiplyLoaded();
+    LoadLeft<1>(a);
+    MultiplyLoaded();
+    LoadLeft<0>(a);
+    MultiplyLoaded();
+  } else if constexpr (kLeft == 3) {
     LoadRight<2>(b);
     LoadLeft<0>(a);
     MultiplyLoaded();
@@ -93,14 +101,12 @@ AWQ_TILES inline void MultiplyParts(const PanelPair& a, const PanelPair& b) {
     MultiplyLoaded();
     LoadLeft<0>(a);
     MultiplyLoaded();
-    return;
-  }
-  LoadRight<0>(b);
-  LoadLeft<1>(a);
-  MultiplyLoaded();
-  LoadLeft<0>(a);
-  MultiplyLoaded();
-  if constexpr (kRight == 2) {
+  } else {
+    LoadRight<0>(b);
+    LoadLeft<1>(a);
+    MultiplyLoaded();
+    LoadLeft<0>(a);
+    MultiplyLoaded();
     LoadRight<1>(b);
     MultiplyLoaded();
   }
@@ -215,13 +221,13 @@ void RunItem(const Chunk& chunk, int64_t row, int64_t rows, int64_t column) {
   if (chunk.task.upper) rows = std::min(rows, first_column + kPairLanes - first);
   if (rows <= 0) return;
   std::fill_n(sums, RoundUp(rows, kPairLanes) * kPairLanes, 0.0f);
-  const int64_t step = chunk.a.parts == 3 ? kShortStepDepth : kStepDepth;
+  const int64_t step = chunk.b.parts == 3 ? kShortStepDepth : kStepDepth;
   for (int64_t k = 0; k < chunk.depth.size; k += step) {
     const int64_t tiles = DivUp(std::min(step, chunk.depth.size - k), kTileDepth);
     const PanelPair b = chunk.b.At(column, k, chunk.depth);
-    const auto multiply = chunk.a.parts == 3   ? MultiplyPanels<3, 3>
-                          : chunk.b.parts == 2 ? MultiplyPanels<2, 2>
-                                               : MultiplyPanels<2, 1>;
+    const auto multiply = chunk.a.parts == 2   ? MultiplyPanels<2, 2>
+                          : chunk.b.parts == 3 ? MultiplyPanels<3, 3>
+                                               : MultiplyPanels<3, 1>;
     const bool last = k + step >= chunk.depth.size;
     const PanelPair next = last ? chunk.b.At(column + kPairLanes, 0, chunk.depth)
                                 : chunk.b.At(column, k + step, chunk.depth);
@@ -275,7 +281,7 @@ void ForExtents(int64_t size, int64_t most, int64_t unit, const Run& run) {
 
 bool TilesPay(const Machine& machine, int64_t m, int64_t n, int64_t depth) {
   static const bool granted = GrantedTiles();
-  return machine.tiles && granted && m >= 32 && n >= 16 && depth >= 32;
+  return machine.tiles && granted && m >= 16 && n >= 16 && depth >= 32;
 }
 
 void TileProduct(Machine& machine, const TileTask& task) {
