@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "awq/backend/cpu/kernels.h"
+#include "awq/backend/cpu/tile_multiply.h"
 #include "awq/backend/cpu/tile_pack.h"
 
 #ifdef AWQ_HAS_TILES
@@ -14,14 +15,13 @@
 namespace awq::cpu {
 namespace {
 
-constexpr int64_t kPairLanes = 2 * kTileLanes;  // rows and columns of what is held in tiles
-constexpr int64_t kStepDepth = 256;             // of the right side, 32 KiB of L1,
-constexpr int64_t kShortStepDepth = 128;        // or, in three parts, 24 KiB
-constexpr int64_t kItemBytes = 640 << 10;       // of the left side, of L2, that meet all columns
-constexpr int64_t kItemRows = 512;              // at most
-constexpr int64_t kChunkRows = 1024;            // packed at a time,
-constexpr int64_t kChunkColumns = 2048;         // with
-constexpr int64_t kChunkParts = 1536;           // parts of a row: 3 and 6 MiB
+constexpr int64_t kStepDepth = 256;        // of the right side, 32 KiB of L1,
+constexpr int64_t kShortStepDepth = 128;   // or, in three parts, 24 KiB
+constexpr int64_t kItemBytes = 640 << 10;  // of the left side, of L2, that meet all columns
+constexpr int64_t kItemRows = 512;         // at most
+constexpr int64_t kChunkRows = 1024;       // packed at a time,
+constexpr int64_t kChunkColumns = 2048;    // with
+constexpr int64_t kChunkParts = 1536;      // parts of a row: 3 and 6 MiB
 
 bool GrantedTiles() {
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -32,106 +32,6 @@ bool GrantedTiles() {
   if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl")) return false;
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-
-struct alignas(64) TileShapes {
-  uint8_t palette = 1, start_row = 0;
-  uint8_t unused[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-AWQ_TILES void ConfigureTiles() {
-  static const TileShapes shapes;  // in memory: GCC does not see that all of it is read
-  asm volatile("" ::: "memory");
-  _tile_loadconfig(&shapes);
-}
-
-AWQ_TILES void ReleaseTiles() { _tile_release(); }
-
-// Two panels of one side, [depth / 32][part][tile].
-struct PanelPair {
-  const uint16_t* data;
-  int64_t step;  // from one to the other
-};
-
-// The part `kPart` of the left side, to tiles 4 and 5.
-template <int kPart>
-AWQ_TILES inline void LoadLeft(const PanelPair& a) {
-  _tile_loadd(4, a.data + kPart * kTileSize, 64);
-  _tile_loadd(5, a.data + a.step + kPart * kTileSize, 64);
-}
-
-// Of the right side, to tiles 6 and 7.
-template <int kPart>
-AWQ_TILES inline void LoadRight(const PanelPair& b) {
-  _tile_loadd(6, b.data + kPart * kTileSize, 64);
-  _tile_loadd(7, b.data + b.step + kPart * kTileSize, 64);
-}
-
-AWQ_TILES inline void MultiplyLoaded() {
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_dpbf16ps(2, 5, 6);
-  _tile_dpbf16ps(3, 5, 7);
-}
-
-// Tiles 0 to 3 += the products of parts whose sizes multiply to more than what is left out.
-template <int kLeft, int kRight>
-AWQ_TILES inline void MultiplyParts(const PanelPair& a, const PanelPair& b) {
-  if constexpr (kLeft == 3 && kRight == 1) {
-    LoadRight<0>(b);
-    LoadLeft<2>(a);
-    MultiplyLoaded();
-    LoadLeft<1>(a);
-    MultiplyLoaded();
-    LoadLeft<0>(a);
-    MultiplyLoaded();
-  } else if constexpr (kLeft == 3) {
-    LoadRight<2>(b);
-    LoadLeft<0>(a);
-    MultiplyLoaded();
-    LoadRight<1>(b);
-    MultiplyLoaded();
-    LoadLeft<1>(a);
-    MultiplyLoaded();
-    LoadRight<0>(b);
-    MultiplyLoaded();
-    LoadLeft<2>(a);
-    MultiplyLoaded();
-    LoadLeft<0>(a);
-    MultiplyLoaded();
-  } else {
-    LoadRight<0>(b);
-    LoadLeft<1>(a);
-    MultiplyLoaded();
-    LoadLeft<0>(a);
-    MultiplyLoaded();
-    LoadRight<1>(b);
-    MultiplyLoaded();
-  }
-}
-
-// c[32, 32] += a · b over `tiles` tiles of depth.
-template <int kLeft, int kRight>
-AWQ_TILES __attribute__((noinline)) void MultiplyPanels(PanelPair a, PanelPair b, int64_t tiles,
-                                                        float* c) {
-  constexpr int kStride = kPairLanes * sizeof(float);
-  float* c2 = c + kTileLanes * kPairLanes;
-  asm volatile("" ::: "memory");  // GCC's tile loads do not say that they read
-  _tile_loadd(0, c, kStride);
-  _tile_loadd(1, c + kTileLanes, kStride);
-  _tile_loadd(2, c2, kStride);
-  _tile_loadd(3, c2 + kTileLanes, kStride);
-  for (int64_t i = 0; i < tiles; ++i) {
-    MultiplyParts<kLeft, kRight>(a, b);
-    a.data += kLeft * kTileSize;
-    b.data += kRight * kTileSize;
-  }
-  _tile_stored(0, c, kStride);
-  _tile_stored(1, c + kTileLanes, kStride);
-  _tile_stored(2, c2, kStride);
-  _tile_stored(3, c2 + kTileLanes, kStride);
 }
 
 struct Extent {
@@ -225,9 +125,6 @@ void RunItem(const Chunk& chunk, int64_t row, int64_t rows, int64_t column) {
   for (int64_t k = 0; k < chunk.depth.size; k += step) {
     const int64_t tiles = DivUp(std::min(step, chunk.depth.size - k), kTileDepth);
     const PanelPair b = chunk.b.At(column, k, chunk.depth);
-    const auto multiply = chunk.a.parts == 2   ? MultiplyPanels<2, 2>
-                          : chunk.b.parts == 3 ? MultiplyPanels<3, 3>
-                                               : MultiplyPanels<3, 1>;
     const bool last = k + step >= chunk.depth.size;
     const PanelPair next = last ? chunk.b.At(column + kPairLanes, 0, chunk.depth)
                                 : chunk.b.At(column, k + step, chunk.depth);
@@ -235,7 +132,8 @@ void RunItem(const Chunk& chunk, int64_t row, int64_t rows, int64_t column) {
     for (int64_t r = 0; r < rows; r += kPairLanes) {
       PrefetchRight(next, elements, r / kPairLanes, DivUp(rows, kPairLanes));
       if (last) PrefetchSums(chunk.task, first + r, first_column);
-      multiply(chunk.a.At(row + r, k, chunk.depth), b, tiles, sums + r * kPairLanes);
+      MultiplyPanels(chunk.a.parts, chunk.b.parts, chunk.a.At(row + r, k, chunk.depth), b, tiles,
+                     sums + r * kPairLanes);
     }
   }
   for (int64_t r = 0; r < rows; ++r) {
@@ -285,6 +183,7 @@ bool TilesPay(const Machine& machine, int64_t m, int64_t n, int64_t depth) {
 }
 
 void TileProduct(Machine& machine, const TileTask& task) {
+  AWQ_DCHECK(!task.b.bf16 || task.parts == 3);
   const int b_parts = PartsOf(task.b, task.parts);
   ForExtents(task.b.lanes, kChunkColumns, kPairLanes, [&](Extent columns) {
     ForExtents(task.depth, kChunkParts / task.parts, kShortStepDepth, [&](Extent depth) {

@@ -37,7 +37,7 @@ struct TileTask {
   int64_t depth;
   float* c;  // [a.lanes, b.lanes]
   int64_t c_stride;
-  int parts = 2;                // of an f32: 2, or 3, also where the right side is bf16
+  int parts = 2;                // of an f32: 2, or 3; 3 where the right side is bf16
   bool add = false;             // to what c holds
   bool upper = false;           // only what stands on and above the diagonal is needed
   const float* bias = nullptr;  // [b.lanes], with add false
