@@ -6,6 +6,7 @@
 #include <limits>
 #include <set>
 
+#include "awq/backend/cpu/cpu_backend.h"
 #include "awq/backend/make_backend.h"
 #include "awq/ops/conformance.h"
 #include "hwy/highway.h"
@@ -84,6 +85,15 @@ INSTANTIATE_TEST_SUITE_P(Targets, CpuRows,
                            return Cat(hwy::TargetName(std::get<0>(info.param)), "_",
                                       NameOf(std::get<1>(info.param)));
                          });
+
+// The targets above use tiles where the processor has them and the target is its best.
+TEST(CpuBackendTest, AnswersAsRefWithoutTiles) {
+  const auto ref = MakeBackend("ref");
+  cpu::CpuBackend cpu(3, false, false);
+  for (const OpCase& c : ConformanceCases(DType::kF32)) {
+    EXPECT_LE(RunConformance(cpu, *ref, c), c.tolerance) << c.name;
+  }
+}
 
 TEST(CpuBackendTest, RowsAreNotAllTheSameAlone) {
   const auto cpu = MakeBackend("cpu", 3);

@@ -10,13 +10,28 @@ namespace {
 thread_local bool inside_loop = false;
 
 // Decode steps issue loops every few microseconds; sleeping between them would cost more than they
-// do.
-constexpr int kSpins = 4000;
+// do. Where waits turn out long, as between the loops of calibration, spinning is given up soon.
+constexpr int kMostSpins = 4000;
+constexpr int kLeastSpins = 500;
 
 inline void Pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #endif
+}
+
+// Waits for `done` a while; longer next time if that was enough, else shorter.
+template <typename Done>
+bool Spin(int& spins, const Done& done) {
+  for (int i = 0; i < spins; ++i) {
+    if (done()) {
+      spins = std::min(2 * spins, kMostSpins);
+      return true;
+    }
+    Pause();
+  }
+  spins = std::max(spins / 2, kLeastSpins);
+  return done();
 }
 
 }  // namespace
@@ -28,7 +43,7 @@ int ThreadPool::AvailableCores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : spins_(kMostSpins) {
   if (threads <= 0) threads = AvailableCores();
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Work(); });
 }
@@ -61,9 +76,9 @@ void ThreadPool::RunPieces() {
 
 void ThreadPool::Work() {
   uint64_t seen = 0;
+  int spins = kMostSpins;
   while (true) {
-    for (int i = 0; i < kSpins && generation_.load() == seen; ++i) Pause();
-    if (generation_.load() == seen) {
+    if (!Spin(spins, [&] { return generation_.load() != seen; })) {
       std::unique_lock<std::mutex> lock(mutex_);
       start_.wait(lock, [&] { return generation_.load() != seen; });
     }
@@ -99,8 +114,7 @@ void ThreadPool::For(int64_t count, int64_t grain,
   }
   start_.notify_all();
   RunPieces();
-  for (int i = 0; i < kSpins && active_.load() != 0; ++i) Pause();
-  if (active_.load() != 0) {
+  if (!Spin(spins_, [&] { return active_.load() == 0; })) {
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [&] { return active_.load() == 0; });
   }

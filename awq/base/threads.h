@@ -45,6 +45,7 @@ class ThreadPool {
   const std::function<void(int64_t, int64_t)>* body_ = nullptr;
   int64_t count_ = 0;
   int64_t piece_ = 1;
+  int spins_;  // of the caller
   std::atomic<int64_t> next_{0};
   std::exception_ptr failure_;
 };

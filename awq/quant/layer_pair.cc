@@ -20,7 +20,9 @@ void Subtract(const TensorView& to, const TensorView& x) {
 void SubtractFromRows(const TensorView& to, const TensorView& x) {
   const auto a = to.Span<float>();
   const auto b = x.Span<const float>();
-  for (size_t i = 0; i < a.size(); ++i) a[i] -= b[i % b.size()];
+  for (size_t row = 0; row < a.size(); row += b.size()) {
+    for (size_t c = 0; c < b.size(); ++c) a[row + c] -= b[c];
+  }
 }
 
 // Copies what the linears of a site read.

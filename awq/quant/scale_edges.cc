@@ -135,7 +135,9 @@ void AdjustToStored(const ScaleEdge& edge, const LayerParams& layer, DType type,
 
 void ScaleColumns(const TensorView& w, std::span<const float> by) {
   const auto values = w.Span<float>();
-  for (size_t i = 0; i < values.size(); ++i) values[i] *= by[i % by.size()];
+  for (size_t row = 0; row < values.size(); row += by.size()) {
+    for (size_t c = 0; c < by.size(); ++c) values[row + c] *= by[c];
+  }
 }
 
 void ApplyScale(const ScaleEdge& edge, std::span<const float> s, LayerParams& layer) {

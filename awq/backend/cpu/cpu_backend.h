@@ -12,7 +12,8 @@ namespace awq::cpu {
 // Memory and GatherRows are ref's; activations F32, BF16 or F16.
 class CpuBackend : public RefBackend {
  public:
-  explicit CpuBackend(int threads, bool deterministic = false);
+  // tiles: false leaves those of the processor (tiles.h) alone; tests compare.
+  explicit CpuBackend(int threads, bool deterministic = false, bool tiles = true);
   BackendInfo Info() const override;
 
   std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override;
@@ -51,6 +52,7 @@ class CpuBackend : public RefBackend {
   ThreadPool pool_;
   Scratch scratch_;
   bool deterministic_;
+  bool tiles_;
 };
 
 }  // namespace awq::cpu

@@ -13,6 +13,7 @@ struct Machine {
   ThreadPool& pool;
   Scratch& scratch;
   bool deterministic;  // a row's sums are the same however many rows there are (make_backend.h)
+  bool tiles = true;   // those of tiles.h where the processor has them
 };
 
 void LinearQuantized(Machine& machine, const PackedQuantized& w, const TensorView& x,
@@ -39,6 +40,9 @@ void CrossGram(Machine& machine, const TensorView& x, const TensorView& y, const
 void AbsSum(Machine& machine, const TensorView& x, const TensorView& sums);
 void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
             const TensorView& c);
+// To the last bits of f32: MatMul may leave out 2^-16 of each term.
+void ExactMatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                 const TensorView& c);
 int64_t Cholesky(Machine& machine, const TensorView& a);
 void SolveTriangular(Machine& machine, const TensorView& l, bool transpose, const TensorView& b);
 

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "awq/backend/cpu/kernels.h"
+#include "awq/backend/cpu/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "awq/backend/cpu/linear_dense.cc"
@@ -145,6 +146,23 @@ void ManyRows(Machine& machine, const PackedDense& w, const TensorView& x, const
   }
 }
 
+// Of BF16 weights, which have no second part, and many rows of f32 in three: as exact as vectors.
+bool OnTiles(Machine& machine, const PackedDense& w, const TensorView& x, const TensorView& bias,
+             const TensorView& y) {
+  constexpr int64_t kLeastRows = 128;
+  if (!kMayHaveTiles || machine.deterministic || x.dim(0) < kLeastRows) return false;
+  if (w.type() != DType::kBF16 || x.dtype != DType::kF32 || y.dtype != DType::kF32) return false;
+  if (!TilesPay(machine, x.dim(0), w.n(), w.k())) return false;
+  TileProduct(machine, {.a = TileOperand::Rows(x),
+                        .b = {w.Panel<uint16_t>(0), true, w.n(), w.k() * kPanel, 1, kPanel},
+                        .depth = w.k(),
+                        .c = y.As<float>(),
+                        .c_stride = y.strides[0],
+                        .parts = 3,
+                        .bias = bias.empty() ? nullptr : bias.As<const float>()});
+  return true;
+}
+
 template <typename T>
 void Run(Machine& machine, const PackedDense& w, const TensorView& x, const TensorView& bias,
          const TensorView& y) {
@@ -159,6 +177,7 @@ void Run(Machine& machine, const PackedDense& w, const TensorView& x, const Tens
 
 void LinearDense(Machine& machine, const PackedDense& w, const TensorView& x,
                  const TensorView& bias, const TensorView& y) {
+  if (OnTiles(machine, w, x, bias, y)) return;
   if (w.type() == DType::kF32) return Run<float>(machine, w, x, bias, y);
   if (w.type() == DType::kBF16) return Run<hwy::bfloat16_t>(machine, w, x, bias, y);
   Run<hwy::float16_t>(machine, w, x, bias, y);

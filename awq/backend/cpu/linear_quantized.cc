@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "awq/backend/cpu/kernels.h"
+#include "awq/backend/cpu/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "awq/backend/cpu/linear_quantized.cc"
@@ -322,10 +323,27 @@ void ManyRows(Machine& machine, const PackedQuantized& w, const TensorView& x,
   }
 }
 
+// Many rows of f32: the weights as f32, which need not round x to 16 bits.
+bool OnTiles(Machine& machine, const PackedQuantized& w, const TensorView& x,
+             const TensorView& bias, const TensorView& y) {
+  constexpr int64_t kLeastRows = 128;
+  if (!kMayHaveTiles || machine.deterministic || x.dim(0) < kLeastRows) return false;
+  if (x.dtype != DType::kF32 || y.dtype != DType::kF32 || w.group() % 8 != 0) return false;
+  if (!TilesPay(machine, x.dim(0), w.n(), w.k())) return false;
+  TileProduct(machine, {.a = TileOperand::Rows(x),
+                        .b = {nullptr, false, w.n(), 0, 0, 0, &w},
+                        .depth = w.k(),
+                        .c = y.As<float>(),
+                        .c_stride = y.strides[0],
+                        .bias = bias.empty() ? nullptr : bias.As<const float>()});
+  return true;
+}
+
 }  // namespace
 
 void LinearQuantized(Machine& machine, const PackedQuantized& w, const TensorView& x,
                      const TensorView& bias, const TensorView& y) {
+  if (OnTiles(machine, w, x, bias, y)) return;
   if (x.dim(0) <= kFewRows) {
     FewRows(machine, w, x, bias, y);
   } else {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "awq/backend/cpu/kernels.h"
+#include "awq/backend/cpu/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "awq/backend/cpu/matmul.cc"
@@ -60,10 +61,15 @@ void PackColumns(ThreadPool& pool, const TensorView& x, int64_t t0, int64_t dept
   });
 }
 
-}  // namespace
+bool OnTiles(const Machine& machine, const TensorView& a, const TensorView& b, int64_t depth,
+             const TensorView& c) {
+  const auto f32 = [](const TensorView& x) { return x.dtype == DType::kF32; };
+  return kMayHaveTiles && f32(a) && f32(b) && f32(c) &&
+         TilesPay(machine, c.dim(0), c.dim(1), depth);
+}
 
-void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
-            const TensorView& c) {
+void VectorMatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                  const TensorView& c) {
   const int64_t k = a.dim(1);
   for (int64_t begin = 0; begin < a.dim(0); begin += kPackRows) {
     const int64_t m = std::min(kPackRows, a.dim(0) - begin);
@@ -87,6 +93,29 @@ void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool tra
   }
 }
 
+void MatMulInParts(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                   int parts, const TensorView& c) {
+  if (!OnTiles(machine, a, b, a.dim(1), c)) return VectorMatMul(machine, a, b, transpose_b, c);
+  TileProduct(machine, {.a = TileOperand::Rows(a),
+                        .b = transpose_b ? TileOperand::Rows(b) : TileOperand::Columns(b),
+                        .depth = a.dim(1),
+                        .c = c.As<float>(),
+                        .c_stride = c.strides[0],
+                        .parts = parts});
+}
+
+}  // namespace
+
+void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+            const TensorView& c) {
+  MatMulInParts(machine, a, b, transpose_b, 2, c);
+}
+
+void ExactMatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                 const TensorView& c) {
+  MatMulInParts(machine, a, b, transpose_b, 3, c);
+}
+
 namespace {
 
 // gram += xᵀ·y; for x = y only the tiles on and above the diagonal.
@@ -94,6 +123,16 @@ void AddProducts(Machine& machine, const TensorView& x, const TensorView& y, boo
                  const TensorView& gram) {
   const int64_t n = x.dim(1);
   const int64_t k = y.dim(1);
+  if (OnTiles(machine, x, y, x.dim(0), gram)) {
+    return TileProduct(machine, {.a = TileOperand::Columns(x),
+                                 .b = TileOperand::Columns(y),
+                                 .depth = x.dim(0),
+                                 .c = gram.As<float>(),
+                                 .c_stride = gram.strides[0],
+                                 .parts = 3,
+                                 .add = true,
+                                 .upper = symmetric});
+  }
   for (int64_t t0 = 0; t0 < x.dim(0); t0 += kInnerChunk) {
     const int64_t depth = std::min(kInnerChunk, x.dim(0) - t0);
     float* packed = machine.scratch.Get<float>(0, PackedRows(n) * depth);
@@ -124,9 +163,16 @@ void Gram(Machine& machine, const TensorView& x, const TensorView& gram) {
   const int64_t k = x.dim(1);
   float* g = gram.As<float>();
   const int64_t stride = gram.strides[0];
-  machine.pool.For(k, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      for (int64_t j = 0; j < i; ++j) g[i * stride + j] = g[j * stride + i];
+  // By squares, so that both sides stay in L1.
+  constexpr int64_t kSquare = 32;
+  machine.pool.For(DivUp(k, kSquare), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t rows = begin * kSquare; rows < std::min(k, end * kSquare); rows += kSquare) {
+      for (int64_t columns = 0; columns <= rows; columns += kSquare) {
+        for (int64_t i = rows; i < std::min(k, rows + kSquare); ++i) {
+          const int64_t stop = std::min(i, columns + kSquare);
+          for (int64_t j = columns; j < stop; ++j) g[i * stride + j] = g[j * stride + i];
+        }
+      }
     }
   });
 }
@@ -153,12 +199,17 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace awq::cpu {
 HWY_EXPORT(MatMul);
+HWY_EXPORT(ExactMatMul);
 HWY_EXPORT(Gram);
 HWY_EXPORT(CrossGram);
 HWY_EXPORT(AbsSum);
 void MatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
             const TensorView& c) {
   HWY_DYNAMIC_DISPATCH(MatMul)(machine, a, b, transpose_b, c);
+}
+void ExactMatMul(Machine& machine, const TensorView& a, const TensorView& b, bool transpose_b,
+                 const TensorView& c) {
+  HWY_DYNAMIC_DISPATCH(ExactMatMul)(machine, a, b, transpose_b, c);
 }
 void Gram(Machine& machine, const TensorView& x, const TensorView& gram) {
   HWY_DYNAMIC_DISPATCH(Gram)(machine, x, gram);

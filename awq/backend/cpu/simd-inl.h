@@ -32,6 +32,9 @@ inline constexpr int kPanelVectors = 16 / kLanes;
 // Vector registers decide how much a kernel keeps in flight.
 inline constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64;
 
+// Tiles (tiles.h) take over from the best vectors alone, so that tests of others see theirs.
+inline constexpr bool kMayHaveTiles = HWY_TARGET <= HWY_AVX3_DL;
+
 // kLanes floats from memory of element type T (float; hwy::bfloat16_t, hwy::float16_t for 16 bits).
 template <typename T>
 HWY_INLINE VF LoadVector(const T* p) {

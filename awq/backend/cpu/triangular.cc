@@ -20,7 +20,7 @@ void SubtractProduct(Machine& machine, const TensorView& a, const TensorView& b,
                      const TensorView& to, const Tensor& product) {
   if (a.dim(1) == 0) return;
   const TensorView p(product.view().data, DType::kF32, to.shape);
-  MatMul(machine, a, b, transpose_b, p);
+  ExactMatMul(machine, a, b, transpose_b, p);
   const int64_t n = to.dim(1);
   machine.pool.For(to.dim(0), 64, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
