@@ -28,7 +28,7 @@ struct Sizes {
   int64_t widest = 0;   // input
   int64_t moments = 0;  // elements, of all but experts
   int64_t expert_moments = 0;
-  int64_t rows = 0;     // elements of a token between linears
+  int64_t rows = 0;     // elements of a token between linears, or of what experts give
   double products = 0;  // weights times what they read, of all experts
   double read = 0;      // weights that a token meets
   double weights = 0;   // all
@@ -57,11 +57,12 @@ Sizes SizesOf(const ModelSpec& model, int64_t layer) {
     }
     out.read += weights;
     out.dense += n;
-    out.rows += l.n;
+    const bool cached = l.id == Role::kK || l.id == Role::kV || l.id == Role::kKvA;
+    out.rows += cached ? 2 * l.n : l.n;
     if (site == LinearId(Role::kRouter) || l.id == LinearId(Role::kSharedDown)) out.beside += n;
     if (site == l.id) out.moments += l.k * l.k;
   }
-  if (moe != nullptr) out.rows += (2 + moe->active) * model.hidden;
+  if (moe != nullptr) out.rows = std::max(out.rows, moe->active * model.hidden);
   for (const auto& [role, rounded] : sites) out.sites += rounded;
   return out;
 }
