@@ -92,6 +92,27 @@ TEST_F(Budget, ExpertsShareAFormat) {
   EXPECT_TRUE(Verify({.model = options.output, .source = options.model}).ok());
 }
 
+// What is measured first counts, until it is kept.
+TEST_F(Budget, PlansTheSearch) {
+  QuantizeOptions options = Options("plan");
+  options.target_bits = 5.5;
+  const QuantizePlan plan = PlanQuantize(options, {});
+  EXPECT_EQ(plan.units.front().name, "formats");
+  EXPECT_GT(plan.units.front().seconds, 0);
+  EXPECT_GE(plan.memory, plan.units.front().memory);
+  options.memory_limit = 1 << 20;
+  options.method = "awq";
+  EXPECT_THROW(Quantize(options), Error);
+  EXPECT_FALSE(fs::exists(options.output));
+  options.memory_limit = 0;
+  options.method = "rtn";
+  options.curve_only = true;
+  Quantize(options);
+  options.curve_only = false;
+  EXPECT_NE(PlanQuantize(options, {}).units.front().name, "formats");
+  EXPECT_EQ(std::distance(fs::directory_iterator(options.reuse), {}), 1);  // no streams are left
+}
+
 TEST_F(Budget, RefusesWhatCannotBe) {
   QuantizeOptions options = Options("e");
   options.target_bits = 4;

@@ -1,5 +1,7 @@
 #include "awq/api/quantize.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -12,7 +14,9 @@
 #include "awq/api/internal/passport_size.h"
 #include "awq/api/internal/resources.h"
 #include "awq/api/internal/run_identity.h"
+#include "awq/api/internal/search_file.h"
 #include "awq/api/internal/sensitivity.h"
+#include "awq/api/internal/sensitivity_size.h"
 #include "awq/api/version.h"
 #include "awq/backend/make_backend.h"
 #include "awq/base/clock.h"
@@ -163,6 +167,7 @@ class QuantizeRun {
     if (options_.passport) AddPassport(subject, blocks, speed, request.process_bytes, out);
     out.memory_limit = options_.memory_limit;
     out.disk = plan.disk;
+    if (HasBudget(options_)) AddSearch(subject, blocks, speed, request.process_bytes, out);
     out.free_disk = FreeDisk(options_.output);
     out.activation_bytes = plan.stream_bytes + plan.kept_bytes + plan.metric_bytes;
     out.output_bytes = plan.output_bytes;
@@ -193,7 +198,7 @@ class QuantizeRun {
     FormatChoice choice;
     choice.groups.push_back({method_options.rule.scheme, {"Linear"}});
     if (HasBudget(options_)) {
-      choice = Choose(source, format, *backend, blocks);
+      choice = Choose(source, format, *backend, blocks, folder ? folder->path() : WorkFolder());
       subject.method_options.schemes = choice.schemes;
       if (options_.curve_only) return std::move(report_);
     }
@@ -248,6 +253,34 @@ class QuantizeRun {
   }
 
  private:
+  // A run's first unit, where no search was kept.
+  void AddSearch(const Subject& subject, const std::vector<TokenBlock>& blocks,
+                 const MachineSpeed& speed, int64_t process, QuantizePlan& plan) const {
+    if (HasSearch(options_.reuse)) return;
+    const SensitivityCost cost = CostOfSearch(subject.source, subject.format, blocks, speed);
+    const int64_t memory = process + cost.memory;
+    CheckSearchFits(memory);
+    plan.units.insert(plan.units.begin(),
+                      {"formats", cost.seconds, memory, "one layer, as it is and rounded"});
+    plan.seconds += cost.seconds;
+    plan.memory = std::max(plan.memory, memory);
+    plan.disk = std::max(plan.disk, cost.disk);
+  }
+
+  SensitivityCost CostOfSearch(const WeightSource& source, const PackFormat& format,
+                               const std::vector<TokenBlock>& blocks,
+                               const MachineSpeed& speed) const {
+    const auto schemes = static_cast<int64_t>(SchemesOf(options_, format).size());
+    return CostOfSensitivity(source, schemes - 1, blocks, speed);  // one does not round
+  }
+
+  void CheckSearchFits(int64_t memory) const {
+    AWQ_CHECK(options_.memory_limit == 0 || memory <= options_.memory_limit, kInvalidArgument,
+              "--memory-limit ", Megabytes(options_.memory_limit),
+              " is too little to measure what formats cost; --memory-limit ", Megabytes(memory),
+              " will do");
+  }
+
   // A run's last unit. It must fit the limit, or else is left out.
   void AddPassport(const Subject& subject, const std::vector<TokenBlock>& blocks,
                    const MachineSpeed& speed, int64_t process, QuantizePlan& plan) {
@@ -378,9 +411,15 @@ class QuantizeRun {
     }
   }
 
+  // For streams where nothing is written.
+  std::filesystem::path WorkFolder() const {
+    if (!options_.reuse.empty()) return options_.reuse;
+    return std::filesystem::temp_directory_path() / Cat("awq-", ::getpid());
+  }
+
   // The formats within the budget, from what was measured now or before.
   FormatChoice Choose(const WeightSource& source, const PackFormat& format, Backend& backend,
-                      const std::vector<TokenBlock>& blocks) {
+                      const std::vector<TokenBlock>& blocks, const std::filesystem::path& work) {
     ThreadPool pool(backend.Info().threads);
     std::string tokens;
     for (const TokenBlock& b : blocks) {
@@ -402,9 +441,10 @@ class QuantizeRun {
     std::vector<BudgetSet> sets;
     if (!options_.reuse.empty()) sets = LoadSearch(options_.reuse, identity);
     if (sets.empty()) {
+      CheckSearchFits(ProcessBytes() + CostOfSearch(source, format, blocks, NominalSpeed()).memory);
       sets = MeasureSensitivity({source, backend, pool, std::move(schemes),
                                  format.ScaleType(source.checkpoint().model_type()), blocks,
-                                 callbacks_.searching, [&] { Poll(); }});
+                                 work / "search", callbacks_.searching, [&] { Poll(); }});
       if (!options_.reuse.empty()) SaveSearch(options_.reuse, identity, sets);
     }
     FormatChoice choice = ChooseFormats(options_, source, std::move(sets));

@@ -7,14 +7,14 @@
 
 namespace awq {
 ExpertStream::ExpertStream(Backend& backend, const ModelSpec& model, int64_t layer,
-                           const LayerParams& params, const DecoderLayer& rest,
-                           ActivationStore& store, KeptRows& kept)
+                           ExpertWeights experts, const DecoderLayer& rest, ActivationStore& store,
+                           KeptRows& kept)
     : backend_(backend),
       model_(model),
       spec_(model.layers[static_cast<size_t>(layer)]),
       moe_(std::get<MoeSpec>(spec_.ffn)),
       layer_(layer),
-      params_(params),
+      experts_(std::move(experts)),
       rest_(rest),
       store_(store),
       kept_(kept),
@@ -24,7 +24,7 @@ void ExpertStream::Observe(int64_t expert, Tap& tap, const std::function<void()>
   Route();
   Workspace scratch(backend_);  // the memory is needed elsewhere afterwards
   ExecContext ctx{backend_, scratch, DType::kF32, nullptr};
-  const GateAndUp inner(backend_, params_, expert, moe_.activation);
+  const GateAndUp inner(backend_, experts_(expert), expert, moe_.activation);
   EachInput(ctx, expert, 0, pieces_.size(), [&](const TensorView& x) {
     poll();
     tap.OnInput({Role::kExpertGate, expert}, layer_, x);
@@ -101,8 +101,9 @@ void ExpertStream::EachInput(ExecContext& ctx, int64_t expert, size_t begin, siz
 }
 
 void ExpertStream::RunExpert(ExecContext& ctx, int64_t expert, size_t begin, size_t end) {
-  const GateAndUp inner(backend_, params_, expert, moe_.activation);
-  const Linear down = MakeLinear(backend_, params_.linears.at({Role::kExpertDown, expert}));
+  const LayerParams weights = experts_(expert);
+  const GateAndUp inner(backend_, weights, expert, moe_.activation);
+  const Linear down = MakeLinear(backend_, weights.linears.at({Role::kExpertDown, expert}));
   EachInput(ctx, expert, begin, end, [&](const TensorView& x) {
     down.Forward(ctx, inner.Hidden(ctx, x), x);
     kept_.Hold(x);

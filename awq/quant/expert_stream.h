@@ -13,13 +13,16 @@
 
 namespace awq {
 
+// The weights of one routed expert; asked for when its turn comes and dropped afterwards.
+using ExpertWeights = std::function<LayerParams(int64_t expert)>;
+
 class ExpertStream {
  public:
   // The store holds the stream behind the attention; in a parallel block that before it, and the
   // attention's output is its next state. `rest` is the layer without its experts, whose weights
-  // are in `params`. What they give is held in `kept`, for as many pieces at a time as its limit
+  // `experts` gives. What they give is held in `kept`, for as many pieces at a time as its limit
   // has room for, one at least; it is empty before and afterwards.
-  ExpertStream(Backend& backend, const ModelSpec& model, int64_t layer, const LayerParams& params,
+  ExpertStream(Backend& backend, const ModelSpec& model, int64_t layer, ExpertWeights experts,
                const DecoderLayer& rest, ActivationStore& store, KeptRows& kept);
 
   // Shows what the expert's gate and up, and its down, read to the tap; the store stays as it is.
@@ -46,7 +49,7 @@ class ExpertStream {
   const LayerSpec& spec_;
   const MoeSpec& moe_;
   int64_t layer_;
-  const LayerParams& params_;
+  ExpertWeights experts_;
   const DecoderLayer& rest_;
   ActivationStore& store_;
   KeptRows& kept_;

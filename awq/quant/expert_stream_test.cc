@@ -76,7 +76,9 @@ TEST_P(ExpertStreamTest, GivesTheBitsOfTheWholeLayer) {
     ActivationStore found(blocks, model.hidden, folder_ / "found");
     fill(found);
     KeptRows kept(*backend, limit, limit / 2, folder_ / "kept");
-    ExpertStream experts(*backend, model, layer, params, rest, found, kept);
+    ExpertStream experts(
+        *backend, model, layer, [&](int64_t e) { return ShareExpert(params, e); }, rest, found,
+        kept);
     MomentsTap tap(*backend);
     for (int64_t e = 0; e < moe.experts; ++e) experts.Observe(e, tap, [] {});
     const auto seen = tap.Finish();

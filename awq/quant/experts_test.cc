@@ -76,6 +76,18 @@ TEST_P(Experts, RoutersStayAndAreListed) {
 
 INSTANTIATE_TEST_SUITE_P(Methods, Experts, ::testing::Values("awq", "gptq", "joint"));
 
+// AutoAWQ rescales what experts read and leaves the router as it was: there is nothing to match.
+TEST(AutoAwqParity, RefusesExperts) {
+  const fs::path folder = fs::path(::testing::TempDir()) / "awq_parity_experts";
+  try {
+    Quantize("mixtral", "autoawq", {{5, 9, 17, 33, 65, 80, 99}}, folder);
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kUnsupported) << e.what();
+  }
+  fs::remove_all(folder);
+}
+
 // An expert without tokens takes the place of none: its range alone is searched.
 TEST(WeightOnlyMoments, LeaveColumnsAlike) {
   const SiteMoments m = WeightOnlyMoments(3, 5);

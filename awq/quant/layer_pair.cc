@@ -265,7 +265,8 @@ void LayerPair::AdvanceExperts(const LayerParams& original, const LayerParams& c
   kept_.Clear();
   const auto advance = [&](ActivationStore& store, const LayerParams& params) {
     const DecoderLayer rest = MakeDecoderLayer(backend_, model_, layer_, ShareFeedForward(params));
-    ExpertStream(backend_, model_, layer_, params, rest, store, kept_).Advance(poll);
+    const auto experts = [&](int64_t e) { return ShareExpert(params, e); };
+    ExpertStream(backend_, model_, layer_, experts, rest, store, kept_).Advance(poll);
   };
   advance(full_, original);
   advance(quantized_, current);

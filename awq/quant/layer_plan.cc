@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "awq/quant/fisher/head_gradient.h"
 #include "awq/quant/layer_runner.h"
 #include "awq/quant/moments.h"
 #include "awq/quant/output_metric.h"
@@ -28,6 +29,20 @@ std::vector<SiteShape> SitesOf(const ModelSpec& model, int64_t layer) {
 
 }  // namespace
 
+int64_t WeighedTokens(const PlanRequest& request) {
+  if (request.blocks == 0) return 0;
+  return request.tokens * request.method.WeighedBlocks(request.options, request.blocks) /
+         request.blocks;
+}
+
+int64_t HeadOperandBytes(const PlanRequest& request) {
+  const ModelSpec& model = request.source.spec();
+  const HeadSlices slices;
+  const int64_t rows =
+      std::min({kPackedRows, WeighedTokens(request), slices.logits / (kFloat * model.vocab)});
+  return rows * std::min(model.vocab * kFloat, slices.weight / model.hidden);
+}
+
 LayerPlan::LayerPlan(const PlanRequest& request, int64_t layer, int64_t moment_columns)
     : request_(request),
       model_(request.source.spec()),
@@ -38,14 +53,18 @@ LayerPlan::LayerPlan(const PlanRequest& request, int64_t layer, int64_t moment_c
       cost_(request.method.Cost(request.options)) {
   for (const SiteShape& s : sites_) {
     weights_ += s.weights();
-    widest_ = std::max({widest_, s.k, s.site.expert < 0 ? s.n : s.largest_n});
+    if (s.site.expert < 0) widest_ = std::max({widest_, s.k, s.largest_n});
   }
   for (const LinearShape& l : QuantizableLinears(model_, layer)) {
     const QuantScheme scheme = request.options.SchemeOf(layer, l.id);
     codes_ += scheme.bits == 16 ? kFloat * l.n * l.k
                                 : l.n * (l.k * scheme.bits / 8 + 3 * scheme.Groups(l.k));
   }
-  piece_ = std::min(request.tokens, std::max(request.longest_block, PieceTokens(model_, layer)));
+  piece_ = std::max(request.longest_block, PieceTokens(model_, layer));
+  if (request.tokens == request.blocks * request.longest_block && request.blocks > 0) {
+    piece_ -= piece_ % request.longest_block;  // whole blocks
+  }
+  piece_ = std::min(request.tokens, piece_);
 }
 
 double LayerPlan::SearchedWeights(const SiteShape& s) const {
@@ -75,7 +94,7 @@ int64_t LayerPlan::Matrices(const SiteShape& s) const {
 }
 
 int64_t LayerPlan::Metrics(const SiteShape& s) const {
-  if (cost_.couplings == 0) return 0;
+  if (cost_.couplings == 0 || s.site.expert >= 0) return 0;
   int64_t out = 2 * s.largest_n * std::min(s.largest_n, kMetricColumns);
   for (const int64_t n : s.rows) out += n * std::min(n, kMetricColumns);
   return out * kFloat;
@@ -94,6 +113,47 @@ int64_t LayerPlan::CopyBytes(const SiteShape& s) const {
                              : cost_.copies * linear;
   return s.weights() * kFloat + copies +
          std::max({scratch, std::min(kProducts, linear), JudgedBytes(s)});
+}
+
+int64_t LayerPlan::ProductBytes(const SiteShape& s, int64_t rows) const {
+  constexpr int64_t kMost = int64_t{32} << 20;
+  return std::min(kMost, rows * Block(s) * kFloat);
+}
+
+int64_t LayerPlan::CodeBytes(LinearId id, int64_t weights) const {
+  const QuantScheme scheme = request_.options.SchemeOf(layer_, id);
+  if (scheme.bits == 16) return kFloat * weights;
+  for (const SiteShape& s : sites_) {
+    if (s.site == id) return weights / s.k * (s.k * scheme.bits / 8 + 3 * scheme.Groups(s.k));
+  }
+  return 0;
+}
+
+int64_t LayerPlan::JudgingBytes(const SiteShape& s) const {
+  const int64_t linear = s.largest_n * s.k;
+  const int64_t plain = linear * kFloat + CodeBytes(s.site, linear) + ProductBytes(s, s.largest_n);
+  const int64_t rows =
+      cost_.search_rows > 0 ? std::min(s.largest_n, cost_.search_rows) : s.largest_n;
+  const auto sampled = static_cast<int64_t>(SearchedWeights(s)) * kFloat + JudgedBytes(s);
+  return std::max(plain, sampled + rows * s.k * kFloat + ProductBytes(s, rows));
+}
+
+int64_t LayerPlan::RoundingBytes(const SiteShape& s) const {
+  constexpr int64_t kCandidates = 10;  // of a clip, each with its error and its product
+  const int64_t linear = s.largest_n * s.k;
+  const int64_t group = request_.options.rule.scheme.GroupSize(s.k);
+  const int64_t clip = std::min(cost_.scratch, 2 * kCandidates * s.largest_n * group * kFloat);
+  const int64_t rounded =
+      CodeBytes(s.site, linear) + linear * kFloat + ProductBytes(s, s.largest_n);
+  return linear * kFloat + std::max(cost_.ranges > 0 ? clip : 0, rounded);
+}
+
+int64_t LayerPlan::ExpertWeights() const {
+  int64_t out = 0;
+  for (const SiteShape& s : sites_) {
+    if (s.site.expert == 0) out += s.weights();
+  }
+  return out;
 }
 
 int64_t LayerPlan::Experts() const {
@@ -135,7 +195,8 @@ int64_t LayerPlan::ExpertPacks() const {
 }
 
 int64_t LayerPlan::ExpertRows(const MoeSpec& moe) const {
-  return std::min(piece_, (2 * piece_ * moe.active + moe.experts - 1) / moe.experts);
+  const int64_t unread = 2 * moe.experts - moe.active;
+  return std::min(piece_, piece_ * moe.active * unread / (moe.experts * moe.experts) + 1);
 }
 
 int64_t LayerPlan::ExpertInputs(const MoeSpec& moe) const {
@@ -152,8 +213,19 @@ int64_t LayerPlan::ExpertWorkspace(const MoeSpec& moe) const {
 
 int64_t LayerPlan::Fixed() const {
   if (!request_.method.NeedsCalibration()) return request_.process_bytes;
-  constexpr int64_t kPacked = 1024 + 256;  // rows of an operand, with room for growth
-  return request_.process_bytes + widest_ * kPacked * kFloat;
+  int64_t packed = request_.method.FollowsPrefix() ? model_.hidden * PackedTokens() : 0;
+  for (const SiteShape& s : sites_) {
+    packed = std::max({packed, s.k * kPackedRows, Block(s) * PackedTokens()});
+  }
+  return request_.process_bytes + std::max(packed * kFloat, HeadOperandBytes(request_));
+}
+
+int64_t LayerPlan::CacheBytes() const {
+  const auto& attention = model_.layers[static_cast<size_t>(layer_)].attention;
+  const auto* gqa = std::get_if<GqaSpec>(&attention);
+  const int64_t row = gqa != nullptr ? 2 * gqa->kv_heads * gqa->head_size
+                                     : std::get<MlaSpec>(attention).latent_size();
+  return piece_ * row * kFloat;
 }
 
 const SiteShape* LayerPlan::InputOf(LinearId site) const {
@@ -178,13 +250,23 @@ int64_t LayerPlan::ObserveWorkspace(const SiteShape& s) const {
 }
 
 int64_t LayerPlan::ForwardWorkspace() const {
+  // Of the first piece nothing is used twice: all that lies between linears is there at a time.
+  int64_t row = 3 * model_.hidden;
+  for (const SiteShape& s : sites_) {
+    if (s.site.expert >= 0 && ByExpert()) continue;
+    row += s.n;
+    if (InputOf(s.site) != nullptr || s.site == Role::kSharedDown) row += s.k - s.n;
+  }
+  return piece_ * row * kFloat + CacheBytes();
+}
+
+int64_t LayerPlan::ReplayWorkspace() const {
   int64_t inner = 0;
   for (const SiteShape& s : sites_) {
-    if (ByExpert() && s.site.expert >= 0) continue;
     const SiteShape* input = InputOf(s.site);
     inner = std::max(inner, s.k + (input ? input->n : 0));
   }
-  return piece_ * (3 * model_.hidden + inner) * kFloat;
+  return piece_ * (2 * model_.hidden + inner) * kFloat + CacheBytes();
 }
 
 }  // namespace awq

@@ -1,6 +1,7 @@
 // LayerPlan: what one layer takes of memory and of time, for QuantPlan.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -10,6 +11,9 @@
 #include "awq/quant/plan.h"
 
 namespace awq {
+
+// Rows of a product's operand that the backend packs at a time.
+inline constexpr int64_t kPackedRows = 720;
 
 // Linears that read one input.
 struct SiteShape {
@@ -29,6 +33,11 @@ struct Phase {
   int64_t kept = 0;
 };
 
+// Of calibration, that are run backwards.
+int64_t WeighedTokens(const PlanRequest& request);
+// What the backend packs for the pass back through the head, and keeps; 0 without one.
+int64_t HeadOperandBytes(const PlanRequest& request);
+
 // Under one choice of moment blocks.
 class LayerPlan {
  public:
@@ -42,6 +51,11 @@ class LayerPlan {
 
  private:
   using AddPhase = std::function<void(int64_t bytes, const std::string& what, int64_t kept)>;
+  // Of a method without a prefix, which searches scales of all linears, then rounds one by one:
+  // those of one routed expert, or -1: all others.
+  void AddSearchPhases(const AddPhase& add, int64_t expert) const;
+  // Of one that replays parts of the layer with all its linears loaded.
+  void AddReplayPhases(const AddPhase& add) const;
   // Of a method without a prefix, from the moments of an expert to its codes.
   void AddExpertPhases(const AddPhase& add) const;
   // A stream passes all experts.
@@ -68,6 +82,15 @@ class LayerPlan {
   int64_t Matrices(const SiteShape& s) const;
   int64_t Metrics(const SiteShape& s) const;
   int64_t CopyBytes(const SiteShape& s) const;
+  // Of plain rounding before a search, and of the search.
+  int64_t JudgingBytes(const SiteShape& s) const;
+  // Of one linear, clipped and rounded, beside it.
+  int64_t RoundingBytes(const SiteShape& s) const;
+  // Products of so many rows with the moments, at a time.
+  int64_t ProductBytes(const SiteShape& s, int64_t rows) const;
+  // As written, of so many weights of a linear.
+  int64_t CodeBytes(LinearId id, int64_t weights) const;
+  int64_t ExpertWeights() const;  // of one
   int64_t Experts() const;
   // Whether routed experts are in memory one at a time.
   bool ByExpert() const;
@@ -79,16 +102,22 @@ class LayerPlan {
   int64_t ObservedDrift(const SiteShape& s) const;
   // One expert's linears, and those that all tokens read beside them.
   int64_t ExpertPacks() const;
-  // Rows of a piece that an expert reads: twice its share at most, as a guess.
+  // Rows of a piece that an expert reads: up to twice its share, as a guess, the less the larger
+  // that is.
   int64_t ExpertRows(const MoeSpec& moe) const;
   // What it reads, and what lies between it and down.
   int64_t ExpertInputs(const MoeSpec& moe) const;
   int64_t ExpertWorkspace(const MoeSpec& moe) const;
   // The process, and what the backend keeps between calls.
   int64_t Fixed() const;
+  int64_t PackedTokens() const { return std::min<int64_t>(piece_, 1024); }  // of a sum of moments
+  // Keys and values of a piece.
+  int64_t CacheBytes() const;
   const SiteShape* InputOf(LinearId site) const;
   int64_t ObserveWorkspace(const SiteShape& s) const;
   int64_t ForwardWorkspace() const;
+  // When a part of the layer is run again.
+  int64_t ReplayWorkspace() const;
 
   const PlanRequest& request_;
   const ModelSpec& model_;

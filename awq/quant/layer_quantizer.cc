@@ -54,7 +54,9 @@ std::map<LinearId, QuantizedLinear> LayerQuantizer::ByExpert(LayerJob& work, Lay
   work.moments = Finish(work.layer, tap);
   const DecoderLayer rest =
       MakeDecoderLayer(job_.backend, model_, work.layer, ShareFeedForward(original));
-  ExpertStream experts(job_.backend, model_, work.layer, original, rest, *full_, kept_);
+  ExpertStream experts(
+      job_.backend, model_, work.layer, [&](int64_t e) { return ShareExpert(original, e); }, rest,
+      *full_, kept_);
   work.expert_moments = [&](int64_t expert) {
     experts.Observe(expert, tap, job_.poll);
     std::map<LinearId, SiteMoments> moments = Finish(work.layer, tap);

@@ -94,6 +94,11 @@ LayerParams ShareDense(const LayerParams& from) {
   return ShareSome(from, ids);
 }
 
+LayerParams ShareExpert(const LayerParams& from, int64_t expert) {
+  return ShareSome(
+      from, {{Role::kExpertGate, expert}, {Role::kExpertUp, expert}, {Role::kExpertDown, expert}});
+}
+
 LayerParams ShareFeedForward(const LayerParams& from) {
   const std::set<Role> attention = {Role::kQ,  Role::kK,  Role::kV,   Role::kO,
                                     Role::kQA, Role::kQB, Role::kKvA, Role::kKvB};

@@ -33,6 +33,8 @@ LayerParams ShareSome(const LayerParams& from, const std::vector<LinearId>& ids)
 LayerParams ShareAll(const LayerParams& from);
 // All but routed experts.
 LayerParams ShareDense(const LayerParams& from);
+// One routed expert's, and the vectors.
+LayerParams ShareExpert(const LayerParams& from, int64_t expert);
 // All but routed experts and attention.
 LayerParams ShareFeedForward(const LayerParams& from);
 // Vectors and biases become copies that can be changed without changing what they were shared with.

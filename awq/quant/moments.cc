@@ -132,18 +132,21 @@ void FillFewTokens(const ModelSpec& model, int64_t layer, int64_t expert, int64_
   }
 }
 
-Tensor ScaleGram(const TensorView& gram, std::span<const float> a) {
-  Tensor out = MakeTensor(DType::kF32, gram.shape);
+void ScaleGramInPlace(const TensorView& gram, std::span<const float> a) {
   const int64_t width = gram.dim(1);
   for (const DiagonalBlock& block : DiagonalBlocks(gram)) {
     for (int64_t i = block.begin; i < block.end; ++i) {
-      const float* from = gram.As<const float>() + i * width;
-      float* to = out.As<float>() + i * width;
+      float* row = gram.As<float>() + i * width;
       for (int64_t j = 0; j < block.end - block.begin; ++j) {
-        to[j] = from[j] * a[static_cast<size_t>(i)] * a[static_cast<size_t>(block.begin + j)];
+        row[j] = row[j] * a[static_cast<size_t>(i)] * a[static_cast<size_t>(block.begin + j)];
       }
     }
   }
+}
+
+Tensor ScaleGram(const TensorView& gram, std::span<const float> a) {
+  Tensor out = ConvertTo(gram, DType::kF32);
+  ScaleGramInPlace(out.view(), a);
   return out;
 }
 

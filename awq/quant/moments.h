@@ -82,7 +82,8 @@ Tensor MakeMoments(Backend& backend, int64_t k, int64_t columns);
 void AddMoments(Backend& backend, const TensorView& x, const TensorView& y,
                 const TensorView& matrix);
 
-// gram[i, j] · a[i] · a[j]: the Gram matrix of x scaled by a [K].
+// gram[i, j] · a[i] · a[j]: the Gram matrix of x scaled by a [K]; in place, and as a copy.
+void ScaleGramInPlace(const TensorView& gram, std::span<const float> a);
 Tensor ScaleGram(const TensorView& gram, std::span<const float> a);
 
 // δ_n · G · δ_nᵀ for each row δ_n of delta [N, K].

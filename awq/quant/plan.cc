@@ -52,12 +52,6 @@ void PlanKept(const PlanRequest& request, QuantPlan& plan) {
   plan.kept_bytes = most - plan.kept_memory;
 }
 
-int64_t WeighedTokens(const PlanRequest& request) {
-  if (request.blocks == 0) return 0;
-  return request.tokens * request.method.WeighedBlocks(request.options, request.blocks) /
-         request.blocks;
-}
-
 // The pass before the first layer; its memory is 0 where there is none.
 PlanUnit Gradients(const PlanRequest& request, const MachineSpeed* speed) {
   PlanUnit out{
@@ -75,7 +69,8 @@ PlanUnit Gradients(const PlanRequest& request, const MachineSpeed* speed) {
   const int64_t logits = std::min(slices.logits, rows * model.vocab * kFloat);
   const int64_t weight = std::min(slices.weight, model.vocab * model.hidden * kFloat);
   const int64_t streams = 3 * rows * model.hidden * kFloat;
-  out.memory = std::max(out.memory, request.process_bytes + logits + 2 * weight + streams);
+  out.memory = std::max(
+      out.memory, request.process_bytes + logits + weight + streams + HeadOperandBytes(request));
   const double head = 4 * static_cast<double>(model.vocab * model.hidden) * tokens;
   if (speed != nullptr) {
     constexpr double kPasses = 4;  // over the logits

@@ -104,7 +104,7 @@ void RescaleMoments(const ScaleEdge& edge, std::span<const float> s, SiteMoments
   for (float& v : inverse) v = 1.0f / v;
   for (size_t i = 0; i < inverse.size(); ++i) moments.mean_abs[i] *= inverse[i];
   for (Tensor* gram : {&moments.gram, &moments.sampled_gram, &moments.drift}) {
-    if (!gram->empty()) *gram = ScaleGram(gram->view(), inverse);
+    if (!gram->empty()) ScaleGramInPlace(gram->view(), inverse);
   }
   if (moments.output_drift.empty()) return;
   const auto values = moments.output_drift.view().Span<float>();

@@ -2,100 +2,129 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
+#include <span>
 
 #include "awq/api/internal/layer_stream.h"
 #include "awq/api/internal/scoring.h"
-#include "awq/base/file.h"
+#include "awq/api/internal/search_stream.h"
+#include "awq/api/internal/sensitivity_size.h"
 #include "awq/quant/grid.h"
 #include "awq/quant/layer_weights.h"
 #include "awq/quant/moments.h"
 
 namespace awq {
-namespace fs = std::filesystem;
 namespace {
-
-constexpr size_t kErrorBlocks = 32;          // blocks that errors are measured on
-constexpr int64_t kDivergenceTokens = 2048;  // tokens that divergence is measured on
-constexpr int64_t kThirds = 3;
-constexpr int64_t kLogitRows = 64;
-constexpr const char* kSearchName = "search.json";
 
 // A site in a third of the layers.
 using Group = std::pair<Role, int64_t>;
+// Which sites of a layer are rounded.
+using Rounds = std::function<bool(Role)>;
+
+// Linears of a layer that read one input; those of all experts together.
+struct Site {
+  size_t set = 0;      // in sets_
+  double linears = 0;  // how many
+};
+using Sites = std::map<Role, Site>;
 
 class Sensitivity {
  public:
-  explicit Sensitivity(const SensitivityJob& job) : job_(job) {
-    const size_t blocks = std::min(kErrorBlocks, job.blocks.size());
-    error_blocks_.assign(job.blocks.begin(), job.blocks.begin() + static_cast<int64_t>(blocks));
-    int64_t tokens = 0;
-    for (const TokenBlock& block : error_blocks_) {
-      if (tokens >= kDivergenceTokens) break;
-      tokens += static_cast<int64_t>(block.size());
-      divergence_blocks_.push_back(block);
-    }
+  explicit Sensitivity(const SensitivityJob& job)
+      : job_(job),
+        kept_(job.backend, kKeptBytes, 0, job.work / "kept"),
+        context_{job.backend, job.source, job.work, job.poll, kept_},
+        error_blocks_(ErrorBlocks(job.blocks)),
+        divergence_blocks_(DivergenceBlocks(job.blocks)) {
+    std::filesystem::create_directories(job.work);
+  }
+  ~Sensitivity() {
+    std::error_code ignored;
+    std::filesystem::remove_all(job_.work, ignored);
   }
 
   std::vector<BudgetSet> Run() {
-    const ModelSpec& spec = job_.source.spec();
-    const auto ends = LoadEnds(job_.backend, job_.source);
-    LayerStream calibration(job_.backend, spec, ends, error_blocks_);
-    LayerStream source(job_.backend, spec, ends, divergence_blocks_);
-    LayerStream all(job_.backend, spec, ends, divergence_blocks_);
-    std::map<Group, LayerStream> groups;
-    const int64_t layers = spec.num_layers();
+    SearchStream calibration(context_, error_blocks_, "errors");
+    SearchStream source(context_, divergence_blocks_, "source");
+    SearchStream all(context_, divergence_blocks_, "all");
+    std::map<Group, SearchStream> groups;
+    const int64_t layers = job_.source.spec().num_layers();
     for (int64_t i = 0; i < layers; ++i) {
       const LayerParams params = job_.source.Layer(i);
-      MomentsTap tap(job_.backend);
-      calibration.Advance(i, params, job_.poll, &tap);
-      auto moments = tap.Finish();
-      if (const auto* moe = std::get_if<MoeSpec>(&spec.layers[static_cast<size_t>(i)].ffn)) {
-        for (int64_t e = 0; e < moe->experts; ++e) FillFewTokens(spec, i, e, 0, moments);
-      }
-      const int64_t third = i * kThirds / layers;
-      LayerParams rounded = ShareAll(params);
-      for (const auto& [site, ids] : Sites(i)) {
-        AddSet(i, site, ids, params, moments);
-        const Group group{site, third};
-        if (!groups.contains(group)) groups.emplace(group, source.Fork());
+      const int64_t third = i * kSearchThirds / layers;
+      const Sites sites = AddSets(i);
+      for (const auto& [role, site] : sites) {
+        const Group group{role, third};
         group_of_.push_back(group);
-        for (LinearId id : ids) rounded.linears.at(id).weight = Round(params, id);
+        groups.try_emplace(group, source, Cat("group", groups.size()));
       }
+      MeasureErrors(i, params, sites, calibration);
+      const LayerParams rounded = RoundedDense(i, params, sites);
       for (auto& [group, stream] : groups) {
-        const LayerParams mixed =
-            group.second == third ? Mixed(params, rounded, group.first) : ShareAll(params);
-        stream.Advance(i, mixed, job_.poll);
+        const bool now = group.second == third;
+        Advance(i, params, rounded, sites, stream,
+                [now, role = group.first](Role r) { return now && r == role; });
       }
-      source.Advance(i, params, job_.poll);
-      all.Advance(i, rounded, job_.poll);
+      Advance(i, params, rounded, sites, source, [](Role) { return false; });
+      Advance(i, params, rounded, sites, all, [](Role) { return true; });
+      LayerWeights(job_.source, i).Release();
       if (job_.progress) job_.progress(static_cast<double>(i + 1) / static_cast<double>(layers));
     }
+    const auto ends = LoadEnds(job_.backend, job_.source);
     std::map<Group, double> cost;
     double sum = 0;
-    for (auto& [group, stream] : groups) sum += cost[group] = Divergence(source, stream);
-    const double scale = sum > 0 ? Divergence(source, all) / sum : 1;
+    for (auto& [group, stream] : groups) sum += cost[group] = Divergence(*ends, source, stream);
+    const double scale = sum > 0 ? Divergence(*ends, source, all) / sum : 1;
     return Sets(cost, scale);
   }
 
  private:
-  // Linears by the input that they share; those of all experts together.
-  std::map<Role, std::vector<LinearId>> Sites(int64_t layer) const {
-    std::map<Role, std::vector<LinearId>> out;
+  Sites AddSets(int64_t layer) {
+    std::map<Role, std::vector<LinearShape>> sites;
     for (const LinearShape& shape : QuantizableLinears(job_.source.spec(), layer)) {
-      out[SiteOf(shape.id).role].push_back(shape.id);
+      sites[SiteOf(shape.id).role].push_back(shape);
+    }
+    Sites out;
+    for (const auto& [role, shapes] : sites) {
+      BudgetSet set;
+      set.layer = layer;
+      set.site = RoleName(role);
+      const int64_t k = shapes.front().k;
+      for (const QuantScheme& scheme : job_.schemes) {
+        if (scheme.group > 0 && k % scheme.group != 0) continue;
+        set.choices.push_back({scheme, BitsPerWeight(scheme, k), 0});
+      }
+      for (const LinearShape& shape : shapes) set.parameters += shape.n * shape.k;
+      out[role] = {sets_.size(), static_cast<double>(shapes.size())};
+      sets_.push_back(std::move(set));
     }
     return out;
   }
 
-  // The source's layer with one site rounded.
-  LayerParams Mixed(const LayerParams& params, const LayerParams& rounded, Role site) const {
-    LayerParams out = ShareAll(params);
-    for (auto& [id, linear] : out.linears) {
-      if (SiteOf(id).role != site) continue;
-      linear.weight = std::get<Tensor>(rounded.linears.at(id).weight).Share();
+  void MeasureErrors(int64_t layer, const LayerParams& params, const Sites& sites,
+                     SearchStream& stream) {
+    MomentsTap tap(job_.backend);
+    stream.Observe(layer, params, tap, [&](int64_t expert) {
+      std::map<LinearId, SiteMoments> moments = tap.Finish();
+      if (expert >= 0) FillFewTokens(job_.source.spec(), layer, expert, 0, moments);
+      for (const LinearShape& shape : QuantizableLinears(job_.source.spec(), layer)) {
+        const LinearId id = shape.id;
+        if (id.expert != expert) continue;
+        AddErrors(params.linears.at(id), moments.at(SiteOf(id)).gram.view(),
+                  sites.at(SiteOf(id).role));
+      }
+    });
+  }
+
+  void AddErrors(const LinearWeight& linear, const TensorView& gram, const Site& site) {
+    job_.poll();
+    const Tensor w = ConvertTo(std::get<Tensor>(linear.weight).view(), DType::kF32);
+    const double energy = GramLoss(job_.backend, w.view(), gram);
+    const Tensor delta = MakeTensor(DType::kF32, w.shape());
+    for (BudgetSet::Choice& choice : sets_[site.set].choices) {
+      if (choice.scheme.bits == 16 || !(energy > 0)) continue;
+      QuantizationError(RuleOf(choice.scheme), job_.pool, w.view(), {}, delta.view());
+      choice.divergence += GramLoss(job_.backend, delta.view(), gram) / energy / site.linears;
     }
-    return out;
   }
 
   GridRule RuleOf(const QuantScheme& scheme) const {
@@ -105,46 +134,44 @@ class Sensitivity {
     return rule;
   }
 
-  // Rounded in the smallest format that its set can have, as f32.
-  Tensor Round(const LayerParams& params, LinearId id) const {
-    Tensor w = ConvertTo(std::get<Tensor>(params.linears.at(id).weight).view(), DType::kF32);
-    const QuantScheme& scheme = sets_.back().choices.front().scheme;
-    if (scheme.bits == 16) return w;
-    return Dequantize(QuantizeToNearest(RuleOf(scheme), job_.pool, w.view()));
+  // In the smallest format that its set can have, as f32.
+  void Round(const Site& site, LinearWeight& linear) const {
+    Tensor w = ConvertTo(std::get<Tensor>(linear.weight).view(), DType::kF32);
+    const QuantScheme& scheme = sets_[site.set].choices.front().scheme;
+    if (scheme.bits != 16) {
+      w = Dequantize(QuantizeToNearest(RuleOf(scheme), job_.pool, w.view()));
+    }
+    linear.weight = std::move(w);
   }
 
-  void AddSet(int64_t layer, Role site, const std::vector<LinearId>& ids, const LayerParams& params,
-              const std::map<LinearId, SiteMoments>& moments) {
-    BudgetSet set;
-    set.layer = layer;
-    set.site = RoleName(site);
-    for (const QuantScheme& scheme : job_.schemes) {
-      const bool fits = std::all_of(ids.begin(), ids.end(), [&](LinearId id) {
-        const int64_t k = std::get<Tensor>(params.linears.at(id).weight).view().dim(1);
-        return scheme.group < 0 || k % scheme.group == 0;
-      });
-      if (fits) set.choices.push_back({scheme, 0, 0});
+  // With everything rounded but routed experts.
+  LayerParams RoundedDense(int64_t layer, const LayerParams& params, const Sites& sites) const {
+    LayerParams out = ShareAll(params);
+    for (const LinearShape& shape : QuantizableLinears(job_.source.spec(), layer)) {
+      if (shape.id.expert >= 0) continue;
+      Round(sites.at(SiteOf(shape.id).role), out.linears.at(shape.id));
     }
-    for (LinearId id : ids) {
-      job_.poll();
-      const TensorView gram = moments.at(SiteOf(id)).gram.view();
-      const Tensor w =
-          ConvertTo(std::get<Tensor>(params.linears.at(id).weight).view(), DType::kF32);
-      set.parameters += w.view().NumElements();
-      const double energy = GramLoss(job_.backend, w.view(), gram);
-      const Tensor delta = MakeTensor(DType::kF32, w.shape());
-      for (BudgetSet::Choice& choice : set.choices) {
-        choice.bits = BitsPerWeight(choice.scheme, w.view().dim(1));
-        if (choice.scheme.bits == 16 || !(energy > 0)) continue;
-        QuantizationError(RuleOf(choice.scheme), job_.pool, w.view(), {}, delta.view());
-        choice.divergence +=
-            GramLoss(job_.backend, delta.view(), gram) / energy / static_cast<double>(ids.size());
+    return out;
+  }
+
+  void Advance(int64_t layer, const LayerParams& params, const LayerParams& rounded,
+               const Sites& sites, SearchStream& stream, const Rounds& rounds) {
+    LayerParams mixed = ShareAll(params);
+    for (auto& [id, linear] : mixed.linears) {
+      if (rounds(SiteOf(id).role)) linear = rounded.linears.at(id).Share();
+    }
+    stream.Advance(layer, mixed, [&](int64_t expert) {
+      LayerParams out = ShareExpert(params, expert);
+      for (auto& [id, linear] : out.linears) {
+        const Role role = SiteOf(id).role;
+        if (rounds(role)) Round(sites.at(role), linear);
       }
-    }
-    sets_.push_back(std::move(set));
+      return out;
+    });
   }
 
-  double Divergence(LayerStream& source, LayerStream& other) const {
+  double Divergence(const CausalLm& ends, const SearchStream& source,
+                    const SearchStream& other) const {
     std::vector<float> p;
     std::vector<float> q;
     const auto vocab = static_cast<size_t>(job_.source.spec().vocab);
@@ -153,8 +180,8 @@ class Sensitivity {
     for (int64_t first = 0; first < total; first += kLogitRows) {
       job_.poll();
       const int64_t count = std::min(kLogitRows, total - first);
-      source.Logits(first, count, p);
-      other.Logits(first, count, q);
+      source.Logits(ends, first, count, p);
+      other.Logits(ends, first, count, q);
       std::vector<double> kl(static_cast<size_t>(count));
       job_.pool.For(count, 1, [&](int64_t begin, int64_t end) {
         for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
@@ -183,72 +210,18 @@ class Sensitivity {
   }
 
   const SensitivityJob& job_;
-  std::vector<std::vector<int32_t>> error_blocks_;
-  std::vector<std::vector<int32_t>> divergence_blocks_;
+  KeptRows kept_;
+  const SearchContext context_;
+  const std::vector<TokenBlock> error_blocks_;
+  const std::vector<TokenBlock> divergence_blocks_;
   std::vector<BudgetSet> sets_;  // their divergences are errors until the end
   std::vector<Group> group_of_;  // of each set
 };
-
-RawJson ToJson(const QuantScheme& s) {
-  return {{"bits", s.bits}, {"group", s.group}, {"symmetric", s.symmetric}};
-}
 
 }  // namespace
 
 std::vector<BudgetSet> MeasureSensitivity(const SensitivityJob& job) {
   return Sensitivity(job).Run();
-}
-
-void SaveSearch(const fs::path& folder, const RawJson& identity,
-                const std::vector<BudgetSet>& sets) {
-  RawJson list = RawJson::array();
-  for (const BudgetSet& set : sets) {
-    RawJson choices = RawJson::array();
-    for (const BudgetSet::Choice& c : set.choices) {
-      RawJson choice = ToJson(c.scheme);
-      choice["bits_per_weight"] = c.bits;
-      choice["kld"] = c.divergence;
-      choices.push_back(std::move(choice));
-    }
-    list.push_back({{"layer", set.layer},
-                    {"site", set.site},
-                    {"parameters", set.parameters},
-                    {"choices", std::move(choices)}});
-  }
-  fs::create_directories(folder);
-  const RawJson json = {{"awq_search", 1}, {"made_for", identity}, {"sets", std::move(list)}};
-  WriteFileAtomically(folder / kSearchName, json.dump(1) + "\n");
-}
-
-std::vector<BudgetSet> LoadSearch(const fs::path& folder, const RawJson& identity) {
-  const fs::path file = folder / kSearchName;
-  if (!fs::exists(file)) return {};
-  const Json json = Json::Load(file);
-  const Json made_for = json.At("made_for");
-  for (const auto& [key, value] : identity.items()) {
-    AWQ_CHECK(made_for.Has(key) && made_for.At(key).raw() == value, kInvalidArgument, file.string(),
-              ": was made for another ", key, "; expected ", value.dump(), ", found ",
-              made_for.Has(key) ? made_for.At(key).raw().dump() : "none",
-              "; name another folder, or remove it");
-  }
-  std::vector<BudgetSet> sets;
-  for (const Json& entry : json.At("sets").AsArray()) {
-    BudgetSet set;
-    set.layer = entry.Int("layer");
-    set.site = entry.String("site");
-    set.parameters = entry.Int("parameters");
-    for (const Json& c : entry.At("choices").AsArray()) {
-      const QuantScheme scheme{.bits = static_cast<int>(c.Int("bits")),
-                               .group = c.Int("group"),
-                               .symmetric = c.Bool("symmetric")};
-      set.choices.push_back({scheme, c.Double("bits_per_weight"), c.Double("kld")});
-    }
-    AWQ_CHECK(set.parameters > 0 && !set.choices.empty(), kCorrupt, entry.Where(),
-              ": expected parameters and choices");
-    sets.push_back(std::move(set));
-  }
-  AWQ_CHECK(!sets.empty(), kCorrupt, file.string(), ": holds no sets");
-  return sets;
 }
 
 }  // namespace awq

@@ -22,6 +22,7 @@ struct SensitivityJob {
   std::vector<QuantScheme> schemes;  // the first is the base; of 16 bits: not quantized
   DType scale_type;                  // of the format
   const std::vector<TokenBlock>& blocks;
+  std::filesystem::path work;  // made, and removed afterwards
   std::function<void(double done)> progress;
   std::function<void()> poll;  // throws kCancelled
 };
@@ -32,12 +33,5 @@ struct SensitivityJob {
 // they are assumed to cost as much less as their errors are less. Groups add up to what all sets
 // together were measured to cost. One pass over the model, layer by layer.
 std::vector<BudgetSet> MeasureSensitivity(const SensitivityJob& job);
-
-// search.json of a folder: sets, and the options and inputs that they hold for.
-void SaveSearch(const std::filesystem::path& folder, const RawJson& identity,
-                const std::vector<BudgetSet>& sets);
-// Empty when the folder has none. Throws kInvalidArgument when it was made for another model, text
-// or format, kCorrupt.
-std::vector<BudgetSet> LoadSearch(const std::filesystem::path& folder, const RawJson& identity);
 
 }  // namespace awq

@@ -114,7 +114,9 @@ void FisherPass::Forward(Stores& inputs) const {
     });
     inputs[at + 1]->Flip();
     if (routed) {
-      ExpertStream(job_.backend, model, i, params, layer, *inputs[at + 1], kept).Advance(job_.poll);
+      const auto experts = [&](int64_t e) { return ShareExpert(params, e); };
+      ExpertStream(job_.backend, model, i, experts, layer, *inputs[at + 1], kept)
+          .Advance(job_.poll);
     }
     weights.Release();
   }

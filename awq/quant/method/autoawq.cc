@@ -95,7 +95,9 @@ class AutoAwqMethod : public QuantMethod {
   // What is replayed here is the block of Llama and its relatives.
   static void CheckBlock(const LayerJob& job) {
     const LayerSpec& layer = job.model.layers[static_cast<size_t>(job.layer)];
-    AWQ_CHECK(layer.residual == Residual::kSequential && MlpOf(layer).gated, kUnsupported,
+    const auto* mlp = std::get_if<MlpSpec>(&layer.ffn);  // of routed experts AutoAWQ's scales miss
+                                                         // the router: another model would result
+    AWQ_CHECK(layer.residual == Residual::kSequential && mlp != nullptr && mlp->gated, kUnsupported,
               "--autoawq-parity: not for ", job.model.arch,
               "; supported: sequential blocks with a gated MLP (llama, mistral, qwen2, qwen3, …)");
   }
