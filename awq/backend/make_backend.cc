@@ -9,9 +9,10 @@
 namespace awq {
 namespace {
 
-std::unique_ptr<Backend> MakeCuda([[maybe_unused]] bool deterministic) {
+std::unique_ptr<Backend> MakeCuda([[maybe_unused]] int threads,
+                                  [[maybe_unused]] bool deterministic) {
 #ifdef AWQ_WITH_CUDA
-  return cuda::MakeCudaBackend(deterministic);
+  return cuda::MakeCudaBackend(threads, deterministic);
 #else
   Fail(ErrorCode::kUnsupported,
        "backend cuda: this program was built without CUDA; configure with -DAWQ_CUDA=ON");
@@ -22,11 +23,11 @@ std::unique_ptr<Backend> MakeCuda([[maybe_unused]] bool deterministic) {
 
 std::unique_ptr<Backend> MakeBackend(std::string_view name, int threads, bool deterministic) {
   if (name == "ref") return std::make_unique<RefBackend>();
-  if (name == "cuda") return MakeCuda(deterministic);
+  if (name == "cuda") return MakeCuda(threads, deterministic);
 #ifdef AWQ_WITH_CUDA
   if (name == "auto") {
     try {
-      return MakeCuda(deterministic);
+      return MakeCuda(threads, deterministic);
     } catch (const Error&) {
       // No device answers: the CPU it is.
     }

@@ -40,14 +40,9 @@ void RoundGroup(std::span<const float> w, QuantizedWeight& out, int64_t row, int
   const int64_t group = row * scheme.Groups(out.k()) + first / scheme.GroupSize(out.k());
   StoreFloat(out.scales.view(), group, scale);
   if (!scheme.symmetric) out.zeros.As<uint8_t>()[group] = static_cast<uint8_t>(zero);
-  uint8_t* bytes = scheme.bits == 8 ? out.codes.As<uint8_t>() + row * out.k() + first : nullptr;
   for (size_t i = 0; i < w.size(); ++i) {
-    const int code = static_cast<int>(std::clamp(std::round(w[i] / scale) + zero, 0.0f, steps));
-    if (bytes != nullptr) {
-      bytes[i] = static_cast<uint8_t>(code);
-    } else {
-      SetCode(out, row, first + static_cast<int64_t>(i), code);
-    }
+    const float code = std::clamp(std::round(w[i] / scale) + zero, 0.0f, steps);
+    SetCode(out, row, first + static_cast<int64_t>(i), static_cast<int>(code));
   }
 }
 
@@ -72,9 +67,7 @@ QuantizedWeight Round(const TensorView& w, int bits, int threads) {
 
 std::unique_ptr<PackedWeight> Prepare(Backend& backend, const Tensor& head, int bits) {
   if (bits == 16) return backend.PrepareDense(head.view(), head.dtype());
-  const BackendInfo info = backend.Info();
-  const int threads = info.name == "cuda" ? 0 : info.threads;  // 0: all cores
-  return backend.PrepareQuantized(Round(head.view(), bits, threads));
+  return backend.PrepareQuantized(Round(head.view(), bits, backend.Info().threads));
 }
 
 }  // namespace

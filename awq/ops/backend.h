@@ -20,7 +20,7 @@ namespace awq {
 struct BackendInfo {
   std::string name;    // "cpu", "ref", "cuda"
   std::string device;  // for people: "AVX-512, 2 threads", "NVIDIA H200"
-  int threads = 1;     // host threads it computes with
+  int threads = 1;     // host threads it computes with, or may be used for work beside it
   DType activation;    // the type it computes fastest in without loss that matters
 };
 

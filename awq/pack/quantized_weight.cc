@@ -31,17 +31,6 @@ float QuantizedWeight::Scale(int64_t row, int64_t group) const {
   return LoadFloat(scales.view(), row * scales.shape()[1] + group);
 }
 
-void SetCode(QuantizedWeight& weight, int64_t row, int64_t column, int code) {
-  const int64_t i = row * weight.k() + column;
-  auto* bytes = weight.codes.As<uint8_t>();
-  if (weight.scheme.bits == 8) {
-    bytes[i] = static_cast<uint8_t>(code);
-    return;
-  }
-  const int shift = static_cast<int>(4 * (i % 2));
-  bytes[i / 2] = static_cast<uint8_t>((bytes[i / 2] & ~(15 << shift)) | (code << shift));
-}
-
 Tensor Dequantize(const QuantizedWeight& weight) {
   const int64_t n = weight.n();
   const int64_t k = weight.k();

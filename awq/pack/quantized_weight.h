@@ -42,7 +42,16 @@ struct QuantizedWeight {
 // Allocates codes, scales and (unless symmetric) zeros for [n, k].
 QuantizedWeight MakeQuantizedWeight(const QuantScheme& scheme, int64_t n, int64_t k,
                                     DType scale_type);
-void SetCode(QuantizedWeight& weight, int64_t row, int64_t column, int code);
+inline void SetCode(QuantizedWeight& weight, int64_t row, int64_t column, int code) {
+  const int64_t i = row * weight.k() + column;
+  auto* bytes = weight.codes.As<uint8_t>();
+  if (weight.scheme.bits == 8) {
+    bytes[i] = static_cast<uint8_t>(code);
+    return;
+  }
+  const int shift = static_cast<int>(4 * (i % 2));
+  bytes[i / 2] = static_cast<uint8_t>((bytes[i / 2] & ~(15 << shift)) | (code << shift));
+}
 // f32 [N, K].
 Tensor Dequantize(const QuantizedWeight& weight);
 

@@ -75,7 +75,7 @@ void LayerPlan::AddSearchPhases(const AddPhase& add, int64_t expert) const {
     add(moments + weights * kFloat + RoundingBytes(s) + codes,
         Cat(LinearName(s.site), ": moments and weights"), 0);
     weights -= s.weights();
-    if (expert < 0) codes += CodeBytes(s.site, s.weights());
+    if (expert < 0) codes += CodeBytes(s, s.n);
   }
 }
 

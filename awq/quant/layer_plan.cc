@@ -27,6 +27,11 @@ std::vector<SiteShape> SitesOf(const ModelSpec& model, int64_t layer) {
   return out;
 }
 
+// As written, or as f32 where nothing is rounded.
+int64_t BytesOfCodes(const QuantScheme& scheme, int64_t n, int64_t k) {
+  return scheme.bits == 16 ? kFloat * n * k : n * (k * scheme.bits / 8 + 3 * scheme.Groups(k));
+}
+
 }  // namespace
 
 int64_t WeighedTokens(const PlanRequest& request) {
@@ -56,9 +61,7 @@ LayerPlan::LayerPlan(const PlanRequest& request, int64_t layer, int64_t moment_c
     if (s.site.expert < 0) widest_ = std::max({widest_, s.k, s.largest_n});
   }
   for (const LinearShape& l : QuantizableLinears(model_, layer)) {
-    const QuantScheme scheme = request.options.SchemeOf(layer, l.id);
-    codes_ += scheme.bits == 16 ? kFloat * l.n * l.k
-                                : l.n * (l.k * scheme.bits / 8 + 3 * scheme.Groups(l.k));
+    codes_ += BytesOfCodes(request.options.SchemeOf(layer, l.id), l.n, l.k);
   }
   piece_ = std::max(request.longest_block, PieceTokens(model_, layer));
   if (request.tokens == request.blocks * request.longest_block && request.blocks > 0) {
@@ -101,7 +104,6 @@ int64_t LayerPlan::Metrics(const SiteShape& s) const {
 }
 
 int64_t LayerPlan::CopyBytes(const SiteShape& s) const {
-  constexpr int64_t kProducts = int64_t{32} << 20;  // of a loss, at a time
   const int64_t linear = s.largest_n * s.k * kFloat;
   constexpr int64_t kCandidates = 14;  // of a range, each with its error and its product
   const int64_t group = request_.options.rule.scheme.GroupSize(s.k);
@@ -112,26 +114,20 @@ int64_t LayerPlan::CopyBytes(const SiteShape& s) const {
                              ? std::max(cost_.copies * s.largest_n * Block(s) * kFloat, 2 * linear)
                              : cost_.copies * linear;
   return s.weights() * kFloat + copies +
-         std::max({scratch, std::min(kProducts, linear), JudgedBytes(s)});
+         std::max({scratch, std::min(kProductBytes, linear), JudgedBytes(s)});
 }
 
 int64_t LayerPlan::ProductBytes(const SiteShape& s, int64_t rows) const {
-  constexpr int64_t kMost = int64_t{32} << 20;
-  return std::min(kMost, rows * Block(s) * kFloat);
+  return std::min(kProductBytes, rows * Block(s) * kFloat);
 }
 
-int64_t LayerPlan::CodeBytes(LinearId id, int64_t weights) const {
-  const QuantScheme scheme = request_.options.SchemeOf(layer_, id);
-  if (scheme.bits == 16) return kFloat * weights;
-  for (const SiteShape& s : sites_) {
-    if (s.site == id) return weights / s.k * (s.k * scheme.bits / 8 + 3 * scheme.Groups(s.k));
-  }
-  return 0;
+int64_t LayerPlan::CodeBytes(const SiteShape& s, int64_t rows) const {
+  return BytesOfCodes(request_.options.SchemeOf(layer_, s.site), rows, s.k);
 }
 
 int64_t LayerPlan::JudgingBytes(const SiteShape& s) const {
   const int64_t linear = s.largest_n * s.k;
-  const int64_t plain = linear * kFloat + CodeBytes(s.site, linear) + ProductBytes(s, s.largest_n);
+  const int64_t plain = linear * kFloat + CodeBytes(s, s.largest_n) + ProductBytes(s, s.largest_n);
   const int64_t rows =
       cost_.search_rows > 0 ? std::min(s.largest_n, cost_.search_rows) : s.largest_n;
   const auto sampled = static_cast<int64_t>(SearchedWeights(s)) * kFloat + JudgedBytes(s);
@@ -144,7 +140,7 @@ int64_t LayerPlan::RoundingBytes(const SiteShape& s) const {
   const int64_t group = request_.options.rule.scheme.GroupSize(s.k);
   const int64_t clip = std::min(cost_.scratch, 2 * kCandidates * s.largest_n * group * kFloat);
   const int64_t rounded =
-      CodeBytes(s.site, linear) + linear * kFloat + ProductBytes(s, s.largest_n);
+      CodeBytes(s, s.largest_n) + linear * kFloat + ProductBytes(s, s.largest_n);
   return linear * kFloat + std::max(cost_.ranges > 0 ? clip : 0, rounded);
 }
 

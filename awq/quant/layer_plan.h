@@ -88,8 +88,8 @@ class LayerPlan {
   int64_t RoundingBytes(const SiteShape& s) const;
   // Products of so many rows with the moments, at a time.
   int64_t ProductBytes(const SiteShape& s, int64_t rows) const;
-  // As written, of so many weights of a linear.
-  int64_t CodeBytes(LinearId id, int64_t weights) const;
+  // As written, of so many rows of a linear.
+  int64_t CodeBytes(const SiteShape& s, int64_t rows) const;
   int64_t ExpertWeights() const;  // of one
   int64_t Experts() const;
   // Whether routed experts are in memory one at a time.

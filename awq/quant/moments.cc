@@ -152,8 +152,7 @@ Tensor ScaleGram(const TensorView& gram, std::span<const float> a) {
 
 std::vector<double> GramLosses(Backend& backend, const TensorView& delta, const TensorView& gram) {
   const int64_t k = delta.dim(1);
-  constexpr int64_t kChunkElements = int64_t{1} << 23;  // 32 MiB of products at a time
-  const int64_t rows = std::clamp<int64_t>(kChunkElements / k, 1, delta.dim(0));
+  const int64_t rows = std::clamp<int64_t>(kProductBytes / 4 / k, 1, delta.dim(0));
   const Tensor product = MakeTensor(DType::kF32, {rows, k});
   std::vector<double> losses;
   for (int64_t r = 0; r < delta.dim(0); r += rows) {

@@ -86,6 +86,8 @@ void AddMoments(Backend& backend, const TensorView& x, const TensorView& y,
 void ScaleGramInPlace(const TensorView& gram, std::span<const float> a);
 Tensor ScaleGram(const TensorView& gram, std::span<const float> a);
 
+// Of the products that GramLosses makes at a time.
+inline constexpr int64_t kProductBytes = int64_t{32} << 20;
 // δ_n · G · δ_nᵀ for each row δ_n of delta [N, K].
 std::vector<double> GramLosses(Backend& backend, const TensorView& delta, const TensorView& gram);
 // Σ_n δ_n · G · δ_nᵀ for rows δ of delta [N, K]: ‖delta · X‖² when G = Σ x xᵀ; G may

@@ -57,17 +57,6 @@ LayerStream::LayerStream(Backend& backend, const ModelSpec& spec,
   backend_.Sync();
 }
 
-LayerStream LayerStream::Fork() const {
-  LayerStream out(backend_, spec_, ends_, {});
-  out.windows_ = windows_;
-  out.pieces_ = pieces_;
-  out.pages_ = pages_;
-  out.rows_ = backend_.Alloc(DType::kF32, rows_.shape());
-  backend_.Copy(out.rows_.view(), rows_.view());
-  backend_.Sync();
-  return out;
-}
-
 void LayerStream::Advance(int64_t layer, const LayerParams& params,
                           const std::function<void()>& poll, Tap* tap) {
   const DecoderLayer decoder = MakeDecoderLayer(backend_, spec_, layer, params);

@@ -25,8 +25,6 @@ class LayerStream {
   LayerStream(Backend& backend, const ModelSpec& spec, std::shared_ptr<const CausalLm> ends,
               std::span<const TokenBlock> windows);
 
-  // A stream that goes on from here on its own.
-  LayerStream Fork() const;
   // The tap, if there is one, sees every linear's input.
   void Advance(int64_t layer, const LayerParams& params, const std::function<void()>& poll,
                Tap* tap = nullptr);

@@ -11,7 +11,6 @@ namespace {
 
 constexpr int64_t kFloat = 4;
 constexpr int64_t kStored = 2;  // bytes of a weight of the source
-constexpr int64_t kProducts = int64_t{32} << 20;
 
 int64_t TokensOf(const std::vector<TokenBlock>& blocks) {
   int64_t out = 0;
@@ -69,7 +68,7 @@ Sizes SizesOf(const ModelSpec& model, int64_t layer) {
 
 int64_t MemoryOf(const Sizes& s, int64_t tokens, int64_t hidden) {
   const int64_t workspace = tokens * (3 * hidden + s.rows) * kFloat;
-  const int64_t errors = 2 * s.largest * kFloat + std::min(kProducts, s.largest * kFloat);
+  const int64_t errors = 2 * s.largest * kFloat + std::min(kProductBytes, s.largest * kFloat);
   const int64_t observed = s.moments * kFloat + std::max(s.dense * kStored + workspace, errors);
   const int64_t expert = s.beside * kStored + s.expert_moments * kFloat +
                          std::max(s.expert * kStored + workspace, errors);

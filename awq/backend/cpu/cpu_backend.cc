@@ -6,7 +6,7 @@
 namespace awq::cpu {
 
 CpuBackend::CpuBackend(int threads, bool deterministic, bool tiles)
-    : pool_(threads), deterministic_(deterministic), tiles_(tiles) {}
+    : pool_(threads), machine_{pool_, scratch_, deterministic, tiles} {}
 
 BackendInfo CpuBackend::Info() const {
   return {
@@ -29,60 +29,52 @@ std::unique_ptr<PackedWeight> CpuBackend::PrepareQuantized(const QuantizedWeight
 void CpuBackend::Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
                         const TensorView& y) {
   CheckLinear(w, x, bias, y);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
   if (const auto* quantized = dynamic_cast<const PackedQuantized*>(&w)) {
-    LinearQuantized(machine, *quantized, x, bias, y);
+    LinearQuantized(machine_, *quantized, x, bias, y);
   } else {
-    LinearDense(machine, dynamic_cast<const PackedDense&>(w), x, bias, y);
+    LinearDense(machine_, dynamic_cast<const PackedDense&>(w), x, bias, y);
   }
 }
 
 void CpuBackend::Norm(const NormArgs& args, const TensorView& x, const TensorView& weight,
                       const TensorView& bias, const TensorView& y) {
   CheckNorm(x, weight, bias, y);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::Norm(machine, args, x, weight, bias, y);
+  cpu::Norm(machine_, args, x, weight, bias, y);
 }
 
 void CpuBackend::Add(const TensorView& residual, const TensorView& x) {
   CheckAdd(residual, x);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::Add(machine, residual, x);
+  cpu::Add(machine_, residual, x);
 }
 
 void CpuBackend::Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) {
   CheckScale(x, y);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::Scale(machine, args, x, y);
+  cpu::Scale(machine_, args, x, y);
 }
 
 void CpuBackend::Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) {
   CheckRope(args, positions, x);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::Rope(machine, args, positions, x);
+  cpu::Rope(machine_, args, positions, x);
 }
 
 void CpuBackend::Activate(Activation kind, const TensorView& gate, const TensorView& up,
                           const TensorView& y) {
   CheckActivate(gate, up, y);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::Activate(machine, kind, gate, up, y);
+  cpu::Activate(machine_, kind, gate, up, y);
 }
 
 void CpuBackend::KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
                          const PagedKv& cache) {
   CheckKvWrite(batch, k, v, cache);
   CheckHostBatch(batch, cache);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::KvWrite(machine, batch, k, v, cache);
+  cpu::KvWrite(machine_, batch, k, v, cache);
 }
 
 void CpuBackend::Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                            const PagedKv& cache, const TensorView& y) {
   CheckAttention(args, batch, q, cache, y);
   CheckHostBatch(batch, cache);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::Attention(machine, args, batch, q, {}, cache, y);
+  cpu::Attention(machine_, args, batch, q, {}, cache, y);
 }
 
 void CpuBackend::MlaAttention(const AttentionArgs& args, const Batch& batch,
@@ -90,51 +82,43 @@ void CpuBackend::MlaAttention(const AttentionArgs& args, const Batch& batch,
                               const PagedKv& cache, const TensorView& y) {
   CheckMlaAttention(batch, q_latent, q_rope, cache, y);
   CheckHostBatch(batch, cache);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::Attention(machine, args, batch, q_latent, q_rope, {cache.keys, cache.keys}, y);
+  cpu::Attention(machine_, args, batch, q_latent, q_rope, {cache.keys, cache.keys}, y);
 }
 
 void CpuBackend::Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) {
   CheckEmbed(tokens, table, y);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::Embed(machine, tokens, table, y);
+  cpu::Embed(machine_, tokens, table, y);
 }
 
 void CpuBackend::Gram(const TensorView& x, const TensorView& gram) {
   CheckGram(x, gram);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::Gram(machine, x, gram);
+  cpu::Gram(machine_, x, gram);
 }
 
 void CpuBackend::CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) {
   CheckCrossGram(x, y, gram);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::CrossGram(machine, x, y, gram);
+  cpu::CrossGram(machine_, x, y, gram);
 }
 
 void CpuBackend::AbsSum(const TensorView& x, const TensorView& sums) {
   CheckAbsSum(x, sums);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::AbsSum(machine, x, sums);
+  cpu::AbsSum(machine_, x, sums);
 }
 
 void CpuBackend::MatMul(const TensorView& a, const TensorView& b, bool transpose_b,
                         const TensorView& c) {
   CheckMatMul(a, b, transpose_b, c);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::MatMul(machine, a, b, transpose_b, c);
+  cpu::MatMul(machine_, a, b, transpose_b, c);
 }
 
 int64_t CpuBackend::Cholesky(const TensorView& a) {
   CheckCholesky(a);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  return cpu::Cholesky(machine, a);
+  return cpu::Cholesky(machine_, a);
 }
 
 void CpuBackend::SolveTriangular(const TensorView& l, bool transpose, const TensorView& b) {
   CheckSolveTriangular(l, b);
-  Machine machine{pool_, scratch_, deterministic_, tiles_};
-  cpu::SolveTriangular(machine, l, transpose, b);
+  cpu::SolveTriangular(machine_, l, transpose, b);
 }
 
 }  // namespace awq::cpu

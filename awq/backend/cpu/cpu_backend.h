@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "awq/backend/cpu/scratch.h"
+#include "awq/backend/cpu/kernels.h"
 #include "awq/backend/ref/ref_backend.h"
 #include "awq/base/threads.h"
 
@@ -51,8 +51,7 @@ class CpuBackend : public RefBackend {
  private:
   ThreadPool pool_;
   Scratch scratch_;
-  bool deterministic_;
-  bool tiles_;
+  Machine machine_;  // of both
 };
 
 }  // namespace awq::cpu

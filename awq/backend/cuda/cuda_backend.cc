@@ -12,6 +12,7 @@
 #include "awq/backend/cuda/rows.h"
 #include "awq/backend/cuda/sample.h"
 #include "awq/backend/cuda/triangular.h"
+#include "awq/base/threads.h"
 #include "awq/ops/checks.h"
 
 namespace awq::cuda {
@@ -19,8 +20,9 @@ namespace {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(const DeviceLimits& device, std::string name, bool deterministic)
+  CudaBackend(const DeviceLimits& device, std::string name, int threads, bool deterministic)
       : name_(std::move(name)),
+        threads_(threads),
         deterministic_(deterministic),
         stream_(Stream::Make()),
         blas_(stream_),
@@ -30,7 +32,7 @@ class CudaBackend : public Backend {
         counters_(stream_, true) {}
 
   BackendInfo Info() const override {
-    return {.name = "cuda", .device = name_, .threads = 1, .activation = DType::kF16};
+    return {.name = "cuda", .device = name_, .threads = threads_, .activation = DType::kF16};
   }
 
   Tensor Alloc(DType type, const Shape& shape) override { return stream_->Alloc(type, shape); }
@@ -215,6 +217,7 @@ class CudaBackend : public Backend {
   Queue queue() const { return {stream_->get(), device_.arch >= 90}; }
 
   std::string name_;
+  int threads_;
   bool deterministic_;
   std::shared_ptr<Stream> stream_;
   Blas blas_;
@@ -227,7 +230,7 @@ class CudaBackend : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> MakeCudaBackend(bool deterministic) {
+std::unique_ptr<Backend> MakeCudaBackend(int threads, bool deterministic) {
   int device = 0;
   AWQ_CUDA(cudaGetDevice(&device));
   cudaDeviceProp properties;
@@ -235,7 +238,8 @@ std::unique_ptr<Backend> MakeCudaBackend(bool deterministic) {
   const DeviceLimits limits = ReadDeviceLimits(device);
   AWQ_CHECK(limits.arch >= 75, kUnsupported, "backend cuda: ", properties.name, " is sm_",
             limits.arch, "; supported: sm_75 and later");
-  return std::make_unique<CudaBackend>(limits, properties.name, deterministic);
+  return std::make_unique<CudaBackend>(
+      limits, properties.name, threads > 0 ? threads : ThreadPool::AvailableCores(), deterministic);
 }
 
 }  // namespace awq::cuda

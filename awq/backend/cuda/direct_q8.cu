@@ -22,25 +22,13 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kDepth = 4;  // stages of 64 inputs in flight a warp, half a block each
 
-struct Args {
-  const uint8_t* blocks;
-  int row_tiles, blocks_per_row;
-  const void* x;
-  int64_t x_stride;
-  const float* bias;
-  void* y;
-  int64_t y_stride;
-  bool y_f32;
-  int m, n, k;
-};
-
 __device__ inline uint32_t Word(const uint4& v, int i) {
   return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
 }
 
 // kGroups: groups in 128 inputs; kCols: tiles of 8 rows of x.
 template <typename T, int kGroups, int kCols>
-__global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
+__global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const DirectArgs a) {
   constexpr int kBlockBytes = Q8Shape::kCodes + kGroups * Q8Shape::kMeta;
   constexpr int kSums = kCols * 4;
   __shared__ float sums[2][kWarps][kSums][32];
@@ -169,8 +157,8 @@ __global__ void __launch_bounds__(32 * kWarps) DirectQ8Kernel(const Args a) {
 
 // As many thread blocks as the device holds at once.
 template <typename T, int kGroups, int kCols>
-void LaunchRows(const Queue& queue, const DeviceLimits& device, const Args& args) {
-  void (*kernel)(Args) = DirectQ8Kernel<T, kGroups, kCols>;
+void LaunchRows(const Queue& queue, const DeviceLimits& device, const DirectArgs& args) {
+  void (*kernel)(DirectArgs) = DirectQ8Kernel<T, kGroups, kCols>;
   int fit = 0;
   AWQ_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, kernel, 32 * kWarps, 0));
   const dim3 grid(static_cast<unsigned>(std::min(args.row_tiles, std::max(fit, 1) * device.sms)),
@@ -179,7 +167,7 @@ void LaunchRows(const Queue& queue, const DeviceLimits& device, const Args& args
 }
 
 template <typename T, int kGroups>
-void LaunchGroups(const Queue& queue, const DeviceLimits& device, const Args& args) {
+void LaunchGroups(const Queue& queue, const DeviceLimits& device, const DirectArgs& args) {
   if (args.m <= 8) return LaunchRows<T, kGroups, 1>(queue, device, args);
   if (args.m <= 16) return LaunchRows<T, kGroups, 2>(queue, device, args);
   LaunchRows<T, kGroups, 4>(queue, device, args);
@@ -187,33 +175,43 @@ void LaunchGroups(const Queue& queue, const DeviceLimits& device, const Args& ar
 
 }  // namespace
 
+bool IsReadableQ8(const TensorView& x, const TensorView& y) {
+  return (x.dtype == DType::kF16 || x.dtype == DType::kBF16) &&
+         (y.dtype == x.dtype || y.dtype == DType::kF32) && x.strides[0] % 8 == 0 &&
+         reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
+}
+
+DirectArgs DirectArgsOf(const Q8Weight& w, const TensorView& x, const TensorView& bias,
+                        const TensorView& y) {
+  return {.blocks = w.blocks(),
+          .scale = 1.0f,
+          .row_tiles = static_cast<int>(w.shape().RowTiles()),
+          .blocks_per_row = static_cast<int>(w.shape().BlocksPerRow()),
+          .x = x.data,
+          .x_stride = x.strides[0],
+          .bias = bias.As<const float>(),
+          .y = y.data,
+          .y_stride = y.strides[0],
+          .y_f32 = y.dtype == DType::kF32,
+          .gate = -1,
+          .m = static_cast<int>(x.dim(0)),
+          .n = static_cast<int>(w.n()),
+          .k = static_cast<int>(w.k())};
+}
+
 bool SupportsDirectQ8(const Q8Weight& w, const TensorView& x, const TensorView& y,
                       const DeviceLimits& device) {
   const bool type =
       x.dtype == DType::kF16 ? device.arch >= 75 : x.dtype == DType::kBF16 && device.arch >= 80;
-  const bool readable =
-      w.k() % 16 == 0 && x.strides[0] % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
-  return type && readable && (y.dtype == x.dtype || y.dtype == DType::kF32);
+  return type && w.k() % 16 == 0 && IsReadableQ8(x, y);
 }
 
 void DirectQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,
               const TensorView& x, const TensorView& bias, const TensorView& y) {
-  const Q8Shape& shape = w.shape();
-  const Args args{.blocks = w.blocks(),
-                  .row_tiles = static_cast<int>(shape.RowTiles()),
-                  .blocks_per_row = static_cast<int>(shape.BlocksPerRow()),
-                  .x = x.data,
-                  .x_stride = x.strides[0],
-                  .bias = bias.As<const float>(),
-                  .y = y.data,
-                  .y_stride = y.strides[0],
-                  .y_f32 = y.dtype == DType::kF32,
-                  .m = static_cast<int>(x.dim(0)),
-                  .n = static_cast<int>(w.n()),
-                  .k = static_cast<int>(w.k())};
+  const DirectArgs args = DirectArgsOf(w, x, bias, y);
   const auto run = [&](auto type) {
     using T = typename decltype(type)::type;
-    const auto launch = shape.GroupsPerBlock() == 1 ? LaunchGroups<T, 1> : LaunchGroups<T, 2>;
+    const auto launch = w.shape().GroupsPerBlock() == 1 ? LaunchGroups<T, 1> : LaunchGroups<T, 2>;
     launch(queue, device, args);
   };
   if (x.dtype == DType::kF16) {

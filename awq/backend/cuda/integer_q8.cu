@@ -1,5 +1,6 @@
 #include "awq/backend/cuda/integer_q8.h"
 
+#include "awq/backend/cuda/direct_q8.h"
 #include "awq/backend/cuda/integer_launch.cuh"
 
 namespace awq::cuda {
@@ -19,31 +20,14 @@ IntegerKernel KernelOf(const Q8Shape& shape, const TensorView& x) {
 
 bool PrefersIntegerQ8(const Q8Weight& w, const TensorView& x, const TensorView& y,
                       const DeviceLimits& device) {
-  return (x.dtype == DType::kF16 || x.dtype == DType::kBF16) &&
-         (y.dtype == x.dtype || y.dtype == DType::kF32) && w.k() % 8 == 0 &&
-         x.strides[0] % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0 &&
+  return w.k() % 8 == 0 && IsReadableQ8(x, y) &&
          FitsInteger(KernelOf(w.shape(), x), x.dim(0), device) &&
          WorthInteger(w.shape().RowTiles(), device);
 }
 
 void IntegerQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,
                const TensorView& x, const TensorView& bias, const TensorView& y) {
-  LaunchInteger(KernelOf(w.shape(), x),
-                {.blocks = w.blocks(),
-                 .scale = 1.0f,
-                 .row_tiles = static_cast<int>(w.shape().RowTiles()),
-                 .blocks_per_row = static_cast<int>(w.shape().BlocksPerRow()),
-                 .x = x.data,
-                 .x_stride = x.strides[0],
-                 .bias = bias.As<const float>(),
-                 .y = y.data,
-                 .y_stride = y.strides[0],
-                 .y_f32 = y.dtype == DType::kF32,
-                 .gate = -1,
-                 .m = static_cast<int>(x.dim(0)),
-                 .n = static_cast<int>(w.n()),
-                 .k = static_cast<int>(w.k())},
-                device, queue);
+  LaunchInteger(KernelOf(w.shape(), x), DirectArgsOf(w, x, bias, y), device, queue);
 }
 
 }  // namespace awq::cuda

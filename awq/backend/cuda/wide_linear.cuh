@@ -92,8 +92,8 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   const int turn = Codes::Turn(Codes::FirstPlace(lane));
   float acc[kM / 2];
   // mma steps expanded at a time, while the products of as many others run. With 128 rows and few
-  // registers there is no room for a second batch (ptxas would wait for each product), nor, without
-  // zero points, for more than two steps.
+  // registers there is no room for a second batch (ptxas would wait for each product), nor, for
+  // some codes, for more than two steps.
   constexpr int kBuffers = Size::kBuffers;
   constexpr int kBatch = kM == 128 && Size::kRegisters < 128 && Codes::kSmallBatches ? 2 : 4;
   constexpr int kBatches = 8 / kBatch;

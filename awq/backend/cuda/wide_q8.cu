@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 
+#include "awq/backend/cuda/direct_q8.h"
 #include "awq/backend/cuda/wide_linear.cuh"
 
 namespace awq::cuda {
@@ -41,10 +42,8 @@ WideKernel KernelOf(const Q8Shape& shape, int64_t rows) {
 
 bool PrefersWideQ8(const Q8Weight& w, const TensorView& x, const TensorView& y,
                    const DeviceLimits& device) {
-  return device.arch == 90 && (x.dtype == DType::kF16 || x.dtype == DType::kBF16) &&
-         (y.dtype == x.dtype || y.dtype == DType::kF32) && w.k() % 8 == 0 &&
-         x.strides[0] % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0 &&
-         x.dim(0) >= kFewestRows && x.dim(0) <= kMostRows;
+  return device.arch == 90 && w.k() % 8 == 0 && IsReadableQ8(x, y) && x.dim(0) >= kFewestRows &&
+         x.dim(0) <= kMostRows;
 }
 
 void WideLinearQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,
