@@ -84,6 +84,15 @@ struct SampleArgs {
   TensorView subtract;  // F32 [R, S]: from their logits. Or empty
 };
 
+// A decode step whose successor may start before the host knows what was drawn.
+struct AdvanceArgs {
+  TensorView next;       // I32 [1]: the row of `record` to write; the one after it follows
+  TensorView record;     // I32 [S, R], of Backend::AllocHost
+  TensorView tokens;     // I32 [R]
+  TensorView positions;  // I32 [R]
+  TensorView kv_len;     // I32 [R]
+};
+
 // How experts are chosen. A score is the softmax of an expert's logit over all experts, or its
 // sigmoid; the choice adds a bias to it, the weights do not.
 struct RouteArgs {

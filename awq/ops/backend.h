@@ -37,6 +37,9 @@ class Recording {
  public:
   virtual ~Recording() = default;
   virtual void Replay() = 0;
+  // Waits for the end of the earliest repetition that was not waited for; where more than two run,
+  // for that of a later one.
+  virtual void Await() = 0;
 };
 
 // Compute calls take views on this device, allocate nothing that outlives them, and may run
@@ -53,6 +56,9 @@ class Backend {
   // ---- memory
   // Uninitialised; throws kOutOfMemory with the byte count.
   virtual Tensor Alloc(DType type, const Shape& shape) = 0;
+  // On the host, as its threads see it; copies from and to it do not wait for the device, and
+  // Advance() may write to it. Throws kOutOfMemory.
+  virtual Tensor AllocHost(DType type, const Shape& shape) { return MakeTensor(type, shape); }
   // Same type and shape, dense; either side may be on the host.
   virtual void Copy(const TensorView& to, const TensorView& from) = 0;
   virtual void Sync() = 0;
@@ -161,6 +167,10 @@ class Backend {
   //     random · sum / 2^64 is drawn.
   // Sums are of integers, so that equal logits give equal tokens on every device.
   virtual void Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) = 0;
+
+  // The end of a step that drew `ids` I32 [R]: they go to row `next` of `record`, after which the
+  // row behind it is next, or the first; they become `tokens`; positions and kv_len grow by 1.
+  virtual void Advance(const AdvanceArgs& args, const TensorView& ids) = 0;
 
   // ---- recording
   // Runs `calls`, compute calls of this backend that allocate nothing the second time, and returns

@@ -135,6 +135,25 @@ RowDims CheckSample(const SampleArgs& args, const TensorView& logits, const Tens
   return d;
 }
 
+RowDims CheckAdvance(const AdvanceArgs& args, const TensorView& ids) {
+  const int64_t rows = ids.NumElements();
+  const auto check = [](const char* name, const TensorView& t, int64_t size) {
+    CheckVector("advance", name, t, DType::kI32, size);
+  };
+  check("ids", ids, rows);
+  check("next", args.next, 1);
+  check("tokens", args.tokens, rows);
+  check("positions", args.positions, rows);
+  check("kv_len", args.kv_len, rows);
+  const TensorView& record = args.record;
+  AWQ_CHECK(record.rank() == 2 && record.dim(0) > 0 && record.dim(1) == rows &&
+                record.dtype == DType::kI32 && record.IsContiguous() &&
+                record.device == Device::kCpu,
+            kInternal, "advance: record: expected dense i32 [at least 1, ", rows,
+            "] on the host, found ", Describe(record));
+  return {record.dim(0), rows};
+}
+
 RowDims CheckAdd(const TensorView& residual, const TensorView& x) {
   CheckAnyMatrix("add", "x", x);
   CheckMatrix("add", "residual", residual, x.dim(0), x.dim(1));

@@ -29,6 +29,7 @@ void CheckAddNorm(const TensorView& residual, const TensorView& x, const TensorV
                   const TensorView& bias, const TensorView& y);
 RowDims CheckArgMax(const TensorView& logits, const TensorView& ids);
 RowDims CheckSample(const SampleArgs& args, const TensorView& logits, const TensorView& ids);
+RowDims CheckAdvance(const AdvanceArgs& args, const TensorView& ids);  // rows of record, R
 RowDims CheckAdd(const TensorView& residual, const TensorView& x);
 RowDims CheckScale(const TensorView& x, const TensorView& y);
 RowDims CheckActivate(const TensorView& gate, const TensorView& up, const TensorView& y);

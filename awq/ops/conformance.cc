@@ -14,6 +14,7 @@ std::vector<OpCase> ConformanceCases(DType act) {
   cases::AddLinears(table);
   cases::AddNorms(table);
   cases::AddFusedRows(table);
+  cases::AddAdvance(table);
   cases::AddElementwise(table);
   cases::AddRope(table);
   cases::AddTables(table);

@@ -169,4 +169,8 @@ void Profiler::Sample(const SampleArgs& args, const TensorView& logits, const Te
   Noted("sample", Bytes({logits}), 0, [&] { inner_.Sample(args, logits, ids); });
 }
 
+void Profiler::Advance(const AdvanceArgs& args, const TensorView& ids) {
+  Noted("advance", 4 * Bytes({ids}), 0, [&] { inner_.Advance(args, ids); });
+}
+
 }  // namespace awq

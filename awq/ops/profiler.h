@@ -29,6 +29,9 @@ class Profiler : public Backend {
 
   BackendInfo Info() const override { return inner_.Info(); }
   Tensor Alloc(DType type, const Shape& shape) override { return inner_.Alloc(type, shape); }
+  Tensor AllocHost(DType type, const Shape& shape) override {
+    return inner_.AllocHost(type, shape);
+  }
   void Copy(const TensorView& to, const TensorView& from) override { inner_.Copy(to, from); }
   void Sync() override { inner_.Sync(); }
   std::optional<MemoryUse> Memory() override { return inner_.Memory(); }
@@ -77,6 +80,7 @@ class Profiler : public Backend {
   void GatherRows(const TensorView& from, const TensorView& rows, const TensorView& to) override;
   void ArgMax(const TensorView& logits, const TensorView& ids) override;
   void Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) override;
+  void Advance(const AdvanceArgs& args, const TensorView& ids) override;
   std::unique_ptr<Recording> Record(const std::function<void()>& calls) override;
   void Mark(int slot) override { inner_.Mark(slot); }
   double SecondsBetween(int from, int to) override { return inner_.SecondsBetween(from, to); }

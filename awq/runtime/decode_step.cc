@@ -1,6 +1,7 @@
 #include "awq/runtime/decode_step.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "awq/nn/batch_builder.h"
@@ -15,15 +16,18 @@ DecodeStep::DecodeStep(Backend& backend, const CausalLm& model, KvCache& cache, 
       act_(act),
       blocks_(blocks),
       sampling_(seen ? std::optional(SampleBatch(sequences, *seen)) : std::nullopt),
+      first_(sampling_ ? sampling_->size() : 0),
       scratch_(backend),
-      host_(
-          static_cast<size_t>((sampling_ ? sampling_->size() : 0) + sequences * (4 + blocks) + 1)),
-      device_(backend.Alloc(DType::kI32, {static_cast<int64_t>(host_.size())})),
+      host_(backend.AllocHost(DType::kI32, {kSlots, first_ + sequences * (4 + blocks) + 1})),
+      device_(backend.Alloc(DType::kI32, {host_.view().dim(1)})),
       host_seq_start_(static_cast<size_t>(sequences + 1)),
       host_kv_len_(static_cast<size_t>(sequences)),
       hidden_(backend.Alloc(DType::kF32, {sequences, model.spec().hidden})),
       logits_(backend.Alloc(DType::kF32, {sequences, model.spec().vocab})),
-      tokens_(backend.Alloc(DType::kI32, {sequences})) {
+      drawn_(backend.Alloc(DType::kI32, {sequences})),
+      next_(backend.Alloc(DType::kI32, {1})),
+      record_(backend.AllocHost(DType::kI32, {kSlots, sequences})) {
+  std::memset(host_.As<int32_t>(), 0, static_cast<size_t>(host_.view().NumBytes()));
   std::iota(host_seq_start_.begin(), host_seq_start_.end(), 0);
   auto part = [&, at = int64_t{0}](const Shape& shape) mutable {
     const int64_t begin = at;
@@ -40,6 +44,22 @@ DecodeStep::DecodeStep(Backend& backend, const CausalLm& model, KvCache& cache, 
   batch_.host_kv_len = host_kv_len_;
   batch_.max_query = 1;
   batch_.max_kv = blocks * kKvPageSize;
+  advance_ = {.next = next_.view(),
+              .record = record_.view(),
+              .tokens = batch_.tokens,
+              .positions = batch_.positions,
+              .kv_len = batch_.kv_len};
+  int32_t first = 0;
+  backend.Copy(next_.view(), TensorView(&first, DType::kI32, {1}));
+  backend.Sync();
+}
+
+DecodeStep::~DecodeStep() {
+  if (!running()) return;
+  try {
+    backend_.Sync();  // it writes to memory of this object
+  } catch (...) {     // whoever waits for the device hears of it
+  }
 }
 
 bool DecodeStep::Fits(std::span<const Row> rows, std::span<const SampleRow> samples) const {
@@ -50,14 +70,12 @@ bool DecodeStep::Fits(std::span<const Row> rows, std::span<const SampleRow> samp
 }
 
 void DecodeStep::Run(std::span<const Row> rows, std::span<const SampleRow> samples) {
+  AWQ_CHECK(!running(), kInternal, "decode step: the one before is running");
   const size_t n = rows.size();
   const auto width = static_cast<size_t>(blocks_);
-  size_t first = 0;  // word of the batch
-  if (sampling_) {
-    first = static_cast<size_t>(sampling_->size());
-    sampling_->Pack(samples, std::span(host_).first(first));
-  }
-  const auto batch = std::span(host_).subspan(first);
+  const std::span<int32_t> words = Words();
+  if (sampling_) sampling_->Pack(samples, words.first(static_cast<size_t>(first_)));
+  const auto batch = words.subspan(static_cast<size_t>(first_));
   for (size_t i = 0; i < n; ++i) {
     const auto position = static_cast<int32_t>(rows[i].cached);
     batch[i] = rows[i].token;
@@ -69,16 +87,66 @@ void DecodeStep::Run(std::span<const Row> rows, std::span<const SampleRow> sampl
   }
   std::copy(host_seq_start_.begin(), host_seq_start_.end(),
             batch.begin() + static_cast<int64_t>(3 * n));
-  backend_.Copy(device_.view(), TensorView(host_.data(), DType::kI32, device_.shape()));
-  if (recording_) {
-    recording_->Replay();
-  } else if (recorded_) {
-    Forward();
-  } else {
-    Forward();  // the workspace has its final place now
-    recording_ = backend_.Record([&] { Forward(); });
-    recorded_ = true;
+  Upload(words);
+  Begin();
+}
+
+bool DecodeStep::CanRunOn() const {
+  return begun_ > 0 && begun_ - awaited_ < kSlots &&
+         std::all_of(host_kv_len_.begin(), host_kv_len_.end(),
+                     [&](int32_t n) { return PagesFor(n + 1) <= blocks_; });
+}
+
+void DecodeStep::RunOn(std::span<const SampleRow> samples) {
+  AWQ_CHECK(CanRunOn(), kInternal, "decode step: it cannot run on");
+  for (int32_t& n : host_kv_len_) ++n;
+  if (sampling_) {
+    const std::span<int32_t> words = Words().first(static_cast<size_t>(first_));
+    sampling_->Pack(samples, words);
+    Upload(words);
   }
+  Begin();
+}
+
+std::span<int32_t> DecodeStep::Words() const {
+  const int64_t slot = begun_ % kSlots;
+  const TensorView words = host_.view().Rows(slot, slot + 1);
+  return {words.As<int32_t>(), static_cast<size_t>(words.dim(1))};
+}
+
+void DecodeStep::Upload(std::span<int32_t> words) {
+  const auto count = static_cast<int64_t>(words.size());
+  backend_.Copy(device_.view().Rows(0, count), TensorView(words.data(), DType::kI32, {count}));
+}
+
+void DecodeStep::Begin() {
+  ++begun_;
+  if (recording_) return recording_->Replay();
+  if (!recorded_) {
+    Forward();  // the workspace has its final place now
+    recorded_ = true;
+    recording_ = backend_.Record([&] {
+      Forward();
+      backend_.Advance(advance_, drawn_.view());
+    });
+    return;
+  }
+  Forward();
+  backend_.Advance(advance_, drawn_.view());
+}
+
+std::span<const int32_t> DecodeStep::Await() {
+  AWQ_CHECK(running(), kInternal, "decode step: nothing runs");
+  const int64_t slot = awaited_ % kSlots;
+  // The first step is no repetition.
+  if (recording_ && awaited_ > 0) {
+    recording_->Await();
+  } else {
+    backend_.Sync();
+  }
+  ++awaited_;
+  const TensorView tokens = record_.view().Rows(slot, slot + 1);
+  return {tokens.As<const int32_t>(), static_cast<size_t>(tokens.dim(1))};
 }
 
 void DecodeStep::Forward() {
@@ -86,9 +154,9 @@ void DecodeStep::Forward() {
   model_.Forward(ctx, batch_, cache_.layers(), hidden_.view());
   model_.Logits(ctx, hidden_.view(), logits_.view());
   if (sampling_) {
-    backend_.Sample(sample_args_, logits_.view(), tokens_.view());
+    backend_.Sample(sample_args_, logits_.view(), drawn_.view());
   } else {
-    backend_.ArgMax(logits_.view(), tokens_.view());
+    backend_.ArgMax(logits_.view(), drawn_.view());
   }
 }
 

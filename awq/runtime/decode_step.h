@@ -1,5 +1,6 @@
 // DecodeStep: one token of each of a fixed number of sequences, on memory that stays where it is,
-// so that the device can record the step once and repeat it.
+// so that the device can record the step once and repeat it; also for the tokens that it drew
+// itself, before the host knows them.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,9 @@ class DecodeStep {
   // so many seen ones of each sequence; nothing: the most likely ones are taken.
   DecodeStep(Backend& backend, const CausalLm& model, KvCache& cache, DType act, int64_t sequences,
              int64_t blocks, std::optional<int64_t> seen = {});
+  ~DecodeStep();
+  DecodeStep(const DecodeStep&) = delete;
+  DecodeStep& operator=(const DecodeStep&) = delete;
 
   struct Row {
     int32_t token;
@@ -28,17 +32,30 @@ class DecodeStep {
   };
   // samples: one a row, or none where the most likely tokens are taken.
   bool Fits(std::span<const Row> rows, std::span<const SampleRow> samples) const;
-  // Forward pass of rows, which fit; asynchronous.
+  // Begins a step of rows, which fit. No other may be running.
   void Run(std::span<const Row> rows, std::span<const SampleRow> samples = {});
+  // Begins another one: every sequence's next token is the one that the last step drew. That one
+  // may be running. Throws kInternal where pages or two running steps do not allow it.
+  void RunOn(std::span<const SampleRow> samples = {});
+  bool CanRunOn() const;
+  // Waits for the earliest step that runs; the next tokens, -1 where logits are no numbers. Valid
+  // until the next step begins.
+  std::span<const int32_t> Await();
+  bool running() const { return begun_ > awaited_; }
   // Whether the device repeats a recording.
   bool recorded() const { return recording_ != nullptr; }
-  // Of the last run, on the device: F32 [sequences, V], as Backend::Sample left them, and the next
-  // tokens, I32 [sequences]; -1 where logits are no numbers.
+  // Of the last step, on the device: F32 [sequences, V], as Backend::Sample left them.
   const TensorView& logits() const { return logits_.view(); }
-  const TensorView& tokens() const { return tokens_.view(); }
 
  private:
+  // The words of the next step, which go to the device in one piece: sampling, then the batch.
+  std::span<int32_t> Words() const;
+  void Upload(std::span<int32_t> words);
+  void Begin();
   void Forward();
+
+  // At most one step is run ahead of the one that is waited for.
+  static constexpr int64_t kSlots = 2;
 
   Backend& backend_;
   const CausalLm& model_;
@@ -46,17 +63,20 @@ class DecodeStep {
   DType act_;
   int64_t blocks_;
   std::optional<SampleBatch> sampling_;
+  int64_t first_;  // word of the batch
   Workspace scratch_;
-  // Everything of sampling and of a Batch in one piece, so that one copy brings it to the device.
-  std::vector<int32_t> host_;
-  Tensor device_;
+  Tensor host_;    // I32 [kSlots, words]
+  Tensor device_;  // I32 [words]
   std::vector<int32_t> host_seq_start_;
   std::vector<int32_t> host_kv_len_;
   Batch batch_;
   SampleArgs sample_args_;
-  Tensor hidden_, logits_, tokens_;
+  AdvanceArgs advance_;
+  Tensor hidden_, logits_, drawn_, next_, record_;
   bool recorded_ = false;
   std::unique_ptr<Recording> recording_;
+  int64_t begun_ = 0;
+  int64_t awaited_ = 0;
 };
 
 }  // namespace awq

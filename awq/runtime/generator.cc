@@ -54,13 +54,17 @@ int64_t Generator::Submit(Request request) {
   return next_id_++;
 }
 
+bool Generator::HasRoom() const {
+  if (waiting_.empty() || active() >= options_.sequences) return false;
+  const PagePool& pool = cache_.pool();
+  const auto parked = static_cast<int64_t>(parked_ ? pool.Table(parked_->pages).size() : size_t{0});
+  return pool.PagesFor(waiting_.front().total()) <= pool.free_pages() + parked;
+}
+
 void Generator::Admit() {
   PagePool& pool = cache_.pool();
-  while (!waiting_.empty() && active() < options_.sequences) {
+  while (HasRoom()) {
     Sequence& s = waiting_.front();
-    const auto parked =
-        static_cast<int64_t>(parked_ ? pool.Table(parked_->pages).size() : size_t{0});
-    if (pool.PagesFor(s.total()) > pool.free_pages() + parked) return;
     s.cached = s.reused = AdoptParked(s.request.prompt, s.pages);
     pool.Reserve(s.pages, s.total());
     active_.splice(active_.end(), waiting_, waiting_.begin());
@@ -148,10 +152,51 @@ StepOutput Generator::Advance(Sequence& s, int32_t token) {
   return out;
 }
 
+bool Generator::CanRunOn() const {
+  const auto goes_on = [](const Sequence& s, int64_t id) {
+    return s.id == id && s.generated + 1 < s.request.max_tokens && !s.sampler.Penalizes();
+  };
+  return runner_.CanRunOn() && !HasRoom() &&
+         std::equal(active_.begin(), active_.end(), running_.begin(), running_.end(), goes_on);
+}
+
 std::vector<StepOutput> Generator::Step() {
+  const auto runs = [this](const Sequence& s) {
+    return std::find(running_.begin(), running_.end(), s.id) != running_.end();
+  };
+  if (!running_.empty() && std::none_of(active_.begin(), active_.end(), runs)) {
+    runner_.Await();  // nobody wants it any more
+    running_.clear();
+  }
+  if (running_.empty()) {
+    std::vector<StepOutput> outputs = BeginStep();
+    if (running_.empty()) return outputs;
+  }
+  const std::vector<int64_t> ids = running_;
+  if (CanRunOn()) {
+    std::vector<Sampler*> samplers;
+    for (Sequence& s : active_) samplers.push_back(&s.sampler);
+    runner_.RunOn(samplers);
+  } else {
+    running_.clear();
+  }
+  const std::vector<int32_t> tokens = runner_.Await();
+  std::vector<StepOutput> outputs;
+  for (size_t row = 0; row < ids.size(); ++row) {
+    const auto s = std::find_if(active_.begin(), active_.end(),
+                                [&](const Sequence& a) { return a.id == ids[row]; });
+    if (s == active_.end()) continue;  // it has ended meanwhile
+    if (tokens[row] < 0) runner_.Explain(static_cast<int64_t>(row));
+    ++s->cached;
+    outputs.push_back(Accept(*s, tokens[row]));
+  }
+  return outputs;
+}
+
+std::vector<StepOutput> Generator::BeginStep() {
   Admit();
-  if (active_.empty()) return {};
   const std::vector<Share> shares = PlanStep();
+  if (shares.empty()) return {};
   std::vector<StepShare> step;
   for (const auto& [s, count] : shares) {
     step.push_back({.tokens = std::span(s->tokens).subspan(static_cast<size_t>(s->cached),
@@ -160,21 +205,28 @@ std::vector<StepOutput> Generator::Step() {
                     .pages = cache_.pool().Table(s->pages),
                     .sampler = count == s->pending() ? &s->sampler : nullptr});
   }
+  if (runner_.CanBegin(step)) {
+    runner_.Begin(step);
+    for (const Share& share : shares) running_.push_back(share.sequence->id);
+    return {};
+  }
   const std::vector<int32_t> tokens = runner_.Run(step);
   std::vector<StepOutput> outputs;
   size_t row = 0;
-  for (const auto& [sequence, count] : shares) {
-    const bool reads_on = count < sequence->pending();
-    sequence->cached += count;
-    if (reads_on) {
-      outputs.push_back({.id = sequence->id, .reused = sequence->reused});
-      continue;
-    }
-    sequence->sampler.Accept(tokens[row]);
-    outputs.push_back(Advance(*sequence, tokens[row++]));
-    if (outputs.back().finish) Park(*sequence);
+  for (const auto& [s, count] : shares) {
+    const bool draws = count == s->pending();
+    s->cached += count;
+    outputs.push_back(draws ? Accept(*s, tokens[row++])
+                            : StepOutput{.id = s->id, .reused = s->reused});
   }
   return outputs;
+}
+
+StepOutput Generator::Accept(Sequence& sequence, int32_t token) {
+  sequence.sampler.Accept(token);
+  StepOutput output = Advance(sequence, token);
+  if (output.finish) Park(sequence);
+  return output;
 }
 
 }  // namespace awq

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <list>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,9 @@ class Generator {
   int64_t Submit(Request request);
 
   // One forward pass: the next tokens of every active sequence's prompt (a chunk in all), one token
-  // each of those that have read theirs. One output for each sequence that it advanced. Throws
+  // each of those that have read theirs. One output for each sequence that it advanced. Where only
+  // answers go on, the device begins the pass after it, too, before this one's tokens are known: a
+  // sequence that ends meanwhile has run one token further than it needed to. Throws
   // kInternal (logits that are no numbers), kDevice, kOutOfMemory.
   std::vector<StepOutput> Step();
 
@@ -83,9 +86,18 @@ class Generator {
     int64_t count;
   };
 
+  // Whether the first of those that wait can become active.
+  bool HasRoom() const;
   // Makes those active that the KV cache has room for.
   void Admit();
   std::vector<Share> PlanStep();
+  // Begins a pass where only answers go on, and fills running_; else runs it and returns its
+  // outputs.
+  std::vector<StepOutput> BeginStep();
+  // Whether the running pass can be followed by another before its end is known.
+  bool CanRunOn() const;
+  // Of the sequence whose last tokens are in the cache.
+  StepOutput Accept(Sequence& sequence, int32_t token);
   StepOutput Advance(Sequence& sequence, int32_t token);
   // Takes over the parked sequence's pages as far as its tokens are the prompt's; how many are.
   int64_t AdoptParked(const std::vector<int32_t>& prompt, int64_t& pages);
@@ -104,8 +116,9 @@ class Generator {
   bool keys_depend_on_length_;
   KvCache cache_;
   ModelRunner runner_;
-  std::list<Sequence> active_;   // in the order of arrival
-  std::list<Sequence> waiting_;  // likewise
+  std::vector<int64_t> running_;  // ids of the sequences of the pass that has begun; or none
+  std::list<Sequence> active_;    // in the order of arrival
+  std::list<Sequence> waiting_;   // likewise
   std::optional<Parked>
       parked_;  // kept until its pages are wanted: the next turn of a chat begins so
   int64_t next_id_ = 0;

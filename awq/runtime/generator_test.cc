@@ -4,10 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <map>
+#include <tuple>
 
 #include "awq/backend/make_backend.h"
 #include "awq/nn/tiny_models.h"
+#include "awq/ops/profiler.h"
 #include "awq/runtime/byte_tokenizer.h"
 
 namespace awq {
@@ -19,12 +23,45 @@ struct Answer {
   FinishReason finish{};
 };
 
-class GeneratorTest : public ::testing::TestWithParam<std::string> {
+// Repeats recordings by itself, as a GPU does, so that a generator runs steps ahead.
+class RepeatingBackend : public Profiler {
+ public:
+  explicit RepeatingBackend(Backend& inner) : Profiler(inner) {}
+  std::unique_ptr<Recording> Record(const std::function<void()>& calls) override {
+    calls();
+    return std::make_unique<Repetition>(*this, calls);
+  }
+  int most_running() const { return most_running_; }
+
+ private:
+  class Repetition : public Recording {
+   public:
+    Repetition(RepeatingBackend& backend, std::function<void()> calls)
+        : backend_(backend), calls_(std::move(calls)) {}
+    void Replay() override {
+      calls_();
+      backend_.most_running_ = std::max(backend_.most_running_, ++running_);
+    }
+    void Await() override { EXPECT_GE(--running_, 0); }
+
+   private:
+    RepeatingBackend& backend_;
+    std::function<void()> calls_;
+    int running_ = 0;
+  };
+  int most_running_ = 0;
+};
+
+class GeneratorTest : public ::testing::TestWithParam<std::tuple<std::string, bool>> {
  protected:
   GeneratorTest()
-      : backend_(MakeBackend("ref", 2)),
-        source_(testing::OpenTiny(GetParam())),
+      : host_(MakeBackend("ref", 2)),
+        repeating_(*host_),
+        backend_(std::get<1>(GetParam()) ? &repeating_ : host_.get()),
+        source_(testing::OpenTiny(ModelName())),
         model_(*backend_, source_) {}
+
+  static std::string ModelName() { return std::get<0>(GetParam()); }
 
   Generator Make(int64_t chunk = 512, int64_t capacity = 512) {
     return Generator(*backend_, model_, tokenizer_,
@@ -64,14 +101,16 @@ class GeneratorTest : public ::testing::TestWithParam<std::string> {
     return RunAll(generator).at(id);
   }
 
-  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Backend> host_;
+  RepeatingBackend repeating_;
+  Backend* backend_;
   WeightSource source_;
   CausalLm model_;
   testing::ByteTokenizer tokenizer_;
 };
 
 TEST_P(GeneratorTest, FirstTokenIsTheGoldenArgMax) {
-  for (const auto& golden : testing::LoadGoldens(GetParam())) {
+  for (const auto& golden : testing::LoadGoldens(ModelName())) {
     const size_t vocab = golden.logits.size() / golden.tokens.size();
     const std::span<const float> last(golden.logits.data() + golden.logits.size() - vocab, vocab);
     const Answer answer = RunOne(Greedy(golden.tokens, 1));
@@ -209,9 +248,69 @@ TEST_P(GeneratorTest, RefusalsNameTheCounts) {
   EXPECT_EQ(RunAll(generator).size(), 1u);
 }
 
+TEST_P(GeneratorTest, RunsAheadOfTheHost) {
+  Request drawn = Greedy(Prompt(9, 4), 12);
+  drawn.sampling = {.temperature = 0.9, .top_k = 20, .seed = 7};
+  const Answer single = RunOne(drawn);
+  const Answer free = RunOne(Greedy(Prompt(20, 1), 30));
+  const auto stop = std::find(free.tokens.begin(), free.tokens.end(), free.tokens[5]);
+  Request stops = Greedy(Prompt(20, 1), 30);  // while the step after it is running
+  stops.stop_ids = {free.tokens[5]};
+  Generator generator = Make();
+  const int64_t first = generator.Submit(stops);
+  const int64_t second = generator.Submit(drawn);
+  auto answers = RunAll(generator);
+  EXPECT_EQ(answers.at(first).tokens, std::vector<int32_t>(free.tokens.begin(), stop + 1));
+  EXPECT_EQ(answers.at(second).tokens, single.tokens);
+
+  // Nobody wants the step that is running: the next request goes on from what is parked, behind
+  // which that step has written. Its penalties depend on what was drawn.
+  const int64_t third = generator.Submit(stops);
+  answers = RunAll(generator);
+  EXPECT_EQ(answers.at(third).tokens, std::vector<int32_t>(free.tokens.begin(), stop + 1));
+  std::vector<int32_t> longer = Prompt(20, 1);
+  longer.insert(longer.end(), free.tokens.begin(), stop);
+  for (int32_t id : Prompt(5, 3)) longer.push_back(id);
+  Request penalized = Greedy(longer, 9);
+  penalized.sampling.repetition_penalty = 1.5;
+  const int64_t fourth = generator.Submit(penalized);
+  EXPECT_EQ(RunAll(generator).at(fourth).tokens, RunOne(penalized).tokens);
+
+  const bool by_length = RopeOf(model_.spec().layers[0]).DependsOnLength();
+  EXPECT_EQ(repeating_.most_running(), backend_ == &repeating_ && !by_length ? 2 : 0);
+}
+
+TEST_P(GeneratorTest, CancelsWhileTheNextStepRuns) {
+  const Answer other = RunOne(Greedy(Prompt(5, 2), 20));
+  Generator generator = Make();
+  const int64_t id = generator.Submit(Greedy(Prompt(20, 1), 50));
+  const int64_t stays = generator.Submit(Greedy(Prompt(5, 2), 20));
+  std::vector<int32_t> tokens;
+  const auto steps = [&](int count) {
+    for (int step = 0; step < count; ++step) {
+      for (const StepOutput& out : generator.Step()) {
+        if (out.id == stays) tokens.push_back(*out.token);
+      }
+    }
+  };
+  steps(5);
+  EXPECT_EQ(generator.Cancel(id).finish, FinishReason::kCancelled);
+  steps(4);
+  generator.Cancel(stays);
+  EXPECT_TRUE(generator.idle());
+  EXPECT_EQ(tokens, std::vector<int32_t>(other.tokens.begin(), other.tokens.begin() + 9));
+  const int64_t last = generator.Submit(Greedy(Prompt(11, 5), 6));
+  EXPECT_EQ(RunAll(generator).at(last).tokens, RunOne(Greedy(Prompt(11, 5), 6)).tokens);
+}
+
 INSTANTIATE_TEST_SUITE_P(Tiny, GeneratorTest,
-                         ::testing::Values("llama_gqa_tied", "qwen3_window", "rope_dynamic"),
-                         [](const auto& info) { return info.param; });
+                         ::testing::Combine(::testing::Values("llama_gqa_tied", "qwen3_window",
+                                                              "rope_dynamic"),
+                                            ::testing::Bool()),
+                         [](const auto& info) {
+                           return std::get<0>(info.param) +
+                                  (std::get<1>(info.param) ? "_repeats" : "");
+                         });
 
 }  // namespace
 }  // namespace awq

@@ -9,18 +9,23 @@
 namespace awq {
 namespace {
 
-// How the tokens of shares that want one are drawn; nothing when each is the most likely one.
-std::vector<SampleRow> NextSamples(std::span<const StepShare> shares) {
+// How tokens are drawn; nothing when each is the most likely one.
+std::vector<SampleRow> NextSamples(std::span<Sampler* const> samplers) {
   std::vector<SampleRow> samples;
-  if (std::all_of(shares.begin(), shares.end(), [](const StepShare& s) {
-        return s.sampler == nullptr || s.sampler->TakesBest();
-      })) {
+  if (std::all_of(samplers.begin(), samplers.end(), [](Sampler* s) { return s->TakesBest(); })) {
     return samples;
   }
-  for (const StepShare& s : shares) {
-    if (s.sampler != nullptr) samples.push_back(s.sampler->Next());
-  }
+  for (Sampler* s : samplers) samples.push_back(s->Next());
   return samples;
+}
+
+// Of the shares that want a token.
+std::vector<Sampler*> SamplersOf(std::span<const StepShare> shares) {
+  std::vector<Sampler*> samplers;
+  for (const StepShare& s : shares) {
+    if (s.sampler != nullptr) samplers.push_back(s.sampler);
+  }
+  return samplers;
 }
 
 // Of as many seen tokens as the rows have, with room to grow.
@@ -33,10 +38,6 @@ int64_t RoomForSeen(std::span<const SampleRow> samples) {
 }  // namespace
 
 std::vector<int32_t> ModelRunner::Run(std::span<const StepShare> shares) {
-  const bool decode = records_ && std::all_of(shares.begin(), shares.end(), [](const auto& s) {
-                        return s.tokens.size() == 1 && s.sampler != nullptr;
-                      });
-  if (decode) return Decode(shares);
   const Workspace::Scope scope(scratch_);
   ExecContext ctx{backend_, scratch_, act_, nullptr};
   BatchBuilder builder;
@@ -61,7 +62,7 @@ std::vector<int32_t> ModelRunner::Run(std::span<const StepShare> shares) {
   backend_.Copy(index, TensorView(rows.data(), DType::kI32, {count}));
   backend_.GatherRows(hidden, index, last);
   model_.Logits(ctx, last, logits);
-  const std::vector<SampleRow> samples = NextSamples(shares);
+  const std::vector<SampleRow> samples = NextSamples(SamplersOf(shares));
   if (samples.empty()) {
     backend_.ArgMax(logits, next);
     return Fetch(next, logits);
@@ -75,14 +76,33 @@ std::vector<int32_t> ModelRunner::Run(std::span<const StepShare> shares) {
   return Fetch(next, logits);
 }
 
-std::vector<int32_t> ModelRunner::Decode(std::span<const StepShare> shares) {
+bool ModelRunner::CanBegin(std::span<const StepShare> shares) const {
+  return records_ && std::all_of(shares.begin(), shares.end(), [](const auto& s) {
+           return s.tokens.size() == 1 && s.sampler != nullptr;
+         });
+}
+
+void ModelRunner::Begin(std::span<const StepShare> shares) {
   std::vector<DecodeStep::Row> rows;
   for (const StepShare& s : shares) rows.push_back({s.tokens[0], s.cached, s.pages});
-  const std::vector<SampleRow> samples = NextSamples(shares);
-  DecodeStep& step = StepFor(rows, samples);
-  step.Run(rows, samples);
-  return Fetch(step.tokens(), step.logits());
+  const std::vector<SampleRow> samples = NextSamples(SamplersOf(shares));
+  StepFor(rows, samples).Run(rows, samples);
 }
+
+bool ModelRunner::CanRunOn() const {
+  return !steps_.empty() && steps_.front().recorded() && steps_.front().CanRunOn();
+}
+
+void ModelRunner::RunOn(std::span<Sampler* const> samplers) {
+  steps_.front().RunOn(NextSamples(samplers));
+}
+
+std::vector<int32_t> ModelRunner::Await() {
+  const std::span<const int32_t> tokens = steps_.front().Await();
+  return {tokens.begin(), tokens.end()};
+}
+
+void ModelRunner::Explain(int64_t row) { Explain(steps_.front().logits().Rows(row, row + 1)); }
 
 DecodeStep& ModelRunner::StepFor(std::span<const DecodeStep::Row> rows,
                                  std::span<const SampleRow> samples) {
@@ -110,12 +130,15 @@ std::vector<int32_t> ModelRunner::Fetch(const TensorView& tokens, const TensorVi
   backend_.Copy(TensorView(out.data(), DType::kI32, tokens.shape), tokens);
   backend_.Sync();
   const auto bad = std::find(out.begin(), out.end(), -1);
-  if (bad == out.end()) return out;
+  if (bad != out.end()) Explain(logits.Rows(bad - out.begin(), bad - out.begin() + 1));
+  return out;
+}
+
+void ModelRunner::Explain(const TensorView& logits) {
   std::vector<float> row(static_cast<size_t>(logits.dim(1)));
-  const auto at = static_cast<int64_t>(bad - out.begin());
-  backend_.Copy(TensorView(row.data(), DType::kF32, {1, logits.dim(1)}), logits.Rows(at, at + 1));
+  backend_.Copy(TensorView(row.data(), DType::kF32, logits.shape), logits);
   backend_.Sync();
-  ArgMax(row);  // says why
+  ArgMax(row);
   Fail(ErrorCode::kInternal, "the device found logits that are no numbers");
 }
 

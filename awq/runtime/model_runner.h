@@ -37,12 +37,25 @@ class ModelRunner {
   // Throws kInternal (naming a logit that is no number), kDevice, kOutOfMemory.
   std::vector<int32_t> Run(std::span<const StepShare> shares);
 
+  // A step on memory of its own, where every share is a token and wants one, in two parts; -1 where
+  // logits are no numbers.
+  bool CanBegin(std::span<const StepShare> shares) const;
+  void Begin(std::span<const StepShare> shares);
+  std::vector<int32_t> Await();
+  // Throws kInternal saying what is wrong with the logits of a -1: those of the last step that has
+  // begun, in which it has had no better ones.
+  [[noreturn]] void Explain(int64_t row);
+  // Begins the step after the last one for the same sequences, which draw without penalties, before
+  // it is known what that one draws: at most one ahead of the next Await(). Where the device
+  // repeats steps by itself, and they have room.
+  bool CanRunOn() const;
+  void RunOn(std::span<Sampler* const> samplers);
+
  private:
-  // For one token of each sequence.
-  std::vector<int32_t> Decode(std::span<const StepShare> shares);
   DecodeStep& StepFor(std::span<const DecodeStep::Row> rows, std::span<const SampleRow> samples);
   // Brings drawn tokens to the host.
   std::vector<int32_t> Fetch(const TensorView& tokens, const TensorView& logits);
+  [[noreturn]] void Explain(const TensorView& logits);
 
   Backend& backend_;
   const CausalLm& model_;

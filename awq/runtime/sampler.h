@@ -28,10 +28,10 @@ class Sampler {
 
   // Whether the next token is the place of the largest logit as it is.
   bool TakesBest() const;
-
- private:
+  // Whether Next() depends on what was accepted.
   bool Penalizes() const;
 
+ private:
   SamplingParams params_;
   std::mt19937_64
       random_;  // its sequence is fixed by the standard; distributions are not, so we use none

@@ -75,7 +75,6 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
   __shared__ __align__(16) float sums[kAttentionWarps][kRows][D];
   __shared__ float2 stats[kAttentionWarps][kRows];  // (max, sum)
   __shared__ float2 merged[kRows];                  // of all warps
-  AllowNextKernel();
   const int d = kWhole ? D : a.d;
   const int sequence = static_cast<int>(blockIdx.z) / a.splits;
   const int split = static_cast<int>(blockIdx.z) % a.splits;
@@ -137,6 +136,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
   };
   if (early) begin();
   WaitForPreviousKernel();
+  AllowNextKernel();  // not before: the weights that it asks for would hold up the keys
   if (!early) begin();
 
   // Rows quad, and quad + 8: the elements of a key that this lane has, in pairs.

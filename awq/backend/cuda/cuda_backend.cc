@@ -45,6 +45,9 @@ class CudaBackend : public Backend {
     AWQ_CUDA(cudaMemcpyAsync(to.data, from.data, static_cast<size_t>(to.NumBytes()),
                              cudaMemcpyDefault, get()));
   }
+  Tensor AllocHost(DType type, const Shape& shape) override {
+    return stream_->AllocHost(type, shape);
+  }
   void Sync() override { stream_->Sync(); }
   std::optional<MemoryUse> Memory() override { return stream_->Memory(); }
   int64_t FreeMemory() override {
@@ -98,6 +101,10 @@ class CudaBackend : public Backend {
   void Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) override {
     CheckSample(args, logits, ids);
     cuda::Sample(queue(), args, logits, ids);
+  }
+  void Advance(const AdvanceArgs& args, const TensorView& ids) override {
+    CheckAdvance(args, ids);
+    cuda::Advance(queue(), args, ids);
   }
   std::unique_ptr<Recording> Record(const std::function<void()>& calls) override {
     calls();  // workspaces have their sizes now

@@ -25,6 +25,17 @@ Graph::~Graph() {
   if (exec_ != nullptr) cudaGraphExecDestroy(exec_);
 }
 
-void Graph::Replay() { AWQ_CUDA(cudaGraphLaunch(exec_, stream_->get())); }
+Graph::End::End() { AWQ_CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming)); }
+Graph::End::~End() { cudaEventDestroy(event); }
+
+void Graph::Replay() {
+  AWQ_CUDA(cudaGraphLaunch(exec_, stream_->get()));
+  AWQ_CUDA(cudaEventRecord(ends_[begun_++ % kMost].event, stream_->get()));
+}
+
+void Graph::Await() {
+  AWQ_CHECK(awaited_ < begun_, kInternal, "a recording that does not run");
+  AWQ_CUDA(cudaEventSynchronize(ends_[awaited_++ % kMost].event));
+}
 
 }  // namespace awq::cuda

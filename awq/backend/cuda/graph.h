@@ -17,10 +17,23 @@ class Graph : public Recording {
   Graph(std::shared_ptr<Stream> stream, const std::function<void()>& calls);
   ~Graph() override;
   void Replay() override;
+  void Await() override;
 
  private:
+  static constexpr size_t kMost = 2;  // repetitions whose ends are known
+  struct End {
+    End();
+    ~End();
+    End(const End&) = delete;
+    End& operator=(const End&) = delete;
+    cudaEvent_t event = nullptr;
+  };
+
   std::shared_ptr<Stream> stream_;
   cudaGraphExec_t exec_ = nullptr;
+  End ends_[kMost];
+  size_t begun_ = 0;
+  size_t awaited_ = 0;
 };
 
 }  // namespace awq::cuda

@@ -267,6 +267,18 @@ __device__ inline uint32_t ClusterLoadWord(uint32_t at, uint32_t rank) {
 __device__ inline float ClusterLoad(uint32_t at, uint32_t rank) {
   return __uint_as_float(ClusterLoadWord(at, rank));
 }
+__device__ inline float2 ClusterLoadPair(uint32_t at, uint32_t rank) {
+  float2 v = {};
+#if AWQ_SM90
+  asm volatile(
+      "{\n.reg .b32 a;\nmapa.shared::cluster.u32 a, %2, %3;\n"
+      "ld.shared::cluster.v2.f32 {%0,%1}, [a];\n}"
+      : "=f"(v.x), "=f"(v.y)
+      : "r"(at), "r"(rank)
+      : "memory");
+#endif
+  return v;
+}
 // Where block `rank` of this cluster keeps what this block has at p, in shared memory. That block
 // must not end before it has been read.
 template <typename T>

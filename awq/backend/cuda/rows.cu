@@ -150,6 +150,21 @@ __global__ void __launch_bounds__(1024)
   }
 }
 
+// One block.
+__global__ void AdvanceKernel(const int* ids, int rows, int* next, int* record, int slots,
+                              int* tokens, int* positions, int* kv_len) {
+  BeginKernel();
+  const int slot = *next;
+  __syncthreads();
+  if (threadIdx.x == 0) *next = (slot + 1) % slots;
+  int* to = record + static_cast<int64_t>(slot) * rows;
+  for (int r = static_cast<int>(threadIdx.x); r < rows; r += static_cast<int>(blockDim.x)) {
+    tokens[r] = to[r] = ids[r];
+    ++positions[r];
+    ++kv_len[r];
+  }
+}
+
 template <typename T>
 __global__ void AddBiasKernel(Matrix<T> y, const float* bias, int columns) {
   BeginKernel();
@@ -188,6 +203,13 @@ void ArgMax(const Queue& queue, const TensorView& logits, const TensorView& ids)
   LaunchClusters(queue, ArgMaxKernel, dim3(blocks, static_cast<unsigned>(logits.dim(0))),
                  dim3(blocks), 1024, 0, AsMatrix<const float>(logits),
                  static_cast<int>(logits.dim(1)), ids.As<int>());
+}
+
+void Advance(const Queue& queue, const AdvanceArgs& args, const TensorView& ids) {
+  const int rows = static_cast<int>(ids.NumElements());
+  Launch(queue, AdvanceKernel, 1, kThreads, 0, ids.As<const int>(), rows, args.next.As<int>(),
+         args.record.As<int>(), static_cast<int>(args.record.dim(0)), args.tokens.As<int>(),
+         args.positions.As<int>(), args.kv_len.As<int>());
 }
 
 void Add(const Queue& queue, const TensorView& residual, const TensorView& x) {

@@ -13,6 +13,7 @@ void AddNorm(const Queue& queue, const NormArgs& args, const TensorView& residua
              const TensorView& x, const TensorView& weight, const TensorView& bias,
              const TensorView& y);
 void ArgMax(const Queue& queue, const TensorView& logits, const TensorView& ids);
+void Advance(const Queue& queue, const AdvanceArgs& args, const TensorView& ids);
 void Add(const Queue& queue, const TensorView& residual, const TensorView& x);
 void Scale(const Queue& queue, const ScaleArgs& args, const TensorView& x, const TensorView& y);
 void Rope(const Queue& queue, const RopeArgs& args, const TensorView& positions,

@@ -62,6 +62,21 @@ Tensor Stream::Alloc(DType type, const Shape& shape) {
       }));
 }
 
+Tensor Stream::AllocHost(DType type, const Shape& shape) const {
+  TensorView view(nullptr, type, shape);
+  const auto bytes = static_cast<size_t>(std::max<int64_t>(1, view.NumBytes()));
+  const cudaError_t status = cudaMallocHost(&view.data, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // not sticky
+    Fail(ErrorCode::kOutOfMemory, "backend cuda: cannot lock ", bytes,
+         " bytes of the host's memory for ", NameOf(type), " ", shape);
+  }
+  AWQ_CUDA(status);
+  return Tensor(view, std::shared_ptr<const void>(view.data, [](const void* data) {
+                  cudaFreeHost(const_cast<void*>(data));
+                }));
+}
+
 void* GrowingBuffer::Take(int64_t bytes) {
   constexpr int64_t kSmallest = int64_t{1} << 20;
   const int64_t size = pieces_.empty() ? 0 : pieces_.back().view().dim(0);

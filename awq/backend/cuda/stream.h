@@ -23,6 +23,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   cudaStream_t get() const { return stream_; }
   // Uninitialised, 256-byte aligned; throws kOutOfMemory with the byte count.
   Tensor Alloc(DType type, const Shape& shape);
+  // Page-locked memory of the host, at the same address for kernels; throws as Alloc.
+  Tensor AllocHost(DType type, const Shape& shape) const;
   void Sync() const;
   MemoryUse Memory() const;
 

@@ -277,6 +277,18 @@ void RefBackend::ArgMax(const TensorView& logits, const TensorView& ids) {
   for (int64_t r = 0; r < d.rows; ++r) ids.As<int32_t>()[r] = ArgMaxRow(RowOf(logits, r));
 }
 
+void RefBackend::Advance(const AdvanceArgs& args, const TensorView& ids) {
+  const RowDims d = CheckAdvance(args, ids);
+  int32_t& next = *args.next.As<int32_t>();
+  int32_t* record = args.record.As<int32_t>() + next * d.columns;
+  for (int64_t r = 0; r < d.columns; ++r) {
+    record[r] = args.tokens.As<int32_t>()[r] = ids.As<const int32_t>()[r];
+    ++args.positions.As<int32_t>()[r];
+    ++args.kv_len.As<int32_t>()[r];
+  }
+  next = static_cast<int32_t>((next + 1) % d.rows);
+}
+
 void RefBackend::Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) {
   const RowDims d = CheckSample(args, logits, ids);
   const auto width = static_cast<size_t>(args.seen.empty() ? 0 : args.seen.dim(1));

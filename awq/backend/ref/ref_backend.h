@@ -48,6 +48,7 @@ class RefBackend : public Backend {
 
   void ArgMax(const TensorView& logits, const TensorView& ids) override;
   void Sample(const SampleArgs& args, const TensorView& logits, const TensorView& ids) override;
+  void Advance(const AdvanceArgs& args, const TensorView& ids) override;
 
   void Gram(const TensorView& x, const TensorView& gram) override;
   void CrossGram(const TensorView& x, const TensorView& y, const TensorView& gram) override;

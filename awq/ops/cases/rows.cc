@@ -77,6 +77,27 @@ void AddFusedRows(Table& table) {
       true);
 }
 
+void AddAdvance(Table& table) {
+  table.Add(
+      "advance/300", 0,
+      [](Fixture& f) {
+        std::vector<int32_t> values;
+        for (int i = 0; i < 300; ++i)
+          values.push_back(static_cast<int32_t>(f.random().Below(9999)));
+        values[7] = -1;
+        const TensorView ids = f.Ints(values, {300});
+        const TensorView record = f.HostInts(std::vector<int32_t>(900, 5), {3, 300});
+        const AdvanceArgs args{.next = f.Ints({2}, {1}),
+                               .record = record,
+                               .tokens = f.Ints(std::vector<int32_t>(300, 1), {300}),
+                               .positions = f.Ints(values, {300}),
+                               .kv_len = f.Ints(std::vector<int32_t>(300, 70000), {300})};
+        return Setup{[=, &f] { f.backend().Advance(args, ids); },
+                     {args.next, record, args.tokens, args.positions, args.kv_len}};
+      },
+      true);
+}
+
 void AddElementwise(Table& table) {
   const DType act = table.act();
   for (DType type : {act, DType::kF32}) {

@@ -70,6 +70,12 @@ class Fixture {
     std::copy(values.begin(), values.end(), host.As<int32_t>());
     return Upload(host);
   }
+  // On the host, where the device reaches them.
+  TensorView HostInts(const std::vector<int32_t>& values, const Shape& shape) {
+    tensors_.push_back(backend_.AllocHost(DType::kI32, shape));
+    std::copy(values.begin(), values.end(), tensors_.back().As<int32_t>());
+    return tensors_.back().view();
+  }
   std::span<const int32_t> Keep(std::vector<int32_t> values) {
     ints_.push_back(std::move(values));
     return ints_.back();
@@ -204,6 +210,7 @@ inline std::string Sizes(const LinearCase& c) {
 void AddLinears(Table& table);
 void AddNorms(Table& table);
 void AddFusedRows(Table& table);
+void AddAdvance(Table& table);
 void AddElementwise(Table& table);
 void AddRope(Table& table);
 void AddTables(Table& table);
