@@ -2,7 +2,7 @@
 perplexity, mean KL divergence and top-1 agreement against the source, time and peak memory of the run.
 
     python3 tools/quality_table.py --model MODEL --calib BLOCKS.jsonl --text A.txt B.txt [--work DIR]
-        [--awq build/bin/awq] [--samples 128] [--max-windows 0] [--rounds 1] [--issue | VARIANT ...]
+        [--awq build/bin/awq] [--samples 128] [--max-windows 0] [--rounds 1] [--issue | --methods VARIANT ...]
 
 A variant is a method and options joined by colons:
     rtn, awq, gptq, joint     what `awq quantize --method` takes; autoawq is --autoawq-parity
