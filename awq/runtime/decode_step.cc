@@ -122,17 +122,13 @@ void DecodeStep::Upload(std::span<int32_t> words) {
 void DecodeStep::Begin() {
   ++begun_;
   if (recording_) return recording_->Replay();
-  if (!recorded_) {
-    Forward();  // the workspace has its final place now
-    recorded_ = true;
-    recording_ = backend_.Record([&] {
-      Forward();
-      backend_.Advance(advance_, drawn_.view());
-    });
-    return;
-  }
-  Forward();
-  backend_.Advance(advance_, drawn_.view());
+  const auto step = [this] {
+    Forward();
+    backend_.Advance(advance_, drawn_.view());
+  };
+  if (begun_ > 1) return step();
+  Forward();  // the workspace has its final place now
+  recording_ = backend_.Record(step);
 }
 
 std::span<const int32_t> DecodeStep::Await() {

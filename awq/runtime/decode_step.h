@@ -73,7 +73,6 @@ class DecodeStep {
   SampleArgs sample_args_;
   AdvanceArgs advance_;
   Tensor hidden_, logits_, drawn_, next_, record_;
-  bool recorded_ = false;
   std::unique_ptr<Recording> recording_;
   int64_t begun_ = 0;
   int64_t awaited_ = 0;

@@ -25,17 +25,14 @@ Graph::~Graph() {
   if (exec_ != nullptr) cudaGraphExecDestroy(exec_);
 }
 
-Graph::End::End() { AWQ_CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming)); }
-Graph::End::~End() { cudaEventDestroy(event); }
-
 void Graph::Replay() {
   AWQ_CUDA(cudaGraphLaunch(exec_, stream_->get()));
-  AWQ_CUDA(cudaEventRecord(ends_[begun_++ % kMost].event, stream_->get()));
+  AWQ_CUDA(cudaEventRecord(ends_[begun_++ % kMost].get(), stream_->get()));
 }
 
 void Graph::Await() {
   AWQ_CHECK(awaited_ < begun_, kInternal, "a recording that does not run");
-  AWQ_CUDA(cudaEventSynchronize(ends_[awaited_++ % kMost].event));
+  AWQ_CUDA(cudaEventSynchronize(ends_[awaited_++ % kMost].get()));
 }
 
 }  // namespace awq::cuda

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 
+#include "awq/backend/cuda/event.h"
 #include "awq/backend/cuda/stream.h"
 #include "awq/ops/backend.h"
 
@@ -21,17 +22,10 @@ class Graph : public Recording {
 
  private:
   static constexpr size_t kMost = 2;  // repetitions whose ends are known
-  struct End {
-    End();
-    ~End();
-    End(const End&) = delete;
-    End& operator=(const End&) = delete;
-    cudaEvent_t event = nullptr;
-  };
 
   std::shared_ptr<Stream> stream_;
   cudaGraphExec_t exec_ = nullptr;
-  End ends_[kMost];
+  Event ends_[kMost] = {Event(cudaEventDisableTiming), Event(cudaEventDisableTiming)};
   size_t begun_ = 0;
   size_t awaited_ = 0;
 };
