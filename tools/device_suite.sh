@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Everything that needs an NVIDIA GPU, in stages that can be run apart; each takes less than 8 minutes.
-#   tools/device_suite.sh BIN OUT [verify] [conformance] [sanitize] [bench] [engine] [models] [dense] [perplexity]
+#   tools/device_suite.sh BIN OUT [verify] [conformance] [sanitize] [race] [bench] [engine] [models] [dense] [perplexity]
 # BIN: the folder with awq, awq_synthetic, awq_cuda_bench, awq_cuda_device_test and awq_nn_test (build/cuda/bin); OUT: a
 # folder for the results: X.json is what docs/results/<gpu>_X.json holds (bench.json: docs/results/<gpu>.json), from which
 # tools/make_benchmarks.py makes the tables of docs/benchmarks.md. Without stages all of them run.
 #   AWQ_MODEL, AWQ_TEXT, AWQ_WINDOWS: what `perplexity` evaluates (models/demo, its sample.txt, 20 windows)
 #   AWQ_SHAPES: those of `models`
+#   AWQ_KERNELS: those of `race`, by parts of their names (integer direct1x1 wide64x2 wide256x2 wide64x4; about 40 s each)
 set -euo pipefail
 bin=${1:?folder with the programs}
 bench=$bin/awq_cuda_bench
@@ -13,7 +14,7 @@ out=${2:?folder for the results}
 root=$(cd "$(dirname "$0")/.." && pwd)
 shift 2
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(verify conformance sanitize bench engine models dense perplexity)
+[ ${#stages[@]} -gt 0 ] || stages=(verify conformance sanitize race bench engine models dense perplexity)
 mkdir -p "$out"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -66,14 +67,17 @@ for stage in "${stages[@]}"; do
     conformance)
       run conformance "$bin/awq_cuda_device_test"
       run goldens "$bin/awq_nn_test" '--gtest_filter=*cuda*:Head.*' ;;
-    sanitize)
-      if command -v compute-sanitizer >/dev/null; then
+    sanitize | race)
+      if ! command -v compute-sanitizer >/dev/null; then
+        echo "── $stage: this machine has no compute-sanitizer"
+      elif [ "$stage" = sanitize ]; then
         run memcheck compute-sanitizer --tool memcheck --error-exitcode 1 "$bench" verify --small
-        run racecheck compute-sanitizer --tool racecheck --error-exitcode 1 "$bench" verify --small
         run memcheck_ops compute-sanitizer --tool memcheck --error-exitcode 1 "$bin/awq_cuda_device_test" \
           '--gtest_filter=*F16*'
       else
-        echo "── sanitize: this machine has no compute-sanitizer"
+        for kernel in ${AWQ_KERNELS:-integer direct1x1 wide64x2 wide256x2 wide64x4}; do
+          run "race_$kernel" compute-sanitizer --tool racecheck --error-exitcode 1 "$bench" verify --small --kernel "$kernel"
+        done
       fi ;;
     bench) run bench "$bench" bench --date "$(date +%F)" --json "$out/bench.json" ;;
     engine)

@@ -49,6 +49,8 @@ struct KvRow {
 __device__ KvRow FindRow(const KvPlace& place, int t) {
   int low = 0;  // the sequence of t: the last that starts at or before it
   int high = place.sequences - 1;
+  // Where each has one row, it is number t: no search, each of whose steps waits for memory.
+  if (t <= high && place.seq_start[t] == t && place.seq_start[t + 1] == t + 1) low = high = t;
   while (low < high) {
     const int middle = (low + high + 1) / 2;
     if (place.seq_start[middle] <= t) {
@@ -70,14 +72,19 @@ struct QkvRows {
   int64_t q_stride, k_stride, v_stride;
 };
 
+// So small that blocks find room beside the product that makes q, k and v, which leaves 4096
+// registers of an SM (docs/kernels.md).
+constexpr int kRopeThreads = 64;
+
 // Thread: two pairs of elements of a head of a token; heads are those of q, then k, then v.
 template <typename T, typename C>
-__global__ void RopeKvWriteKernel(const float* inverse_frequencies, int half, bool interleaved,
-                                  float magnitude, const int* positions, int heads, KvPlace place,
-                                  QkvRows<T> x, C* keys, C* values, int d) {
+__global__ void __launch_bounds__(kRopeThreads)
+    RopeKvWriteKernel(const float* inverse_frequencies, int half, bool interleaved, float magnitude,
+                      const int* positions, int heads, KvPlace place, QkvRows<T> x, C* keys,
+                      C* values, int d) {
   AllowNextKernel();
   const int t = static_cast<int>(blockIdx.x);
-  const int item = static_cast<int>(blockIdx.y) * kThreads + static_cast<int>(threadIdx.x);
+  const int item = static_cast<int>(blockIdx.y) * kRopeThreads + static_cast<int>(threadIdx.x);
   const int head = item / (d / 4);
   const int i = item % (d / 4) * 2;  // the first pair
   if (head >= heads + 2 * place.kv_heads) return;
@@ -215,7 +222,8 @@ void RopeKvWrite(const Queue& queue, const RopeArgs& args, const Batch& batch, c
     using T = typename decltype(type)::type;
     WithCacheType(cache.keys.dtype, [&](auto cached) {
       using C = typename decltype(cached)::type;
-      Launch(queue, RopeKvWriteKernel<T, C>, RowGrid(q.dim(0), items, 1), kThreads, 0,
+      const dim3 grid(static_cast<unsigned>(q.dim(0)), Blocks(items, kRopeThreads));
+      Launch(queue, RopeKvWriteKernel<T, C>, grid, kRopeThreads, 0,
              args.inverse_frequencies.As<const float>(), static_cast<int>(half), args.interleaved,
              args.magnitude, batch.positions.As<const int>(), static_cast<int>(q.dim(1)),
              PlaceOf(batch, cache),
