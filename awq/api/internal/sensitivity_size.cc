@@ -19,7 +19,7 @@ int64_t TokensOf(const std::vector<TokenBlock>& blocks) {
 }
 
 // Of one layer; of its experts one.
-struct Sizes {
+struct SearchSizes {
   int64_t dense = 0;    // weights of all but experts
   int64_t beside = 0;   // of those that are in memory beside an expert: router, shared
   int64_t expert = 0;   // of one
@@ -34,8 +34,8 @@ struct Sizes {
   int64_t sites = 0;    // that are rounded
 };
 
-Sizes SizesOf(const ModelSpec& model, int64_t layer) {
-  Sizes out;
+SearchSizes SearchSizesOf(const ModelSpec& model, int64_t layer) {
+  SearchSizes out;
   const auto* moe = std::get_if<MoeSpec>(&model.layers[static_cast<size_t>(layer)].ffn);
   std::map<Role, bool> sites;  // whether something of them is rounded
   for (const LinearShape& l : LayerLinears(model, layer)) {
@@ -66,7 +66,7 @@ Sizes SizesOf(const ModelSpec& model, int64_t layer) {
   return out;
 }
 
-int64_t MemoryOf(const Sizes& s, int64_t tokens, int64_t hidden) {
+int64_t MemoryOf(const SearchSizes& s, int64_t tokens, int64_t hidden) {
   const int64_t workspace = tokens * (3 * hidden + s.rows) * kFloat;
   const int64_t errors = 2 * s.largest * kFloat + std::min(kProductBytes, s.largest * kFloat);
   const int64_t observed = s.moments * kFloat + std::max(s.dense * kStored + workspace, errors);
@@ -112,7 +112,7 @@ SensitivityCost CostOfSensitivity(const WeightSource& source, int64_t formats,
   int64_t groups = 0;
   int64_t third = -1;
   for (int64_t i = 0; i < model.num_layers(); ++i) {
-    const Sizes s = SizesOf(model, i);
+    const SearchSizes s = SearchSizesOf(model, i);
     if (i * kSearchThirds / model.num_layers() != third) groups += s.sites;
     third = i * kSearchThirds / model.num_layers();
     const int64_t piece = std::min(all, std::max(longest, PieceTokens(model, i)));
