@@ -4,45 +4,14 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <set>
 
-#include "awq/checkpoint/fused_rows.h"
 #include "awq/quant/embed_blocks.h"
 #include "awq/quant/fisher/fisher_pass.h"
 #include "awq/quant/layer_quantizer.h"
+#include "awq/quant/layer_writer.h"
 
 namespace awq {
 namespace {
-
-// One weight of all parts of a module, as the checkpoint keeps them.
-QuantizedWeight WeightOf(const WeightSource& source, const std::vector<LinearShape>& parts,
-                         std::map<LinearId, QuantizedLinear>& done) {
-  if (parts.size() == 1) return std::move(done.at(parts[0].id).weight);
-  std::vector<const QuantizedWeight*> weights;
-  for (const LinearShape& part : parts) weights.push_back(&done.at(part.id).weight);
-  return Fuse(weights, *source.names().FusedOf(parts[0].id.role));
-}
-
-Tensor BiasOf(const WeightSource& source, const std::vector<LinearShape>& parts,
-              const LayerParams& params) {
-  std::vector<TensorView> biases;
-  for (const LinearShape& part : parts) biases.push_back(params.linears.at(part.id).bias.view());
-  if (parts.size() == 1) return ConvertTo(biases[0], DType::kF32);
-  return Fuse(biases, *source.names().FusedOf(parts[0].id.role));
-}
-
-// What stays in 16 bits, as f32.
-Tensor KeptWeightOf(const WeightSource& source, const std::vector<LinearShape>& parts,
-                    const LayerParams& params) {
-  std::vector<Tensor> floats;
-  std::vector<TensorView> views;
-  for (const LinearShape& part : parts) {
-    floats.push_back(ConvertTo(DenseWeight(params, part.id), DType::kF32));
-    views.push_back(floats.back().view());
-  }
-  if (parts.size() == 1) return std::move(floats[0]);
-  return Fuse(views, *source.names().FusedOf(parts[0].id.role));
-}
 
 RawJson ToJson(const LinearOutcome& o) {
   return {LinearName(o.id), o.alpha,  o.clipped,    o.error_before,
@@ -57,7 +26,9 @@ double Number(const RawJson& json) {
 class Pipeline {
  public:
   explicit Pipeline(const PipelineJob& job)
-      : job_(job), kept_(job.backend, kKeptBytes, job.kept_memory, job.work / "kept") {}
+      : job_(job),
+        kept_(job.backend, kKeptBytes, job.kept_memory, job.work / "kept"),
+        writer_(job) {}
   ~Pipeline() {
     if (commit_.valid()) commit_.wait();
   }
@@ -87,7 +58,7 @@ class Pipeline {
     }
     std::filesystem::remove_all(MetricFolder());
     if (first <= model.num_layers()) {
-      CopyRest();
+      writer_.CopyRest();
       Commit(model.num_layers());
       Settle();
     }
@@ -107,17 +78,6 @@ class Pipeline {
     for (const TokenBlock& b : job.blocks) weighed_tokens_ += static_cast<int64_t>(b.size());
     FisherPass(job).Run();
     metrics_.emplace(job_.source.spec(), MetricFolder());
-  }
-
-  // Everything that belongs to no layer, as it is: the last unit.
-  void CopyRest() {
-    const Checkpoint& checkpoint = job_.source.checkpoint();
-    for (const std::string& name : checkpoint.Names()) {
-      if (written_.contains(name)) continue;
-      job_.poll();
-      job_.writer.Write(name, checkpoint.Get(name).view());
-      checkpoint.Release(name);
-    }
   }
 
   // Takes up the work where the journal ends. Returns the first unit that is to be done.
@@ -156,16 +116,8 @@ class Pipeline {
   }
 
   void ReplayLayer(int64_t layer, const RawJson& linears) {
-    const NameMap& names = job_.source.names();
     job_.layer_begins(layer);
-    for (const VectorShape& shape : LayerVectors(job_.source.spec(), layer)) {
-      written_.insert(names.Weight(shape.role, layer));
-      if (shape.bias) written_.insert(names.Bias(shape.role, layer));
-    }
-    for (const LinearShape& shape : LayerLinears(job_.source.spec(), layer)) {
-      written_.insert(job_.source.SourceOf(shape.id, layer));
-      if (shape.bias) written_.insert(names.Bias(shape.id, layer));
-    }
+    writer_.Skip(layer);
     size_t i = 0;
     for (const LinearShape& shape : QuantizableLinears(job_.source.spec(), layer)) {
       const RawJson& l = linears.at(i++);
@@ -219,91 +171,22 @@ class Pipeline {
     std::map<LinearId, QuantizedLinear> done =
         LayerQuantizer(job_, store_.get(), prefix_.get(), kept_).Run(work, params);
     Settle();
-    WriteLayer(layer, params, done);
-    weights.Release();
-  }
-
-  void WriteLayer(int64_t layer, const LayerParams& params,
-                  std::map<LinearId, QuantizedLinear>& done) {
-    const NameMap& names = job_.source.names();
-    for (const VectorShape& shape : LayerVectors(job_.source.spec(), layer)) {
-      Tensor stored = ConvertTo(params.vectors.at(shape.role).view(), DType::kF32);
-      for (float& w : stored.Span<float>()) w -= static_cast<float>(shape.offset);
-      WriteLike(names.Weight(shape.role, layer), stored);
-      if (shape.bias) {
-        WriteLike(names.Bias(shape.role, layer), params.vector_biases.at(shape.role));
-      }
-    }
-    for (const LinearShape& shape : LayerLinears(job_.source.spec(), layer)) {
-      job_.poll();
-      if (!shape.quantizable) {  // rescaled perhaps
-        WriteLike(names.Weight(shape.id, layer),
-                  std::get<Tensor>(params.linears.at(shape.id).weight));
-        continue;
-      }
-      const std::vector<LinearShape> parts = ModuleParts(job_.source.model(), layer, shape.id);
-      if (shape.id == parts.front().id) WriteModule(layer, parts, params, done);
-    }
-  }
-
-  void WriteModule(int64_t layer, const std::vector<LinearShape>& parts, const LayerParams& params,
-                   std::map<LinearId, QuantizedLinear>& done) {
-    const std::string module = job_.source.names().Module(parts[0].id, layer);
-    int64_t rows = 0;
-    for (const LinearShape& part : parts) rows += part.n;
-    const int64_t bytes = WriteWeight(layer, module, parts, params, done);
-    if (parts[0].bias) WriteLike(module + ".bias", BiasOf(job_.source, parts, params));
-    for (const LinearShape& part : parts) {
-      const QuantizedLinear& linear = done.at(part.id);
-      const LinearOutcome outcome{layer,
-                                  part.id,
-                                  linear.alpha,
-                                  linear.clipped,
-                                  linear.error_before,
-                                  linear.error_after,
-                                  linear.tokens,
-                                  part.n * part.k,
-                                  bytes * part.n / rows};
+    writer_.Write(layer, params, done, [&](const LinearOutcome& outcome) {
       outcomes_.push_back(ToJson(outcome));
       job_.linear_done(outcome);
-    }
-  }
-
-  // Packed, or as it was stored; returns the bytes.
-  int64_t WriteWeight(int64_t layer, const std::string& module,
-                      const std::vector<LinearShape>& parts, const LayerParams& params,
-                      std::map<LinearId, QuantizedLinear>& done) {
-    const std::string name = job_.source.SourceOf(parts[0].id, layer);
-    if (done.at(parts[0].id).weight.codes.empty()) {
-      WriteLike(name, KeptWeightOf(job_.source, parts, params));
-      return job_.source.checkpoint().Get(name).view().NumBytes();
-    }
-    const QuantizedWeight weight = WeightOf(job_.source, parts, done);
-    const std::vector<NamedTensor> packed =
-        job_.format.Pack(weight, module, job_.source.checkpoint().model_type());
-    int64_t bytes = 0;
-    for (const NamedTensor& t : packed) bytes += t.tensor.view().NumBytes();
-    job_.writer.Write(packed);
-    written_.insert(name);
-    return bytes;
-  }
-
-  // Writes f32 values in the type the checkpoint stores that tensor in.
-  void WriteLike(const std::string& name, const Tensor& values) {
-    const Tensor rounded = ConvertTo(values.view(), job_.source.checkpoint().Get(name).dtype());
-    job_.writer.Write(name, rounded.view());
-    written_.insert(name);
+    });
+    weights.Release();
   }
 
   const PipelineJob& job_;
   KeptRows kept_;
+  LayerWriter writer_;
   std::future<void> commit_;                 // of the last unit
   RawJson outcomes_ = RawJson::array();      // of the present one
   std::unique_ptr<ActivationStore> store_;   // the full-precision model's residual stream
   std::unique_ptr<ActivationStore> prefix_;  // the quantized one's, for methods that follow it
   std::optional<MetricFiles> metrics_;       // of methods that ask for them
   int64_t weighed_tokens_ = 0;
-  std::set<std::string> written_;  // names of the source that are done
 };
 
 }  // namespace
