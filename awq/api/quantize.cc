@@ -49,7 +49,7 @@ class QuantizeRun {
 
   QuantizePlan Plan() {
     Subject subject(options_);
-    subject.CheckFormat();
+    CheckFormat(subject.source, subject.format, subject.method_options);
     subject.LoadBlocks(options_, log_);
     return PlanRun(options_, subject, *MakeHostBackend(options_), log_);
   }
@@ -57,7 +57,7 @@ class QuantizeRun {
   QuantizeReport Execute() {
     Subject subject(options_);
     const WeightSource& source = subject.source;
-    if (!HasBudget(options_)) subject.CheckFormat();
+    if (!HasBudget(options_)) CheckFormat(source, subject.format, subject.method_options);
     log_.ExpectLayers(subject.NumLinears());
     const bool exists = options_.resume && !IsAbsentOrEmpty(options_.output);
     std::optional<RunFolder> folder;

@@ -2,6 +2,12 @@
 
 namespace awq {
 
+int64_t NumTokens(std::span<const TokenBlock> blocks) {
+  int64_t out = 0;
+  for (const TokenBlock& b : blocks) out += static_cast<int64_t>(b.size());
+  return out;
+}
+
 std::vector<BlockPiece> CutPieces(std::span<const TokenBlock> blocks, int64_t tokens) {
   std::vector<BlockPiece> out;
   int64_t row = 0;

@@ -8,6 +8,8 @@
 namespace awq {
 
 using TokenBlock = std::vector<int32_t>;
+// Of all blocks together.
+int64_t NumTokens(std::span<const TokenBlock> blocks);
 
 struct BlockPiece {
   int64_t first_block, end_block;

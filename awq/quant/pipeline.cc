@@ -35,15 +35,7 @@ class Pipeline {
 
   void Run() {
     const ModelSpec& model = job_.source.spec();
-    for (int64_t i = 0; i < model.num_layers(); ++i) {
-      for (const LinearShape& s : QuantizableLinears(model, i)) {
-        const QuantScheme scheme = job_.options.SchemeOf(i, s.id);
-        if (scheme.bits == 16) continue;
-        int64_t rows = 0;
-        for (int64_t n : RowsOf(ModuleParts(job_.source.model(), i, s.id))) rows += n;
-        job_.format.Check(scheme, rows, s.k, job_.source.names().Module(s.id, i));
-      }
-    }
+    CheckFormat(job_.source, job_.format, job_.options);
     const int64_t first = Restore();
     if (first < model.num_layers()) WeighOutputs();
     for (int64_t i = first; i < model.num_layers(); ++i) {
@@ -75,7 +67,7 @@ class Pipeline {
     const FisherJob job{
         job_.source,    job_.backend, job_.pool,    std::span(job_.blocks).first(weighed),
         MetricFolder(), job_.poll,    job_.weighing};
-    for (const TokenBlock& b : job.blocks) weighed_tokens_ += static_cast<int64_t>(b.size());
+    weighed_tokens_ = NumTokens(job.blocks);
     FisherPass(job).Run();
     metrics_.emplace(job_.source.spec(), MetricFolder());
   }
@@ -192,6 +184,20 @@ class Pipeline {
 }  // namespace
 
 void RunPipeline(const PipelineJob& job) { Pipeline(job).Run(); }
+
+void CheckFormat(const WeightSource& source, const PackFormat& format,
+                 const MethodOptions& options) {
+  const ModelSpec& model = source.spec();
+  for (int64_t i = 0; i < model.num_layers(); ++i) {
+    for (const LinearShape& s : QuantizableLinears(model, i)) {
+      const QuantScheme scheme = options.SchemeOf(i, s.id);
+      if (scheme.bits == 16) continue;
+      int64_t rows = 0;
+      for (int64_t n : RowsOf(ModuleParts(source.model(), i, s.id))) rows += n;
+      format.Check(scheme, rows, s.k, source.names().Module(s.id, i));
+    }
+  }
+}
 
 std::vector<std::string> SkippedModules(const WeightSource& source) {
   std::vector<std::string> out = {source.names().Module(Role::kHead)};

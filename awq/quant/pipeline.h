@@ -56,6 +56,10 @@ struct PipelineJob {
 // kInternal for a loss that is not (layer). The writer is left to be finished.
 void RunPipeline(const PipelineJob& job);
 
+// What RunPipeline checks first: throws kUnsupported when the format cannot hold a linear.
+void CheckFormat(const WeightSource& source, const PackFormat& format,
+                 const MethodOptions& options);
+
 // Linears that stay in 16 bits, as the formats' skip lists name them.
 std::vector<std::string> SkippedModules(const WeightSource& source);
 

@@ -70,7 +70,6 @@ std::string DescribeOptions(const QuantizeOptions& o) {
   return json.dump();
 }
 
-// The methods compute on host tensors.
 std::unique_ptr<Backend> MakeHostBackend(const QuantizeOptions& options) {
   AWQ_CHECK(options.device != "cuda", kUnsupported,
             "device cuda: quantization runs on the CPU; supported: auto, cpu, ref");

@@ -14,15 +14,13 @@ namespace awq {
 
 PlanRequest RequestOf(const QuantizeOptions& options, const Subject& subject) {
   int64_t longest = 0;
-  int64_t tokens = 0;
   for (const TokenBlock& b : subject.blocks) {
     longest = std::max(longest, static_cast<int64_t>(b.size()));
-    tokens += static_cast<int64_t>(b.size());
   }
   return {.source = subject.source,
           .method = *subject.method,
           .options = subject.method_options,
-          .tokens = tokens,
+          .tokens = NumTokens(subject.blocks),
           .blocks = static_cast<int64_t>(subject.blocks.size()),
           .longest_block = longest,
           .shard_bytes = options.shard_bytes,
@@ -32,9 +30,9 @@ PlanRequest RequestOf(const QuantizeOptions& options, const Subject& subject) {
 
 SensitivityCost CostOfSearch(const QuantizeOptions& options, const Subject& subject,
                              const MachineSpeed& speed) {
-  const auto schemes = static_cast<int64_t>(SchemesOf(options, subject.format).size());
-  return CostOfSensitivity(subject.source, schemes - 1, subject.blocks,
-                           speed);  // one does not round
+  // One does not round.
+  const auto formats = static_cast<int64_t>(SchemesOf(options, subject.format).size()) - 1;
+  return CostOfSensitivity(subject.source, formats, subject.blocks, speed);
 }
 
 int64_t TokensOfPassport(const QuantizeOptions& options, const Subject& subject) {

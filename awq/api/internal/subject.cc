@@ -26,17 +26,6 @@ Subject::Subject(const QuantizeOptions& options)
       method_options(MakeMethodOptions(options, format, checkpoint->model_type())),
       method(MakeQuantMethod(options.autoawq_parity ? "autoawq" : options.method)) {}
 
-void Subject::CheckFormat() const {
-  const ModelSpec& model = source.spec();
-  for (int64_t i = 0; i < model.num_layers(); ++i) {
-    for (const LinearShape& s : QuantizableLinears(model, i)) {
-      int64_t rows = 0;
-      for (int64_t n : RowsOf(ModuleParts(source.model(), i, s.id))) rows += n;
-      format.Check(method_options.rule.scheme, rows, s.k, source.names().Module(s.id, i));
-    }
-  }
-}
-
 void Subject::LoadBlocks(const QuantizeOptions& options, RunLog& log) {
   if (!method->NeedsCalibration() && !HasBudget(options)) return;
   // Lists of token ids do without.
@@ -58,7 +47,7 @@ void Subject::LoadBlocks(const QuantizeOptions& options, RunLog& log) {
   }
   blocks = LoadCalibration(calibration, tokenizer.get(), source.spec().vocab,
                            [&](const std::string& w) { log.Warn(w); });
-  for (const TokenBlock& b : blocks) log.report().calib_tokens += static_cast<int64_t>(b.size());
+  log.report().calib_tokens = NumTokens(blocks);
 }
 
 std::vector<int64_t> Subject::NumLinears() const {

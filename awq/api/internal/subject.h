@@ -18,8 +18,6 @@ struct Subject {
   // Throws kInvalidArgument when the checkpoint is quantized already.
   explicit Subject(const QuantizeOptions& options);
 
-  // Whether the format can hold every linear in the scheme of the options; throws if not.
-  void CheckFormat() const;
   // Of the calibration, if anything needs it; they are counted in the report.
   void LoadBlocks(const QuantizeOptions& options, RunLog& log);
   // Of each layer.

@@ -18,12 +18,6 @@ constexpr uint64_t kSeed = 1;  // of the labels
 // Time of a layer's way back, in ways forward.
 constexpr double kBack = 4;
 
-int64_t TokensOf(std::span<const TokenBlock> blocks) {
-  int64_t out = 0;
-  for (const TokenBlock& b : blocks) out += static_cast<int64_t>(b.size());
-  return out;
-}
-
 // body(piece, batch) for all pieces of the store.
 template <typename Body>
 void ForPieces(const FisherJob& job, const ActivationStore& store, int64_t layer,
@@ -46,18 +40,18 @@ void FisherPass::Run() {
   std::filesystem::create_directories(job_.folder);
   const int64_t most = FisherTokensAtOnce(job_.source.spec(), job_.stream_bytes);
   auto begin = static_cast<size_t>(files_.blocks_done());
-  int64_t tokens = TokensOf(job_.blocks.first(begin));
+  int64_t tokens = NumTokens(job_.blocks.first(begin));
   if (begin > 0) Tell(kBack * static_cast<double>(tokens * job_.source.spec().num_layers()));
   while (begin < job_.blocks.size()) {
     size_t end = begin + 1;
     while (end < job_.blocks.size() &&
-           TokensOf(job_.blocks.subspan(begin, end + 1 - begin)) <= most) {
+           NumTokens(job_.blocks.subspan(begin, end + 1 - begin)) <= most) {
       ++end;
     }
     const auto blocks = job_.blocks.subspan(begin, end - begin);
     RunBlocks(blocks, tokens);
     files_.Commit(static_cast<int64_t>(end));
-    tokens += TokensOf(blocks);
+    tokens += NumTokens(blocks);
     begin = end;
   }
 }
@@ -76,7 +70,7 @@ void FisherPass::RunBlocks(std::span<const TokenBlock> blocks, int64_t first_tok
     inputs.back()->Remove();
     inputs.pop_back();
     Backward(i, *inputs.back(), gradient);
-    Tell(kBack * static_cast<double>(TokensOf(blocks)));
+    Tell(kBack * static_cast<double>(NumTokens(blocks)));
   }
   inputs.back()->Remove();
   gradient.Remove();
@@ -172,7 +166,7 @@ void FisherPass::Backward(int64_t layer, const ActivationStore& input,
 void FisherPass::Tell(double tokens) {
   if (!job_.weighing) return;
   work_done_ += tokens;
-  const double all = kBack * static_cast<double>(TokensOf(job_.blocks)) *
+  const double all = kBack * static_cast<double>(NumTokens(job_.blocks)) *
                      static_cast<double>(job_.source.spec().num_layers());
   job_.weighing(work_done_ / all);
 }
