@@ -29,6 +29,9 @@ class Attention {
   void Mix(ExecContext& ctx, const Batch& batch, const PagedKv& cache, const TensorView& x,
            const TensorView& mixed) const;
 
+  const AttentionWeights& weights() const { return weights_; }
+  TensorView frequencies() const { return frequencies_.view(); }  // empty: they change
+
  private:
   // Rotates q and k where positions are told so; stores k and v.
   void RotateAndStore(ExecContext& ctx, const Batch& batch, const PagedKv& cache,

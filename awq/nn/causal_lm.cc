@@ -33,6 +33,7 @@ CausalLm::CausalLm(Backend& backend, const WeightSource& source,
     : spec_(source.spec()),
       embedding_(backend, source),
       layers_(MakeLayers(backend, spec_, layer)),
+      decoder_(PackDecoder(backend, spec_, layers_)),
       final_norm_(LoadNorm(backend, spec_.final_norm, Role::kFinalNorm, spec_.hidden, source)),
       head_projection_(MakeHeadProjection(backend, source)),
       head_(MakeHead(backend, source, head_bits)) {}
@@ -43,6 +44,10 @@ void CausalLm::Forward(ExecContext& ctx, const Batch& batch, std::span<const Pag
             layers_.size(), " layers");
   embedding_.Forward(ctx, batch, hidden);
   if (layers_.empty()) return;
+  if (decoder_ && batch.num_tokens() == 1 && ctx.tap == nullptr &&
+      ctx.backend.Decode(*decoder_, batch, caches, hidden)) {
+    return;
+  }
   const Workspace::Scope scope(ctx.scratch);
   const TensorView x = ctx.scratch.Take(ctx.act, hidden.shape);
   bool pending = false;

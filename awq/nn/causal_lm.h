@@ -12,6 +12,7 @@
 #include "awq/nn/context.h"
 #include "awq/nn/decoder_layer.h"
 #include "awq/nn/embedding.h"
+#include "awq/nn/packed_decoder.h"
 #include "awq/ops/args.h"
 
 namespace awq {
@@ -37,6 +38,7 @@ class CausalLm {
   ModelSpec spec_;
   Embedding embedding_;
   std::vector<DecoderLayer> layers_;
+  std::unique_ptr<PackedDecoder> decoder_;  // of all of them for one token, or null
   Norm final_norm_;
   std::optional<Linear> head_projection_;  // from D to E
   Linear head_;

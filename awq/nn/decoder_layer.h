@@ -55,6 +55,7 @@ class DecoderLayer {
   void AddAttention(ExecContext& ctx, const TensorView& residual, const TensorView& y) const;
   void AddFfn(ExecContext& ctx, const TensorView& residual, const TensorView& y) const;
 
+  const LayerNorms& norms() const { return norms_; }
   const AnyAttention& attention() const { return attention_; }
   const AnyFfn& ffn() const { return ffn_; }
 

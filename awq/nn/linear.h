@@ -21,6 +21,8 @@ class Linear {
   void ForwardGated(ExecContext& ctx, Activation kind, const TensorView& x,
                     const TensorView& y) const;
   int64_t n() const { return weight_->n(); }
+  const PackedWeight& weight() const { return *weight_; }
+  TensorView bias() const { return bias_.view(); }  // or empty
   int64_t NumBytes() const { return weight_->NumBytes(); }
 
  private:

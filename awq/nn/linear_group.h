@@ -29,6 +29,8 @@ class LinearGroup {
     return y.Columns(begins_[i], begins_[i + 1]);
   }
   int64_t NumBytes() const;
+  // The one product that it is; null where it is several.
+  const Linear* Single() const { return linears_.size() == 1 ? &linears_[0] : nullptr; }
 
  private:
   std::vector<Role> roles_;

@@ -21,6 +21,7 @@ class Mlp {
   void Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const;
   // All of it but the down projection: hidden [T, F].
   void Hidden(ExecContext& ctx, const TensorView& x, const TensorView& hidden) const;
+  const MlpWeights& weights() const { return weights_; }
 
  private:
   MlpSpec spec_;

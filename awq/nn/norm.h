@@ -21,6 +21,7 @@ class Norm {
       : type_(spec.type), args_(ToArgs(spec)), weight_(std::move(weight)), bias_(std::move(bias)) {}
 
   bool is_none() const { return type_ == NormType::kNone; }
+  TensorView weight() const { return weight_.view(); }
   // x and y may be the same memory; without a norm y is x.
   void Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const {
     if (is_none()) return ctx.backend.Scale({}, x, y);

@@ -7,11 +7,13 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "awq/base/tensor.h"
 #include "awq/ops/args.h"
+#include "awq/ops/packed_decoder.h"
 #include "awq/ops/packed_weight.h"
 #include "awq/pack/quantized_weight.h"
 
@@ -79,6 +81,13 @@ class Backend {
   virtual std::unique_ptr<PackedStack> Stack(
       std::vector<std::unique_ptr<PackedWeight>> weights) = 0;
 
+  // Layers whose calls for one token are one, Decode; null where the device gains nothing from that
+  // or cannot, so that they are called one by one.
+  virtual std::unique_ptr<PackedDecoder> PrepareDecoder(
+      const DecoderArgs& /*args*/, std::span<const DecoderWeights> /*layers*/) {
+    return nullptr;
+  }
+
   // ---- compute
   // y[M, N] = x[M, K] · Wᵀ + bias[N]; bias F32 or empty. y may be F32 whatever the type of x.
   virtual void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
@@ -141,6 +150,13 @@ class Backend {
   // (F32 [T, 1]) shared counts once, without shared it does not count. All but gate: act.
   virtual void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
                       const TensorView& gate, const TensorView& y) = 0;
+  // residual[1, D] F32 through all layers, for a batch of one token; its keys and values are
+  // stored; caches holds one entry a layer. False, and nothing was done, where these caches or so
+  // long a sequence are better served by calls one by one.
+  virtual bool Decode(const PackedDecoder& /*decoder*/, const Batch& /*batch*/,
+                      std::span<const PagedKv> /*caches*/, const TensorView& /*residual*/) {
+    return false;
+  }
   // y[T, D] = table[tokens[t]]; table F32 or 16-bit [V, D], y F32. Ids must be in [0, V).
   virtual void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) = 0;
   // to[i] = from[rows[i]]; F32 [*, D], rows I32 [R].

@@ -264,6 +264,15 @@ HeadDims CheckKvWrite(const Batch& batch, const TensorView& k, const TensorView&
   return d;
 }
 
+void CheckDecode(const Batch& batch, std::span<const PagedKv> caches, const TensorView& residual) {
+  CheckBatch("decode", batch, 1);
+  AWQ_CHECK(!caches.empty() && residual.dtype == DType::kF32 && residual.rank() == 2 &&
+                residual.dim(0) == 1,
+            kInternal, "decode: expected caches and a residual stream F32 [1, D], found ",
+            caches.size(), " caches and ", Describe(residual));
+  for (const PagedKv& cache : caches) CheckCache("decode", cache);
+}
+
 HeadDims CheckAttention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                         const PagedKv& cache, const TensorView& y) {
   CheckCache("attention", cache);

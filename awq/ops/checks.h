@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "awq/ops/args.h"
 #include "awq/ops/packed_weight.h"
@@ -49,6 +50,8 @@ struct HeadDims {
 HeadDims CheckRope(const RopeArgs& args, const TensorView& positions, const TensorView& x);
 HeadDims CheckKvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
                       const PagedKv& cache);
+// A batch of one token.
+void CheckDecode(const Batch& batch, std::span<const PagedKv> caches, const TensorView& residual);
 HeadDims CheckAttention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                         const PagedKv& cache, const TensorView& y);
 struct MlaDims {

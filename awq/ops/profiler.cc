@@ -65,6 +65,22 @@ std::unique_ptr<Recording> Profiler::Record(const std::function<void()>& calls) 
   });
 }
 
+bool Profiler::Decode(const PackedDecoder& decoder, const Batch& batch,
+                      std::span<const PagedKv> caches, const TensorView& residual) {
+  if (notes_.empty()) inner_.Mark(0);
+  if (!inner_.Decode(decoder, batch, caches, residual)) return false;
+  double token_bytes = 0;  // of keys and values, in all layers
+  for (const PagedKv& cache : caches) {
+    token_bytes += Bytes({cache.keys, cache.values}) /
+                   static_cast<double>(cache.keys.dim(0) * cache.page_size());
+  }
+  notes_.push_back({Cat("decode ", caches.size(), " layers"),
+                    static_cast<double>(decoder.NumBytes()) + Bytes({residual, residual}) +
+                        ReadsOf(batch).keys * token_bytes,
+                    2.0 * static_cast<double>(decoder.NumParameters())});
+  inner_.Mark(static_cast<int>(notes_.size()));
+  return true;
+}
 void Profiler::Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
                       const TensorView& y) {
   const double flops = 2.0 * static_cast<double>(x.dim(0)) * static_cast<double>(w.n() * w.k());

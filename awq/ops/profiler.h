@@ -42,6 +42,12 @@ class Profiler : public Backend {
   std::unique_ptr<PackedWeight> PrepareQuantized(const QuantizedWeight& w) override {
     return inner_.PrepareQuantized(w);
   }
+  std::unique_ptr<PackedDecoder> PrepareDecoder(const DecoderArgs& args,
+                                                std::span<const DecoderWeights> layers) override {
+    return inner_.PrepareDecoder(args, layers);
+  }
+  bool Decode(const PackedDecoder& decoder, const Batch& batch, std::span<const PagedKv> caches,
+              const TensorView& residual) override;
   void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
               const TensorView& y) override;
   std::unique_ptr<PackedWeight> PrepareGated(const QuantizedWeight& w) override {

@@ -4,6 +4,7 @@
 #include "awq/backend/cuda/blas.h"
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/experts.h"
+#include "awq/backend/cuda/fused_decoder.h"
 #include "awq/backend/cuda/graph.h"
 #include "awq/backend/cuda/latent.h"
 #include "awq/backend/cuda/linear.h"
@@ -69,6 +70,17 @@ class CudaBackend : public Backend {
   std::unique_ptr<PackedWeight> PrepareGated(const QuantizedWeight& w) override {
     if (w.n() % 2 != 0 || !Q4Weight::Supports(w.scheme, w.n(), w.k())) return nullptr;
     return std::make_unique<Q4Weight>(*stream_, w, true);
+  }
+
+  std::unique_ptr<PackedDecoder> PrepareDecoder(const DecoderArgs& args,
+                                                std::span<const DecoderWeights> layers) override {
+    if (deterministic_) return nullptr;
+    return FusedDecoder::Make(*stream_, device_, args, layers);
+  }
+  bool Decode(const PackedDecoder& decoder, const Batch& batch, std::span<const PagedKv> caches,
+              const TensorView& residual) override {
+    CheckDecode(batch, caches, residual);
+    return dynamic_cast<const FusedDecoder&>(decoder).Run(queue(), batch, caches, residual);
   }
 
   void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,

@@ -48,9 +48,9 @@ struct FourAndFour {
 };
 
 // odd: the unit of odd outputs beside that of even ones.
-template <int kGroups, typename T, int kApart>
-__device__ inline void MakeDigits(const FourAndFour<T, kApart>& x, unsigned part, bool store,
-                                  float odd, uint32_t* digits, DigitScale<kGroups>* scale) {
+template <int kGroups, int kApart = 32, typename Inputs>
+__device__ inline void MakeDigits(const Inputs& x, unsigned part, bool store, float odd,
+                                  uint32_t* digits, DigitScale<kGroups>* scale) {
   float v[2][4];
   float largest = 0.0f;
   float sums[2] = {};  // of both runs of inputs

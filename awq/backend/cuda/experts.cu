@@ -12,12 +12,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr unsigned kAll = ~0u;
 
-__device__ float WarpSum(float v) {
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) v += __shfl_xor_sync(kAll, v, step);
-  return v;
-}
-
 // The place of the largest of values[0 … count), the lowest among equals; NaN is larger than
 // nothing but the places before it that are taken, which are -inf. One warp.
 __device__ int WarpArgMax(const float* values, const bool* taken, int count) {

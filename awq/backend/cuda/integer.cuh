@@ -91,8 +91,8 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerLinear(const Inte
       DigitScale<kGroups>* scale = scales + row * a.blocks_per_row * 2;
       for (int at = first; at - first % 2 < a.blocks_per_row; at += kUnits) {
         values.Load(x + (at - first) * kBlockK, left - (at - first) * kBlockK);
-        MakeDigits(values, part, at < a.blocks_per_row, Codes::kOddUnit, to + at * kDigitWords,
-                   scale + 2 * at);
+        MakeDigits<kGroups, Codes::kApart>(values, part, at < a.blocks_per_row, Codes::kOddUnit,
+                                           to + at * kDigitWords, scale + 2 * at);
       }
     }
     __syncthreads();

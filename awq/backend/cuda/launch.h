@@ -41,6 +41,17 @@ void LaunchClusters(const Queue& queue, void (*kernel)(P...), dim3 grid, dim3 cl
   }(config, kernel, static_cast<P>(args)...);
 }
 
+// All thread blocks run at once, or the launch fails; starts when the predecessor has ended.
+template <typename... P, typename... A>
+void LaunchTogether(const Queue& queue, void (*kernel)(P...), dim3 grid, dim3 block, int shared,
+                    const A&... args) {
+  [&](P... values) {
+    void* parameters[] = {static_cast<void*>(&values)...};
+    AWQ_CUDA(cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(kernel), grid, block,
+                                         parameters, static_cast<size_t>(shared), queue.stream));
+  }(static_cast<P>(args)...);
+}
+
 template <typename... P, typename... A>
 void Launch(const Queue& queue, void (*kernel)(P...), dim3 grid, dim3 block, int shared,
             const A&... args) {

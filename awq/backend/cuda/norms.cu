@@ -11,15 +11,11 @@ __device__ float BlockSum(float v) {
   __shared__ float parts[32];
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int warp = static_cast<int>(threadIdx.x) / 32;
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) v += __shfl_xor_sync(~0u, v, step);
+  v = WarpSum(v);
   __syncthreads();
   if (lane == 0) parts[warp] = v;
   __syncthreads();
-  v = lane < static_cast<int>(blockDim.x) / 32 ? parts[lane] : 0.0f;
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) v += __shfl_xor_sync(~0u, v, step);
-  return v;
+  return WarpSum(lane < static_cast<int>(blockDim.x) / 32 ? parts[lane] : 0.0f);
 }
 
 // Rows of a tensor of rank 2, or 3 with `inner` rows in a step of the first dimension.

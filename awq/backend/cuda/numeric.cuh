@@ -55,6 +55,14 @@ __device__ inline void StoreFloats(T* to, const float (&from)[V]) {
   *reinterpret_cast<Pack<T, V>*>(to) = pack;
 }
 
+// Of all lanes of a warp.
+template <typename T>
+__device__ inline T WarpSum(T v) {
+#pragma unroll
+  for (int lanes = 16; lanes > 0; lanes /= 2) v += __shfl_xor_sync(~0u, v, lanes);
+  return v;
+}
+
 template <typename T>
 struct Type {
   using type = T;

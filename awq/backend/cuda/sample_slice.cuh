@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ptx.cuh"
 #include "awq/ops/sample_weight.h"
 
@@ -32,13 +33,6 @@ __device__ inline void RowSync() {
 #else
   __syncthreads();
 #endif
-}
-
-template <typename T>
-__device__ T WarpSum(T v) {
-#pragma unroll
-  for (int lanes = 16; lanes > 0; lanes /= 2) v += __shfl_xor_sync(kAll, v, lanes);
-  return v;
 }
 
 // Of the lanes up to this one.

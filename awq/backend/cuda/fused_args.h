@@ -1,0 +1,69 @@
+// What the kernel of fused_layers.cuh is told: decoder layers of one token as one kernel.
+#pragma once
+
+#include <cstdint>
+
+namespace awq::cuda {
+
+inline constexpr int kFusedWarps = 16;  // that compute; one more streams weights
+inline constexpr int kFusedThreads = 32 * kFusedWarps;
+inline constexpr int kFusedBlockThreads = kFusedThreads + 128;  // registers change hands by 128
+inline constexpr int kMaxFusedGroup = 8;                        // query heads of a kv head
+inline constexpr int kMaxFusedLayers = 160;
+inline constexpr int kFusedPages = 128;   // of a block's keys; those beyond are looked up
+inline constexpr int kMaxFusedTurns = 2;  // a thread has eight inputs of 4096 at a time
+
+// The linears of a layer, in turn; the even ones read the norm of the residual stream.
+enum FusedLinear { kFusedQkv, kFusedO, kFusedGateUp, kFusedDown, kFusedLinears };
+
+struct FusedLayer {
+  const uint8_t* weights[kFusedLinears];  // layout.h; gate and up in turns
+  const float* biases[kFusedLinears];     // or null
+  const float* norms[2];                  // weights of those before qkv, and before gate and up
+  const float* head_norms[2];             // of each head of q, of k, or null
+  float scales[kFusedLinears];            // of all outputs
+};
+
+// Offsets in shared memory, bytes. The ring of slots lies at 0; a slot holds 16 blocks of a
+// row tile, or keys and values.
+struct FusedShared {
+  int slots;
+  int slot_bytes;
+  int digits, scales;  // of a linear's inputs, whose place attention's sums take
+  int merge;           // sums of attention's warps, [warp][head][d]
+  int sums;            // of linears, [row tile][warp][16]; then attention's splits
+  int pages, cosines, queries, tokens, statistics, parts, layers, barriers;
+  int bytes;
+};
+
+struct FusedArgs {
+  const FusedLayer* layers;
+  int num_layers;
+  int hidden, heads, kv_heads, ffn;
+  int block_bytes;
+  bool has_zeros;
+  float epsilon;
+  float inverse_hidden;
+  int activation;
+  // Attention: `splits` thread blocks share the keys of a kv head.
+  int splits, chunk_keys, page_size, window;
+  float scale;  // of scores, times log2(e)
+  float magnitude;
+  const float* inverse_frequencies;
+  const int* positions;
+  const int* kv_len;
+  const int* table;
+  // Through these the thread blocks exchange vectors; see fused_hop.cuh.
+  float* qkv;
+  float* partial;  // [kv_heads · splits][heads of one · (d + 2)]
+  float* mixed;
+  float* attended;  // the output of o
+  float* ffn_hidden;
+  float* fed;       // the output of down
+  uint32_t* epoch;  // of the first layer
+  float* residual;  // [hidden], in and out
+  FusedShared shared;
+  void* caches[2][kMaxFusedLayers];  // keys and values [pages, kv_heads, page_size, d]
+};
+
+}  // namespace awq::cuda

@@ -1,0 +1,184 @@
+#include "awq/backend/cuda/fused_decoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <optional>
+#include <vector>
+
+#include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/packed.h"
+
+namespace awq::cuda {
+namespace {
+
+// Beyond it calls one by one are as fast: keys of a split are then more than its part of a step.
+constexpr int64_t kMostKeys = 8192;
+
+struct Weights {
+  const Q4Weight* linears[kFusedLinears];
+};
+
+// None where a weight is of another kind than the first.
+std::optional<Weights> WeightsOf(const DecoderWeights& layer) {
+  Weights out{};
+  const PackedWeight* all[] = {layer.qkv, layer.o, layer.gate_up, layer.down};
+  for (int i = 0; i < kFusedLinears; ++i) {
+    out.linears[i] = dynamic_cast<const Q4Weight*>(all[i]);
+    if (out.linears[i] == nullptr) return std::nullopt;
+  }
+  return out;
+}
+
+bool AreAlike(const Q4Shape& a, const Q4Shape& b) {
+  return a.has_zeros == b.has_zeros && a.GroupsPerBlock() == 1 && b.GroupsPerBlock() == 1;
+}
+
+// None where layers are not all of one shape.
+std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const DecoderWeights> layers) {
+  FusedShape shape;
+  for (const DecoderWeights& layer : layers) {
+    const std::optional<Weights> w = WeightsOf(layer);
+    if (!w || !w->linears[kFusedGateUp]->gated()) return std::nullopt;
+    const Q4Weight& down = *w->linears[kFusedDown];
+    const FusedShape here{.num_layers = static_cast<int>(layers.size()),
+                          .hidden = static_cast<int>(down.n()),
+                          .heads = static_cast<int>(args.heads),
+                          .kv_heads = static_cast<int>(args.kv_heads),
+                          .head_size = static_cast<int>(args.head_size),
+                          .ffn = static_cast<int>(down.k()),
+                          .block_bytes = down.shape().BlockBytes()};
+    for (const Q4Weight* linear : w->linears) {
+      if (!AreAlike(linear->shape(), down.shape())) return std::nullopt;
+    }
+    if (shape.num_layers > 0 && !(here == shape)) return std::nullopt;
+    shape = here;
+  }
+  return shape;
+}
+
+FusedKernel KernelOf(DType cache, const FusedShape& s) {
+  const int group = s.heads / s.kv_heads;
+  const int inputs = std::max(s.hidden, s.heads * s.head_size);
+  if (cache == DType::kF16) return FusedKernelF16(s.head_size, group, inputs);
+  if (cache == DType::kBF16) return FusedKernelBF16(s.head_size, group, inputs);
+  if (cache == DType::kF8E4M3) return FusedKernelE4M3(s.head_size, group, inputs);
+  return nullptr;
+}
+
+}  // namespace
+
+std::unique_ptr<FusedDecoder> FusedDecoder::Make(Stream& stream, const DeviceLimits& device,
+                                                 const DecoderArgs& args,
+                                                 std::span<const DecoderWeights> layers) {
+  if (device.arch != 90) return nullptr;
+  const std::optional<FusedShape> shape = ShapeOf(args, layers);
+  if (!shape) return nullptr;
+  const std::optional<FusedPlan> plan = PlanFused(*shape, device.sms, device.shared_per_block);
+  if (!plan) return nullptr;
+  return std::unique_ptr<FusedDecoder>(
+      new FusedDecoder(stream, device, args, layers, *shape, *plan));
+}
+
+FusedDecoder::FusedDecoder(Stream& stream, const DeviceLimits& device, const DecoderArgs& args,
+                           std::span<const DecoderWeights> layers, const FusedShape& shape,
+                           const FusedPlan& plan)
+    : PackedDecoder(layers), sms_(device.sms), shape_(shape), args_{} {
+  std::vector<FusedLayer> table;
+  for (const DecoderWeights& layer : layers) {
+    const Weights w = *WeightsOf(layer);
+    const TensorView biases[] = {layer.qkv_bias, layer.o_bias, layer.gate_up_bias, layer.down_bias};
+    FusedLayer& out = table.emplace_back();
+    for (int i = 0; i < kFusedLinears; ++i) {
+      out.weights[i] = w.linears[i]->blocks();
+      out.scales[i] = w.linears[i]->scale();
+      out.biases[i] = biases[i].As<const float>();
+    }
+    out.norms[0] = layer.attn_norm.As<const float>();
+    out.norms[1] = layer.ffn_norm.As<const float>();
+    out.head_norms[0] = layer.q_norm.As<const float>();
+    out.head_norms[1] = layer.k_norm.As<const float>();
+  }
+  const auto table_bytes = static_cast<int64_t>(table.size() * sizeof(FusedLayer));
+  layers_ = stream.Alloc(DType::kU8, {table_bytes});
+  AWQ_CUDA(cudaMemcpyAsync(layers_.view().data, table.data(), static_cast<size_t>(table_bytes),
+                           cudaMemcpyHostToDevice, stream.get()));
+
+  // The vectors that thread blocks exchange: of an epoch before the first.
+  const int q_size = shape.heads * shape.head_size;
+  const int partial = shape.heads * plan.splits * (shape.head_size + 2);
+  const int sizes[] = {q_size + 2 * shape.kv_heads * shape.head_size,
+                       (partial + 3) / 4 * 4,
+                       q_size,
+                       shape.hidden,
+                       shape.ffn,
+                       shape.hidden};
+  float** const places[] = {&args_.qkv,      &args_.partial,    &args_.mixed,
+                            &args_.attended, &args_.ffn_hidden, &args_.fed};
+  int64_t total = 0;
+  for (int size : sizes) total += size;
+  words_ = stream.Alloc(DType::kF32, {total});
+  AWQ_CUDA(cudaMemsetAsync(words_.view().data, 0, static_cast<size_t>(4 * total), stream.get()));
+  float* next = words_.As<float>();
+  for (int i = 0; i < 6; ++i) {
+    *places[i] = next;
+    next += sizes[i];
+  }
+  epoch_ = stream.Alloc(DType::kI32, {1});
+  const int32_t first = 1;
+  AWQ_CUDA(cudaMemcpyAsync(epoch_.view().data, &first, sizeof(first), cudaMemcpyHostToDevice,
+                           stream.get()));
+  stream.Sync();  // the host's copies go
+
+  args_.layers = layers_.As<const FusedLayer>();
+  args_.num_layers = shape.num_layers;
+  args_.hidden = shape.hidden;
+  args_.heads = shape.heads;
+  args_.kv_heads = shape.kv_heads;
+  args_.ffn = shape.ffn;
+  args_.block_bytes = shape.block_bytes;
+  args_.has_zeros = WeightsOf(layers[0])->linears[0]->shape().has_zeros;
+  args_.epsilon = args.epsilon;
+  args_.inverse_hidden = 1.0f / static_cast<float>(shape.hidden);
+  args_.activation = static_cast<int>(args.activation);
+  args_.splits = plan.splits;
+  args_.window = static_cast<int>(args.window);
+  args_.scale = args.scale * std::numbers::log2e_v<float>;
+  args_.magnitude = args.rope.magnitude;
+  args_.inverse_frequencies = args.rope.inverse_frequencies.As<const float>();
+  args_.epoch = epoch_.As<uint32_t>();
+  args_.shared = plan.shared;
+}
+
+bool FusedDecoder::Run(const Queue& queue, const Batch& batch, std::span<const PagedKv> caches,
+                       const TensorView& residual) const {
+  AWQ_CHECK(caches.size() == static_cast<size_t>(args_.num_layers) &&
+                residual.dim(1) == args_.hidden && caches[0].kv_heads() == args_.kv_heads &&
+                caches[0].keys.dim(3) == shape_.head_size,
+            kInternal, "decode: caches or a residual stream of other layers");
+  const DType type = caches[0].keys.dtype;
+  const FusedKernel kernel = KernelOf(type, shape_);
+  if (kernel == nullptr || batch.max_kv > kMostKeys) return false;
+  FusedArgs a = args_;
+  a.page_size = static_cast<int>(caches[0].page_size());
+  const int key_bytes = shape_.head_size * static_cast<int>(BitsOf(type)) / 8;
+  a.chunk_keys = a.shared.slot_bytes / (2 * key_bytes) / 16 * 16;
+  for (size_t i = 0; i < caches.size(); ++i) {
+    if (caches[i].keys.dtype != type || caches[i].page_size() != a.page_size ||
+        a.page_size % 16 != 0) {
+      return false;
+    }
+    a.caches[0][i] = caches[i].keys.data;
+    a.caches[1][i] = caches[i].values.data;
+  }
+  a.positions = batch.positions.As<const int>();
+  a.kv_len = batch.kv_len.As<const int>();
+  a.table = batch.block_table.As<const int>();
+  a.residual = residual.As<float>();
+  AWQ_CUDA(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                cudaFuncAttributeMaxDynamicSharedMemorySize, a.shared.bytes));
+  LaunchTogether(queue, kernel, sms_, kFusedBlockThreads, a.shared.bytes, a);
+  return true;
+}
+
+}  // namespace awq::cuda

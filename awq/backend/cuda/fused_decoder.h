@@ -1,0 +1,37 @@
+// Decoder layers for one token as one kernel (fused_layers.cuh), on GPUs of sm_90 alone.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "awq/backend/cuda/fused_kernels.h"
+#include "awq/backend/cuda/fused_plan.h"
+#include "awq/backend/cuda/gemm_table.h"
+#include "awq/backend/cuda/launch.h"
+#include "awq/backend/cuda/stream.h"
+#include "awq/ops/backend.h"
+
+namespace awq::cuda {
+
+class FusedDecoder : public PackedDecoder {
+ public:
+  // Null where the kernel does not suit the layers or the device.
+  static std::unique_ptr<FusedDecoder> Make(Stream& stream, const DeviceLimits& device,
+                                            const DecoderArgs& args,
+                                            std::span<const DecoderWeights> layers);
+  // Arguments have passed CheckDecode.
+  bool Run(const Queue& queue, const Batch& batch, std::span<const PagedKv> caches,
+           const TensorView& residual) const;
+
+ private:
+  FusedDecoder(Stream& stream, const DeviceLimits& device, const DecoderArgs& args,
+               std::span<const DecoderWeights> layers, const FusedShape& shape,
+               const FusedPlan& plan);
+
+  int sms_;
+  FusedShape shape_;
+  FusedArgs args_;  // but for what a call brings
+  Tensor layers_, words_, epoch_;
+};
+
+}  // namespace awq::cuda

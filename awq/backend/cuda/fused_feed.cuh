@@ -1,0 +1,82 @@
+// What streams through the ring of fused_layers.cuh: the weights of a thread block's row tiles and
+// its part of the keys and values, in the order of their use.
+#pragma once
+
+#include "awq/backend/cuda/fused_queries.cuh"
+#include "awq/backend/cuda/fused_ring.cuh"
+
+namespace awq::cuda {
+
+// Slots on their way while vectors are exchanged, which come behind what is asked for; and once a
+// ring's slots of gate and up, or of down, have been asked for. Both measured.
+inline constexpr unsigned kFusedAhead = 2;
+inline constexpr unsigned kFusedStream = 4;
+
+// What a block has of a linear.
+__device__ inline FusedShare ShareOf(const FusedArgs& a, int linear, int q_size, int kv_size) {
+  const int n = linear == kFusedQkv      ? q_size + 2 * kv_size
+                : linear == kFusedGateUp ? 2 * a.ffn
+                                         : a.hidden;
+  return FusedShare(n / kTileN, static_cast<int>(gridDim.x), static_cast<int>(blockIdx.x));
+}
+__device__ inline int BlocksOf(const FusedArgs& a, int linear, int q_size) {
+  return (linear == kFusedO ? q_size : linear == kFusedDown ? a.ffn : a.hidden) / kBlockK;
+}
+
+// One thread.
+template <typename C>
+__device__ inline void FeedRing(const FusedArgs& a, int d, const uint8_t* shared,
+                                const FusedSplit& s) {
+  RingFeed ring(a.shared, SharedAddress(shared));
+  const int q_size = a.heads * d;
+  const auto* layers = reinterpret_cast<const FusedLayer*>(shared + a.shared.layers);
+  const auto* pages = reinterpret_cast<const int*>(shared + a.shared.pages);
+#pragma unroll 1
+  for (int l = 0; l < a.num_layers; ++l) {
+#pragma unroll 1
+    for (int linear = 0; linear < kFusedLinears; ++linear) {
+      if (linear == kFusedO && s.takes_part) {
+        const uint32_t key_bytes = d * static_cast<uint32_t>(sizeof(C));
+#pragma unroll 1
+        for (int chunk = s.begin; chunk < s.end; chunk += a.chunk_keys) {
+          const int end = min(chunk + a.chunk_keys, (s.end + 15) / 16 * 16);
+          const uint32_t bar = ring.Room((end - chunk) * 2 * key_bytes, kFusedAhead);
+          uint32_t to = ring.slot;
+#pragma unroll 1
+          for (int key = chunk; key < end; key += 16, to += 16 * key_bytes) {
+            const int nth = (key - s.begin) / 16;
+            const int64_t page = nth < kFusedPages ? pages[nth] : a.table[key / a.page_size];
+            const int64_t at =
+                ((page * a.kv_heads + s.group) * a.page_size + key % a.page_size) * key_bytes;
+            BulkCopy(to, static_cast<const uint8_t*>(a.caches[0][l]) + at, 16 * key_bytes, bar);
+            BulkCopy(to + a.chunk_keys * key_bytes,
+                     static_cast<const uint8_t*>(a.caches[1][l]) + at, 16 * key_bytes, bar);
+          }
+          ring.Next();
+        }
+      }
+      const FusedShare share = ShareOf(a, linear, q_size, a.kv_heads * d);
+      const int row_bytes = BlocksOf(a, linear, q_size) * a.block_bytes;
+      const int slot_bytes = kFusedWarps * a.block_bytes;
+      const uint8_t* from = layers[l].weights[linear] + int64_t{share.first} * row_bytes;
+      int issued = 0;
+#pragma unroll 1
+      for (int tile = 0; tile < share.count; tile += 2, from += 2 * row_bytes) {
+        const int tiles = min(2, share.count - tile);
+#pragma unroll 1
+        for (int at = 0; at < row_bytes; at += slot_bytes) {
+          const int bytes = min(slot_bytes, row_bytes - at);
+#pragma unroll 1
+          for (int e = 0; e < tiles; ++e) {
+            const bool streams = linear >= kFusedGateUp && ++issued > a.shared.slots;
+            const uint32_t bar = ring.Room(bytes, streams ? kFusedStream : kFusedAhead);
+            BulkCopy(ring.slot, from + e * row_bytes + at, bytes, bar);
+            ring.Next();
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace awq::cuda

@@ -1,0 +1,203 @@
+// A linear inside fused_layers.cuh: digits of x from what the blocks have handed over, products of
+// this block's row tiles as they come through the ring, and the sums of all warps.
+#pragma once
+
+#include "awq/backend/cuda/digits.cuh"
+#include "awq/backend/cuda/fused_hop.cuh"
+#include "awq/backend/cuda/fused_ring.cuh"
+#include "awq/backend/cuda/integer.cuh"
+
+namespace awq::cuda {
+
+__device__ inline void FusedBarrier() { NamedBarrier(1, kFusedThreads); }
+
+// What sixteen threads make digits of: 128 inputs, each of four and of the four 32 further on.
+struct EightInputs {
+  float v[2][4];
+  __device__ static int First() {
+    return static_cast<int>(FourAndFour<float, 32>::FirstInput(threadIdx.x % 16));
+  }
+  __device__ float operator()(int i, int j) const { return v[i][j]; }
+  __device__ bool Load(const float* from, uint32_t tag, bool wanted) {
+    const bool first = awq::cuda::Load(from, tag, wanted, v[0]);
+    const bool second = awq::cuda::Load(from + 32, tag, wanted, v[1]);
+    return first & second;
+  }
+};
+inline constexpr int kFusedUnits = kFusedThreads / 16;  // of 128 inputs at a time
+
+// x as it was handed over, in its first kTurns · kFusedUnits units from `first` on.
+template <int kTurns>
+__device__ inline void AwaitInputs(const float* from, uint32_t tag, int first, int units,
+                                   EightInputs (&x)[kTurns]) {
+  const int unit = first + static_cast<int>(threadIdx.x) / 16;
+  from += unit * kBlockK + EightInputs::First();
+  for (;;) {
+    bool there = true;
+#pragma unroll
+    for (int t = 0; t < kTurns; ++t) {
+      there &= x[t].Load(from + t * kFusedUnits * kBlockK, tag, unit + t * kFusedUnits < units);
+    }
+    if (there) break;
+    __nanosleep(32);
+  }
+  __syncwarp();  // else every exchange between lanes takes the long way
+}
+template <int kTurns>
+__device__ inline void StoreDigits(const EightInputs (&x)[kTurns], int first, int units,
+                                   uint32_t* digits, DigitScale<1>* scales) {
+  const int unit = first + static_cast<int>(threadIdx.x) / 16;
+#pragma unroll
+  for (int t = 0; t < kTurns; ++t) {
+    if (first + t * kFusedUnits >= units) break;
+    const int at = unit + t * kFusedUnits;
+    MakeDigits<1>(x[t], threadIdx.x % 16, at < units, 0.0625f, digits + at * kDigitWords,
+                  scales + 2 * at);
+    if (threadIdx.x % 16 == 0 && at < units) scales[2 * at + 1].sums[0] = scales[2 * at].sums[0];
+  }
+}
+
+// Where a lane finds its part of a slot's blocks, and of inputs.
+struct FusedPlaces {
+  uint32_t codes, scales, zeros, columns, units;
+  int first_weight;
+  __device__ FusedPlaces(const FusedArgs& a, uint32_t base) {
+    const unsigned warp = threadIdx.x / 32;
+    const unsigned lane = threadIdx.x % 32;
+    const uint32_t block = warp * a.block_bytes;
+    codes = block + 16 * PlaceOfLane(static_cast<int>(lane));
+    scales = block + kCodeBytes + lane / 4 * 4;
+    // Of zero points a lane has one output of one of two tiles.
+    zeros = block + kCodeBytes + lane % 16 * 2;
+    columns = base + a.shared.digits + warp * (4 * kDigitWords) + lane / 4 * 64 + lane % 4 * 16;
+    units = base + a.shared.scales + (2 * warp + lane % 2) * sizeof(DigitScale<1>);
+    first_weight = lane % 2 == 0 ? 256 : 1;
+    Keep(codes), Keep(scales), Keep(zeros), Keep(columns), Keep(units), Keep(first_weight);
+  }
+};
+
+template <typename W>
+__device__ inline W LoadSharedOne(uint32_t from) {
+  uint32_t v;
+  if constexpr (sizeof(W) == 4) {
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(from) : "memory");
+  } else if constexpr (sizeof(W) == 2) {
+    uint16_t half;
+    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(half) : "r"(from) : "memory");
+    v = half;
+  } else {
+    asm volatile("ld.shared.u8 %0, [%1];" : "=r"(v) : "r"(from) : "memory");
+  }
+  return static_cast<W>(v);
+}
+
+inline constexpr int kSumStride = kFusedWarps * kTileN;  // of a row tile's sums
+
+// Warps take the blocks of two slots, which are of two tiles; all sums of a warp stay in it until
+// the tile's end. A word of codes is an operand twice: masked, and as it is, which counts 16 times
+// the code of the upper output plus that of the lower one.
+__device__ inline void FusedProduct(const FusedArgs& a, const FusedPlaces& places, Ring& ring,
+                                    int tiles, int blocks, float* sums) {
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const unsigned lane = threadIdx.x % 32;
+  const unsigned r = lane / 4;
+  float* to = sums + warp * kTileN + 2 * r;
+#pragma unroll 1
+  for (int tile = 0; tile < tiles; tile += 2, to += 2 * kSumStride) {
+    float even[2] = {};
+    float odd[2] = {};  // 16 times
+    float zero = 0.0f;
+    uint32_t columns = places.columns;
+    uint32_t units = places.units;
+    uint32_t b[2][4] = {};
+    const bool two = tile + 1 < tiles;
+#pragma unroll 1
+    for (int left = blocks; left > 0; left -= kFusedWarps) {
+      const Ring first = ring;
+      first.Wait();
+      ring.Next();
+      const Ring second = two ? ring : first;
+      if (two) {
+        second.Wait();
+        ring.Next();
+      }
+      uint32_t codes[2][2][4];
+      uint32_t scale[2];
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const uint32_t slot = e == 0 ? first.slot : second.slot;
+        LoadShared(slot + places.codes, codes[e][0]);
+        LoadShared(slot + places.codes + 512, codes[e][1]);
+        scale[e] = LoadSharedOne<uint32_t>(slot + places.scales);
+      }
+      const uint32_t zeros = (lane < 16 ? first.slot : second.slot) + places.zeros;
+      const uint16_t z_scale = LoadSharedOne<uint16_t>(zeros);
+      const uint32_t z = a.has_zeros ? LoadSharedOne<uint8_t>(zeros + 32 - lane % 16) : 8;
+      __syncwarp();
+      if (lane == 0) {
+        first.GiveBack();
+        if (two) second.GiveBack();
+      }
+      if (left > warp) {
+        float unit[4];
+        LoadShared(units, unit);
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          // The other columns are zeros.
+          asm volatile(
+              "{\n.reg .pred p;\nsetp.lt.u32 p, %5, 3;\n"
+              "@p ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];\n}"
+              : "+r"(b[half][0]), "+r"(b[half][1]), "+r"(b[half][2]), "+r"(b[half][3])
+              : "r"(columns + half * (2 * kDigitWords)), "r"(r)
+              : "memory");
+        }
+        int n[2][4] = {};
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+#pragma unroll
+          for (int step = 0; step < 2; ++step) {
+#pragma unroll
+            for (int e = 0; e < 2; ++e) {
+              const uint32_t first = codes[e][half][2 * step];
+              const uint32_t last = codes[e][half][2 * step + 1];
+              const uint32_t w[4] = {first & 0x0f0f0f0fu, first, last & 0x0f0f0f0fu, last};
+              MmaBytes(n[e], w, b[half][2 * step], b[half][2 * step + 1]);
+            }
+          }
+        }
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const float2 w = __half22float2(reinterpret_cast<const __half2&>(scale[e]));
+          const int lower = n[e][0] * places.first_weight + n[e][1];
+          const int upper = n[e][2] * places.first_weight + (n[e][3] - lower);
+          even[e] += w.x * (unit[0] * static_cast<float>(lower));
+          odd[e] += w.y * (unit[0] * static_cast<float>(upper));
+        }
+        zero += __half2float(__ushort_as_half(z_scale)) * (static_cast<float>(z) * unit[2]);
+      }
+      columns += kFusedWarps * (4 * kDigitWords);
+      units += kFusedWarps * 2 * static_cast<uint32_t>(sizeof(DigitScale<1>));
+    }
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      even[e] += __shfl_xor_sync(~0u, even[e], 1);
+      odd[e] += __shfl_xor_sync(~0u, odd[e], 1);
+      even[e] -= __shfl_sync(~0u, zero, 16 * e + 2 * r);
+      odd[e] = odd[e] * 0.0625f - __shfl_sync(~0u, zero, 16 * e + 2 * r + 1);
+      if (lane % 4 == 0 && tile + e < tiles) {
+        *reinterpret_cast<float2*>(to + e * kSumStride) = make_float2(even[e], odd[e]);
+      }
+    }
+  }
+}
+
+__device__ inline float FusedSum(const float* sums, int i) {
+  float y = 0.0f;
+#pragma unroll
+  for (int w = 0; w < kFusedWarps; ++w) {
+    y += sums[i / kTileN * kSumStride + w * kTileN + i % kTileN];
+  }
+  return y;
+}
+
+}  // namespace awq::cuda

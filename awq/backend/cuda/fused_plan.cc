@@ -1,0 +1,70 @@
+#include "awq/backend/cuda/fused_plan.h"
+
+#include <algorithm>
+
+#include "awq/backend/cuda/layout.h"
+
+namespace awq::cuda {
+namespace {
+
+constexpr int kMaxSplits = 16;
+constexpr int kMinSlots = 8;      // with five 70B's layers take 6 % longer than call by call
+constexpr int kDigitBytes = 384;  // of 128 inputs, as digits.cuh has them
+constexpr int kScaleBytes = 32;
+constexpr int kCacheBytes = 2;  // of an element of keys and values, at most
+
+int RoundUp(int n, int unit) { return (n + unit - 1) / unit * unit; }
+
+}  // namespace
+
+std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_block) {
+  const int d = s.head_size;
+  const int q_size = s.heads * d;
+  const int group = s.kv_heads > 0 ? s.heads / s.kv_heads : 0;
+  if (s.num_layers < 1 || s.num_layers > kMaxFusedLayers || (d != 64 && d != 128) ||
+      s.hidden % kBlockK != 0 || q_size % kBlockK != 0 || s.ffn % kBlockK != 0 || group < 1 ||
+      std::max(s.hidden, q_size) > kMaxFusedTurns * kFusedThreads * 8 || group > kMaxFusedGroup ||
+      group * s.kv_heads != s.heads || s.kv_heads > sms) {
+    return std::nullopt;
+  }
+  FusedPlan plan;
+  plan.splits = std::min(sms / s.kv_heads, kMaxSplits);
+  FusedShared& out = plan.shared;
+  out.slot_bytes = RoundUp(kFusedWarps * s.block_bytes, 128);
+
+  const int units = std::max({s.hidden, q_size, s.ffn}) / kBlockK;
+  const int outputs = std::max({q_size + 2 * s.kv_heads * d, 2 * s.ffn, s.hidden});
+  const int tiles = (outputs / kTileN + sms - 1) / sms;
+  int at = 0;  // behind the ring
+  const auto place = [&](int bytes) {
+    const int here = at;
+    at += RoundUp(bytes, 16);
+    return here;
+  };
+  const int merge_bytes = kFusedWarps * group * d * 4;
+  out.digits = place(std::max(units * kDigitBytes, merge_bytes));
+  out.merge = out.digits;
+  out.scales = place(units * kScaleBytes);
+  const int share = (group * d + plan.splits - 1) / plan.splits;
+  out.sums = place(std::max(tiles * kFusedWarps * kTileN * 4, plan.splits * 3 * share * 4));
+  out.pages = place(kFusedPages * 4);
+  out.cosines = place(d / 2 * 8);
+  out.queries = place(group * d * 4);
+  out.tokens = place(2 * d * kCacheBytes);
+  out.statistics = place(group * kFusedWarps * 8);
+  out.parts = place(2 * kFusedWarps * 4);
+  out.layers = place(s.num_layers * static_cast<int>(sizeof(FusedLayer)));
+  out.barriers = place(0);
+  out.slots = (shared_per_block - at) / (out.slot_bytes + 16);
+  if (out.slots < kMinSlots) return std::nullopt;
+  const int ring = out.slots * out.slot_bytes;
+  for (int* place :
+       {&out.digits, &out.merge, &out.scales, &out.sums, &out.pages, &out.cosines, &out.queries,
+        &out.tokens, &out.statistics, &out.parts, &out.layers, &out.barriers}) {
+    *place += ring;
+  }
+  out.bytes = ring + at + 16 * out.slots;
+  return plan;
+}
+
+}  // namespace awq::cuda

@@ -1,0 +1,113 @@
+#include "awq/backend/cuda/fused_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace awq::cuda {
+namespace {
+
+constexpr int kSms = 132;  // of an H200
+constexpr int kShared = 227 << 10;
+constexpr int kBlock = 1072;  // groups of 128 with zero points
+
+constexpr FusedShape kLlama8b{.num_layers = 32,
+                              .hidden = 4096,
+                              .heads = 32,
+                              .kv_heads = 8,
+                              .head_size = 128,
+                              .ffn = 14336,
+                              .block_bytes = kBlock};
+constexpr FusedShape kLlama13b{.num_layers = 40,
+                               .hidden = 5120,
+                               .heads = 40,
+                               .kv_heads = 40,
+                               .head_size = 128,
+                               .ffn = 13824,
+                               .block_bytes = kBlock};
+constexpr FusedShape kSmall{.num_layers = 8,
+                            .hidden = 384,
+                            .heads = 6,
+                            .kv_heads = 2,
+                            .head_size = 64,
+                            .ffn = 1024,
+                            .block_bytes = 1056};
+
+// [begin, end) of what lies in shared memory at one time, with the bytes that each part needs.
+std::vector<std::pair<int, int>> PartsOf(const FusedShape& s, const FusedPlan& plan) {
+  const FusedShared& at = plan.shared;
+  const int units = std::max({s.hidden, s.heads * s.head_size, s.ffn}) / 128;
+  const int group = s.heads / s.kv_heads;
+  const int outputs =
+      std::max({(s.heads + 2 * s.kv_heads) * s.head_size, 2 * s.ffn, s.hidden}) / 16;
+  const std::vector<std::pair<int, int>> places = {
+      {0, at.slots * at.slot_bytes},
+      {at.digits, std::max(units * 384, 16 * group * s.head_size * 4)},
+      {at.scales, units * 32},
+      {at.sums, (outputs + kSms - 1) / kSms * 1024},
+      {at.pages, kFusedPages * 4},
+      {at.cosines, s.head_size * 4},
+      {at.queries, group * s.head_size * 4},
+      {at.tokens, 2 * s.head_size * 2},
+      {at.statistics, group * 16 * 8},
+      {at.parts, 2 * 16 * 4},
+      {at.layers, s.num_layers * static_cast<int>(sizeof(FusedLayer))},
+      {at.barriers, 16 * at.slots}};
+  std::vector<std::pair<int, int>> parts;
+  for (const auto& [begin, bytes] : places) parts.emplace_back(begin, begin + bytes);
+  std::ranges::sort(parts);
+  return parts;
+}
+
+TEST(FusedPlan, PartsLieApartInsideTheMemory) {
+  for (const FusedShape& shape : {kLlama8b, kLlama13b, kSmall}) {
+    const auto plan = PlanFused(shape, kSms, kShared);
+    ASSERT_TRUE(plan) << shape.hidden;
+    int end = 0;
+    for (const auto& [begin, after] : PartsOf(shape, *plan)) {
+      EXPECT_GE(begin, end) << shape.hidden;
+      EXPECT_EQ(begin % 16, 0);
+      end = after;
+    }
+    EXPECT_LE(end, plan->shared.bytes);
+    EXPECT_LE(plan->shared.bytes, kShared);
+    EXPECT_EQ(plan->shared.merge, plan->shared.digits);
+    EXPECT_EQ(plan->shared.slot_bytes % 128, 0);  // bulk copies are slower elsewhere
+  }
+}
+
+TEST(FusedPlan, AKvHeadsKeysGoToAsManyBlocksAsThereAre) {
+  EXPECT_EQ(PlanFused(kLlama8b, kSms, kShared)->splits, 16);
+  EXPECT_EQ(PlanFused(kLlama13b, kSms, kShared)->splits, 3);
+}
+
+TEST(FusedPlan, RefusesWhatTheKernelCannotDo) {
+  const auto refused = [](auto change) {
+    FusedShape shape = kLlama8b;
+    change(shape);
+    return !PlanFused(shape, kSms, kShared);
+  };
+  EXPECT_FALSE(refused([](FusedShape&) {}));
+  EXPECT_TRUE(refused([](FusedShape& s) { s.hidden = 4160; }));
+  EXPECT_TRUE(refused([](FusedShape& s) { s.ffn = 14300; }));
+  EXPECT_TRUE(refused([](FusedShape& s) { s.head_size = 96; }));
+  EXPECT_TRUE(refused([](FusedShape& s) { s.kv_heads = 3; }));
+  EXPECT_TRUE(refused([](FusedShape& s) { s.kv_heads = 2; }));
+  EXPECT_TRUE(refused([](FusedShape& s) { s.num_layers = kMaxFusedLayers + 1; }));
+  EXPECT_TRUE(refused([](FusedShape& s) { s.hidden = 12288; }));
+}
+
+// Where its digits and sums leave too little for the ring, calls one by one are faster: measured
+// for Llama-2-70B's shape.
+TEST(FusedPlan, RefusesAShortRing) {
+  FusedShape shape = kLlama8b;
+  shape.hidden = 8192;
+  shape.heads = 64;
+  shape.ffn = 28672;
+  EXPECT_FALSE(PlanFused(shape, kSms, kShared));
+}
+
+}  // namespace
+}  // namespace awq::cuda

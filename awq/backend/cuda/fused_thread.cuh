@@ -1,0 +1,132 @@
+// The parts of a layer that a thread of fused_layers.cuh goes through, but for attention.
+#pragma once
+
+#include "awq/backend/cuda/fused_feed.cuh"
+#include "awq/backend/cuda/fused_linear.cuh"
+#include "awq/backend/cuda/gate.cuh"
+
+namespace awq::cuda {
+
+// Hands out this block's outputs of a linear.
+template <int kLinear>
+__device__ inline void PublishOutputs(const FusedArgs& a, const FusedLayer& layer,
+                                      const FusedShare& share, const float* squares,
+                                      const float* sums, float* to, uint32_t tag) {
+  const int n = share.count * kTileN;
+  const int first = share.first * kTileN;
+  float scale = layer.scales[kLinear];
+  if (squares != nullptr) {
+    float sum = squares[threadIdx.x % kFusedWarps];
+#pragma unroll
+    for (int step = kFusedWarps / 2; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+    scale *= rsqrtf(sum * a.inverse_hidden + a.epsilon);
+  }
+  const float* bias = layer.biases[kLinear];
+#pragma unroll 1
+  for (int i = static_cast<int>(threadIdx.x); i < n; i += kFusedThreads) {
+    float y = FusedSum(sums, i) * scale;
+    if (kLinear != kFusedGateUp) {
+      if (bias != nullptr) y += bias[first + i];
+      Publish(to + first + i, y, tag);
+      continue;
+    }
+    if (bias != nullptr) y += bias[(first + i) / 2 + (i % 2 != 0 ? a.ffn : 0)];
+    const float up = __shfl_down_sync(__activemask(), y, 1);
+    const float h = FastActivated(static_cast<Activation>(a.activation), y) * up;
+    if (i % 2 == 0) Publish(to + (first + i) / 2, h, tag);
+  }
+}
+
+// What a thread of those that compute has all along.
+template <int kTurns>
+struct FusedThread {
+  const FusedArgs& a;
+  uint8_t* shared;
+  Ring ring;
+  FusedPlaces places;
+  uint32_t* digits;
+  DigitScale<1>* scales;
+  float* sums;
+  float* parts;
+  float residual[kTurns][2][4];
+
+  __device__ FusedThread(const FusedArgs& args, uint8_t* memory)
+      : a(args),
+        shared(memory),
+        ring(args.shared, SharedAddress(memory)),
+        places(args, SharedAddress(memory)),
+        digits(reinterpret_cast<uint32_t*>(memory + args.shared.digits)),
+        scales(reinterpret_cast<DigitScale<1>*>(memory + args.shared.scales)),
+        sums(reinterpret_cast<float*>(memory + args.shared.sums)),
+        parts(reinterpret_cast<float*>(memory + args.shared.parts)) {}
+
+  // residual += from, and the digits of its norm, but for what divides all of it: `squares` of
+  // warps.
+  __device__ void AddNorm(const float* norm, const float* from, uint32_t tag, float* squares,
+                          const float* next) {
+    const int units = a.hidden / kBlockK;
+    const int unit = static_cast<int>(threadIdx.x) / 16;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int at = unit * kBlockK + EightInputs::First();
+    float4 weights[kTurns][2];
+#pragma unroll
+    for (int t = 0; t < kTurns; ++t) {
+      if (unit + t * kFusedUnits >= units) break;
+      const auto* w = reinterpret_cast<const float4*>(norm + at + t * kFusedUnits * kBlockK);
+      weights[t][0] = __ldg(w);
+      weights[t][1] = __ldg(w + 8);
+    }
+    EightInputs x[kTurns] = {};
+    if (from != nullptr) AwaitInputs(from, tag, 0, units, x);
+    float sum = 0.0f;
+#pragma unroll
+    for (int t = 0; t < kTurns; ++t) {
+      if (unit + t * kFusedUnits >= units) break;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        float& r = residual[t][i / 4][i % 4];
+        r += x[t].v[i / 4][i % 4];
+        sum += r * r;
+      }
+    }
+#pragma unroll
+    for (int t = 0; t < kTurns; ++t) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        x[t].v[i][0] = residual[t][i][0] * weights[t][i].x;
+        x[t].v[i][1] = residual[t][i][1] * weights[t][i].y;
+        x[t].v[i][2] = residual[t][i][2] * weights[t][i].z;
+        x[t].v[i][3] = residual[t][i][3] * weights[t][i].w;
+      }
+    }
+    StoreDigits(x, 0, units, digits, scales);
+    sum = WarpSum(sum);
+    if (lane == 0) squares[threadIdx.x / 32] = sum;
+    // The next norm's weights, which come from memory, to L2.
+    const int line = static_cast<int>(threadIdx.x) * 32;
+    if (next != nullptr && line < a.hidden) {
+      asm volatile("prefetch.global.L2 [%0];" ::"l"(next + line));
+    }
+    FusedBarrier();
+  }
+  template <int kAtOnce>
+  __device__ void Digits(const float* from, uint32_t tag, int units) {
+#pragma unroll 1
+    for (int first = 0; first < units; first += kAtOnce * kFusedUnits) {
+      EightInputs x[kAtOnce] = {};
+      AwaitInputs(from, tag, first, units, x);
+      StoreDigits(x, first, units, digits, scales);
+    }
+    FusedBarrier();
+  }
+  template <int kLinear>
+  __device__ void Multiply(const FusedLayer& layer, int d, const float* squares, float* to,
+                           uint32_t tag) {
+    const FusedShare share = ShareOf(a, kLinear, a.heads * d, a.kv_heads * d);
+    FusedProduct(a, places, ring, share.count, BlocksOf(a, kLinear, a.heads * d), sums);
+    FusedBarrier();
+    PublishOutputs<kLinear>(a, layer, share, squares, sums, to, tag);
+  }
+};
+
+}  // namespace awq::cuda

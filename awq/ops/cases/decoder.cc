@@ -1,0 +1,217 @@
+// Decoder layers for one token: as one call where a backend has it, else call by call.
+#include "awq/ops/cases/inputs.h"
+
+namespace awq::cases {
+namespace {
+
+struct DecoderCase {
+  int64_t hidden, heads, kv_heads, d, ffn;
+  int64_t cached;  // tokens before this one
+  int64_t layers = 2;
+  int64_t window = 0;
+  bool symmetric = false;
+  bool e4m3 = false;    // the cache
+  bool extras = false;  // biases, and norms of heads
+  Activation activation = Activation::kSilu;
+};
+
+// What the calls one by one need beside the weights.
+struct Scratch {
+  TensorView x, qkv, mixed, both, hidden;
+};
+
+class DecoderRun {
+ public:
+  DecoderRun(Fixture& f, DType act, const DecoderCase& c) : f_(f), c_(c) {
+    const int64_t n = (c.heads + 2 * c.kv_heads) * c.d;
+    for (int64_t l = 0; l < c.layers; ++l) {
+      AttentionInputs in = MakeAttention(f, act,
+                                         {.sequences = {{c.cached, 1}},
+                                          .heads = c.heads,
+                                          .kv_heads = c.kv_heads,
+                                          .d = c.d,
+                                          .e4m3 = c.e4m3});
+      caches_.push_back(in.cache);
+      if (l == 0) batch_ = in.batch;
+      DecoderWeights& w = layers_.emplace_back();
+      w.qkv = &Weight(n, c.hidden);
+      w.o = &Weight(c.hidden, c.heads * c.d);
+      const QuantizedWeight gate_up = f.RandomWeight(Scheme(), 2 * c.ffn, c.hidden, DType::kF16);
+      gated_ = true;
+      if (auto packed = f.backend().PrepareGated(gate_up)) {
+        w.gate_up = &f.Keep(std::move(packed));
+      } else {
+        gated_ = false;
+        w.gate_up = &f.Keep(f.backend().PrepareQuantized(gate_up));
+      }
+      w.down = &Weight(c.hidden, c.ffn);
+      w.attn_norm = f.Floats(DType::kF32, {c.hidden}, 0.2f, 0.2f);
+      w.ffn_norm = f.Floats(DType::kF32, {c.hidden}, 0.2f, 0.2f);
+      if (!c.extras) continue;
+      w.qkv_bias = f.Floats(DType::kF32, {n});
+      w.o_bias = f.Floats(DType::kF32, {c.hidden});
+      w.gate_up_bias = f.Floats(DType::kF32, {2 * c.ffn});
+      w.down_bias = f.Floats(DType::kF32, {c.hidden});
+      w.q_norm = f.Floats(DType::kF32, {c.d}, 0.3f, 1.0f);
+      w.k_norm = f.Floats(DType::kF32, {c.d}, 0.3f, 1.0f);
+    }
+    args_ = {.heads = c.heads,
+             .kv_heads = c.kv_heads,
+             .head_size = c.d,
+             .epsilon = 1e-5f,
+             .scale = 1.0f / std::sqrt(static_cast<float>(c.d)),
+             .window = c.window,
+             .rope = {.inverse_frequencies = Frequencies(), .magnitude = 1.1f},
+             .activation = c.activation};
+    residual_ = f.Floats(DType::kF32, {1, c.hidden});
+    packed_ = f.backend().PrepareDecoder(args_, layers_);
+    scratch_ = {.x = f.Floats(act, {1, c.hidden}),
+                .qkv = f.Floats(act, {1, n}),
+                .mixed = f.Floats(act, {1, c.heads, c.d}),
+                .both = f.Floats(act, {1, 2 * c.ffn}),
+                .hidden = f.Floats(act, {1, c.ffn})};
+  }
+
+  void Call() const {
+    if (packed_ && f_.backend().Decode(*packed_, batch_, caches_, residual_)) return;
+    for (size_t l = 0; l < layers_.size(); ++l) CallLayer(layers_[l], caches_[l]);
+  }
+  std::vector<TensorView> Written() const {
+    std::vector<TensorView> out{residual_};
+    for (const PagedKv& cache : caches_) {
+      out.push_back(cache.keys);
+      out.push_back(cache.values);
+    }
+    return out;
+  }
+
+ private:
+  QuantScheme Scheme() const { return {.bits = 4, .group = 128, .symmetric = c_.symmetric}; }
+  const PackedWeight& Weight(int64_t n, int64_t k) {
+    return f_.Keep(f_.backend().PrepareQuantized(f_.RandomWeight(Scheme(), n, k, DType::kF16)));
+  }
+  TensorView Frequencies() {
+    const Tensor host = MakeTensor(DType::kF32, {c_.d / 2});
+    for (int64_t i = 0; i < c_.d / 2; ++i) {
+      host.As<float>()[i] =
+          std::pow(10000.0f, -2.0f * static_cast<float>(i) / static_cast<float>(c_.d));
+    }
+    return f_.Upload(host);
+  }
+  static TensorView Heads(const TensorView& qkv, int64_t first, int64_t count, int64_t d) {
+    return qkv.Columns(first * d, (first + count) * d).Reshape({1, count, d});
+  }
+
+  void CallLayer(const DecoderWeights& w, const PagedKv& cache) const {
+    Backend& backend = f_.backend();
+    const NormArgs norm{.kind = NormKind::kRms, .epsilon = args_.epsilon};
+    const Scratch& s = scratch_;
+    backend.Norm(norm, residual_, w.attn_norm, {}, s.x);
+    backend.Linear(*w.qkv, s.x, w.qkv_bias, s.qkv);
+    const TensorView q = Heads(s.qkv, 0, c_.heads, c_.d);
+    const TensorView k = Heads(s.qkv, c_.heads, c_.kv_heads, c_.d);
+    const TensorView v = Heads(s.qkv, c_.heads + c_.kv_heads, c_.kv_heads, c_.d);
+    if (!w.q_norm.empty()) backend.Norm(norm, q, w.q_norm, {}, q);
+    if (!w.k_norm.empty()) backend.Norm(norm, k, w.k_norm, {}, k);
+    backend.RopeKvWrite(args_.rope, batch_, q, k, v, cache);
+    AttentionArgs attention;
+    attention.scale = args_.scale;
+    attention.window = args_.window;
+    backend.Attention(attention, batch_, q, cache, s.mixed);
+    backend.Linear(*w.o, s.mixed.Reshape({1, c_.heads * c_.d}), w.o_bias, s.x);
+    backend.AddNorm(norm, residual_, s.x, w.ffn_norm, {}, s.x);
+    if (gated_) {
+      backend.GatedLinear(*w.gate_up, args_.activation, s.x, w.gate_up_bias, s.hidden);
+    } else {
+      backend.Linear(*w.gate_up, s.x, w.gate_up_bias, s.both);
+      backend.Activate(args_.activation, s.both.Columns(0, c_.ffn),
+                       s.both.Columns(c_.ffn, 2 * c_.ffn), s.hidden);
+    }
+    backend.Linear(*w.down, s.hidden, w.down_bias, s.x);
+    backend.Add(residual_, s.x);
+  }
+
+  Fixture& f_;
+  DecoderCase c_;
+  std::vector<DecoderWeights> layers_;
+  std::vector<PagedKv> caches_;
+  Batch batch_;
+  DecoderArgs args_;
+  TensorView residual_;
+  Scratch scratch_;
+  std::unique_ptr<PackedDecoder> packed_;
+  bool gated_ = false;
+};
+
+void AddDecoder(Table& table, const DecoderCase& c) {
+  const DType act = table.act();
+  const std::string name =
+      Cat("decode/D", c.hidden, "_h", c.heads, "_g", c.kv_heads, "_d", c.d, "_F", c.ffn, "_",
+          c.cached, "+1_l", c.layers, c.symmetric ? "_sym" : "_asym", c.extras ? "_extras" : "",
+          c.window > 0 ? "_window" : "", c.e4m3 ? "_e4m3" : "");
+  // Call by call every vector is rounded to the type of activations, a dozen times a layer.
+  double rounded = act == DType::kF16 ? 1e-5 : act == DType::kBF16 ? 6e-4 : 10 * kRounded;
+  if (c.e4m3) rounded = std::max(rounded, 1e-4);  // a key or value may be a step, an eighth, off
+  table.Add(name, rounded, [=](Fixture& f) {
+    const auto run = std::make_shared<DecoderRun>(f, act, c);
+    return Setup{[run] { run->Call(); }, run->Written()};
+  });
+}
+
+}  // namespace
+
+void AddDecoders(Table& table) {
+  AddDecoder(table, {.hidden = 256, .heads = 4, .kv_heads = 2, .d = 64, .ffn = 384, .cached = 0});
+  AddDecoder(table, {.hidden = 384,
+                     .heads = 6,
+                     .kv_heads = 2,
+                     .d = 64,
+                     .ffn = 1024,
+                     .cached = 37,
+                     .layers = 3,
+                     .symmetric = true});
+  AddDecoder(table, {.hidden = 512,
+                     .heads = 14,
+                     .kv_heads = 2,
+                     .d = 64,
+                     .ffn = 640,
+                     .cached = 300,
+                     .extras = true});
+  AddDecoder(table, {.hidden = 640,
+                     .heads = 5,
+                     .kv_heads = 5,
+                     .d = 128,
+                     .ffn = 512,
+                     .cached = 95,
+                     .layers = 3,
+                     .extras = true,
+                     .activation = Activation::kGeluTanh});
+  AddDecoder(table, {.hidden = 256,
+                     .heads = 16,
+                     .kv_heads = 2,
+                     .d = 128,
+                     .ffn = 256,
+                     .cached = 1500,
+                     .symmetric = true});
+  AddDecoder(
+      table,
+      {.hidden = 4224, .heads = 2, .kv_heads = 1, .d = 128, .ffn = 128, .cached = 15, .layers = 1});
+  for (const int64_t cached : {200, 2500}) {  // the window begins inside a page
+    AddDecoder(table, {.hidden = 256,
+                       .heads = 8,
+                       .kv_heads = 2,
+                       .d = 128,
+                       .ffn = 256,
+                       .cached = cached,
+                       .window = 131});
+    AddDecoder(table, {.hidden = 256,
+                       .heads = 4,
+                       .kv_heads = 2,
+                       .d = cached > 1000 ? 64 : 128,
+                       .ffn = 256,
+                       .cached = cached,
+                       .e4m3 = true});
+  }
+}
+
+}  // namespace awq::cases
