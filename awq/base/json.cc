@@ -42,6 +42,10 @@ size_t FindHugeNumber(std::string_view text) {
 
 }  // namespace
 
+RawJson FiniteOrNull(double value) {
+  return std::isfinite(value) ? RawJson(value) : RawJson(nullptr);
+}
+
 Json::Json(std::shared_ptr<const RawJson> document, const RawJson* value, std::string origin,
            std::string path)
     : document_(std::move(document)),

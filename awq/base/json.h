@@ -16,6 +16,9 @@ namespace awq {
 
 using RawJson = nlohmann::ordered_json;
 
+// A number, or null where JSON has none for it.
+RawJson FiniteOrNull(double value);
+
 // A value inside a document. Copyable; keeps the document alive.
 // Every getter throws kCorrupt naming file, path, expected and found when the type is wrong.
 class Json {

@@ -10,8 +10,6 @@ namespace awq {
 namespace {
 
 // JSON has no NaN or infinity.
-RawJson Number(double value) { return std::isfinite(value) ? RawJson(value) : RawJson(nullptr); }
-
 struct MeanErrors {
   double before = 0;
   double after = 0;
@@ -44,9 +42,9 @@ RawJson ToJson(const QuantizeEvent& e) {
   if (!e.linear.empty()) {
     out.update({{"linear", e.linear},
                 {"alpha", e.alpha},
-                {"clip", Number(e.clipped)},
-                {"error_before", Number(e.error_before)},
-                {"error_after", Number(e.error_after)}});
+                {"clip", FiniteOrNull(e.clipped)},
+                {"error_before", FiniteOrNull(e.error_before)},
+                {"error_after", FiniteOrNull(e.error_after)}});
   }
   out.update({{"seconds", e.seconds}, {"eta_seconds", e.eta_seconds}});
   return out;
@@ -109,8 +107,8 @@ RawJson ToJson(const QuantizeOptions& o, const QuantizeReport& r) {
                  {"output_bytes", r.output_bytes},
                  {"bits_per_weight", r.bits_per_weight},
                  {"linears", r.linears.size()},
-                 {"error_before", Number(errors.before)},
-                 {"error_after", Number(errors.after)},
+                 {"error_before", FiniteOrNull(errors.before)},
+                 {"error_after", FiniteOrNull(errors.after)},
                  {"calib_tokens", r.calib_tokens},
                  {"seconds", r.seconds},
                  {"resumed_layers", r.resumed_layers},

@@ -22,8 +22,6 @@ std::string Text(const RawJson& json, int indent = -1) {
 }
 
 // JSON has no NaN or infinity.
-RawJson Number(double value) { return std::isfinite(value) ? RawJson(value) : RawJson(nullptr); }
-
 std::string Format(const char* format, double value) {
   char text[64];
   std::snprintf(text, sizeof text, format, value);
@@ -31,7 +29,7 @@ std::string Format(const char* format, double value) {
 }
 
 RawJson ToJson(const ModelQuality& q) {
-  return {{"perplexity", Number(q.perplexity)},
+  return {{"perplexity", FiniteOrNull(q.perplexity)},
           {"kld_mean", q.divergence.mean},
           {"kld_mean_standard_error", q.mean_error},
           {"kld_median", q.divergence.median},
@@ -79,11 +77,12 @@ RawJson ToJson(const QualityReport& r) {
                    {"bos", r.bos},
                    {"windows", r.windows},
                    {"tokens", r.tokens}}},
-                 {"source", {{"perplexity", Number(r.source_perplexity)}}},
+                 {"source", {{"perplexity", FiniteOrNull(r.source_perplexity)}}},
                  {"quantized", ToJson(r.quantized)},
                  {"rtn", ToJson(r.rounded)}};
   for (const LayerQuality& l : r.layers) {
-    out["layers"].push_back({{"error", Number(l.error)}, {"error_rtn", Number(l.error_rounded)}});
+    out["layers"].push_back(
+        {{"error", FiniteOrNull(l.error)}, {"error_rtn", FiniteOrNull(l.error_rounded)}});
   }
   for (const BitsShare& b : r.bits) {
     out["bits"].push_back({{"what", b.what}, {"parameters", b.parameters}, {"bytes", b.bytes}});
@@ -98,10 +97,10 @@ RawJson ToJson(const std::vector<QuantizeEvent>& linears) {
   for (const QuantizeEvent& e : linears) {
     out.push_back({{"layer", e.layer},
                    {"linear", e.linear},
-                   {"error_rtn", Number(e.error_before)},
-                   {"error", Number(e.error_after)},
+                   {"error_rtn", FiniteOrNull(e.error_before)},
+                   {"error", FiniteOrNull(e.error_after)},
                    {"alpha", e.alpha},
-                   {"clipped", Number(e.clipped)}});
+                   {"clipped", FiniteOrNull(e.clipped)}});
   }
   return out;
 }
