@@ -68,10 +68,17 @@ class QuantizeRun {
 
     subject.LoadBlocks(options_, log_);
     const auto backend = MakeHostBackend(options_);
+    RawJson input;  // reads the whole source: where it can, after what may end the run
+    const auto identify = [&] {
+      if (input.is_null()) {
+        input = IdentifyInput(*subject.checkpoint, subject.blocks, [&] { log_.Poll(); });
+      }
+    };
     FormatChoice choice;
     choice.groups.push_back({subject.method_options.rule.scheme, {"Linear"}});
     if (HasBudget(options_)) {
-      choice = ChooseWithinBudget(options_, subject, *backend,
+      if (!options_.reuse.empty()) identify();
+      choice = ChooseWithinBudget(options_, subject, input, *backend,
                                   folder ? folder->path() : WorkFolder(), log_);
       subject.method_options.schemes = choice.schemes;
       if (options_.curve_only) return std::move(log_.report());
@@ -84,7 +91,7 @@ class QuantizeRun {
     CheckDisk(options_, plan);
     WarnOfBlocks(plan, log_);
     const RawJson described = RawJson::parse(DescribeOptions(options_));
-    const RawJson input = IdentifyInput(*subject.checkpoint, subject.blocks, [&] { log_.Poll(); });
+    identify();
     log_.report().source_bytes = subject.NumBytes();
     if (exists) return FinishedBefore(described, input);
 

@@ -4,34 +4,24 @@
 #include "awq/api/internal/run_costs.h"
 #include "awq/api/internal/search_file.h"
 #include "awq/api/internal/sensitivity.h"
-#include "awq/base/json.h"
 #include "awq/base/threads.h"
-#include "awq/checkpoint/manifest.h"
 
 namespace awq {
 
 FormatChoice ChooseWithinBudget(const QuantizeOptions& options, const Subject& subject,
-                                Backend& backend, const std::filesystem::path& work, RunLog& log) {
+                                const RawJson& input, Backend& backend,
+                                const std::filesystem::path& work, RunLog& log) {
   ThreadPool pool(backend.Info().threads);
-  std::string tokens;
-  for (const TokenBlock& b : subject.blocks) {
-    tokens.append(reinterpret_cast<const char*>(b.data()), b.size() * sizeof b.front());
-  }
   std::vector<QuantScheme> schemes = SchemesOf(options, subject.format);
   std::string names;
   for (const QuantScheme& s : schemes) names += (names.empty() ? "" : ", ") + SchemeName(s);
-  RawJson files = RawJson::object();
-  if (!options.reuse.empty()) {
-    for (const auto& file : subject.checkpoint->files()) {
-      files[file->path().filename().string()] = Sha256(file->path());
-    }
-  }
-  const RawJson identity = {{"model", files},
-                            {"calibration", Sha256OfText(tokens)},
-                            {"formats", names},
-                            {"symmetric", options.symmetric}};
+  RawJson identity = {{"formats", names}, {"symmetric", options.symmetric}};
   std::vector<BudgetSet> sets;
-  if (!options.reuse.empty()) sets = LoadSearch(options.reuse, identity);
+  if (!options.reuse.empty()) {
+    identity["model"] = input.at("source");
+    identity["calibration"] = input.at("calibration");
+    sets = LoadSearch(options.reuse, identity);
+  }
   if (sets.empty()) {
     CheckSearchFits(options,
                     ProcessBytes() + CostOfSearch(options, subject, NominalSpeed()).memory);
