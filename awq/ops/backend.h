@@ -153,7 +153,7 @@ class Backend {
   // residual[1, D] F32 through all layers, for a batch of one token; its keys and values are
   // stored; caches holds one entry a layer. False, and nothing was done, where these caches or so
   // long a sequence are better served by calls one by one.
-  virtual bool Decode(const PackedDecoder& /*decoder*/, const Batch& /*batch*/,
+  virtual bool Decode(PackedDecoder& /*decoder*/, const Batch& /*batch*/,
                       std::span<const PagedKv> /*caches*/, const TensorView& /*residual*/) {
     return false;
   }

@@ -266,6 +266,8 @@ HeadDims CheckKvWrite(const Batch& batch, const TensorView& k, const TensorView&
 
 void CheckDecode(const Batch& batch, std::span<const PagedKv> caches, const TensorView& residual) {
   CheckBatch("decode", batch, 1);
+  AWQ_CHECK(batch.num_seqs() == 1 && batch.positions.dim(0) == 1, kInternal,
+            "decode: expected one sequence, found ", batch.num_seqs());
   AWQ_CHECK(!caches.empty() && residual.dtype == DType::kF32 && residual.rank() == 2 &&
                 residual.dim(0) == 1,
             kInternal, "decode: expected caches and a residual stream F32 [1, D], found ",

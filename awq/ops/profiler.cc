@@ -65,8 +65,8 @@ std::unique_ptr<Recording> Profiler::Record(const std::function<void()>& calls) 
   });
 }
 
-bool Profiler::Decode(const PackedDecoder& decoder, const Batch& batch,
-                      std::span<const PagedKv> caches, const TensorView& residual) {
+bool Profiler::Decode(PackedDecoder& decoder, const Batch& batch, std::span<const PagedKv> caches,
+                      const TensorView& residual) {
   if (notes_.empty()) inner_.Mark(0);
   if (!inner_.Decode(decoder, batch, caches, residual)) return false;
   double token_bytes = 0;  // of keys and values, in all layers

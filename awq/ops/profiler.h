@@ -46,7 +46,7 @@ class Profiler : public Backend {
                                                 std::span<const DecoderWeights> layers) override {
     return inner_.PrepareDecoder(args, layers);
   }
-  bool Decode(const PackedDecoder& decoder, const Batch& batch, std::span<const PagedKv> caches,
+  bool Decode(PackedDecoder& decoder, const Batch& batch, std::span<const PagedKv> caches,
               const TensorView& residual) override;
   void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,
               const TensorView& y) override;

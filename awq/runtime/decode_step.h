@@ -32,6 +32,7 @@ class DecodeStep {
   };
   // samples: one a row, or none where the most likely tokens are taken.
   bool Fits(std::span<const Row> rows, std::span<const SampleRow> samples) const;
+  int64_t blocks() const { return blocks_; }
   // Begins a step of rows, which fit. No other may be running.
   void Run(std::span<const Row> rows, std::span<const SampleRow> samples = {});
   // Begins another one: every sequence's next token is the one that the last step drew. That one

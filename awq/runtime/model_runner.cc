@@ -106,17 +106,20 @@ void ModelRunner::Explain(int64_t row) { Explain(steps_.front().logits().Rows(ro
 
 DecodeStep& ModelRunner::StepFor(std::span<const DecodeStep::Row> rows,
                                  std::span<const SampleRow> samples) {
-  const auto step = std::find_if(steps_.begin(), steps_.end(),
-                                 [&](const DecodeStep& s) { return s.Fits(rows, samples); });
+  int64_t blocks = 16;
+  for (const DecodeStep::Row& row : rows) {
+    while (blocks < PagesFor(row.cached + 1)) blocks *= 2;
+  }
+  // Not a longer one: kernels are chosen by its length, and answers must not depend on what ran
+  // before.
+  const auto step = std::find_if(steps_.begin(), steps_.end(), [&](const DecodeStep& s) {
+    return s.blocks() == blocks && s.Fits(rows, samples);
+  });
   if (step != steps_.end()) {
     steps_.splice(steps_.begin(), steps_, step);
     return steps_.front();
   }
   constexpr size_t kMostSteps = 8;
-  int64_t blocks = 16;
-  for (const DecodeStep::Row& row : rows) {
-    while (blocks < PagesFor(row.cached + 1)) blocks *= 2;
-  }
   if (steps_.size() == kMostSteps) steps_.pop_back();
   const std::optional<int64_t> seen =
       samples.empty() ? std::nullopt : std::optional(RoomForSeen(samples));

@@ -77,10 +77,10 @@ class CudaBackend : public Backend {
     if (deterministic_) return nullptr;
     return FusedDecoder::Make(*stream_, device_, args, layers);
   }
-  bool Decode(const PackedDecoder& decoder, const Batch& batch, std::span<const PagedKv> caches,
+  bool Decode(PackedDecoder& decoder, const Batch& batch, std::span<const PagedKv> caches,
               const TensorView& residual) override {
     CheckDecode(batch, caches, residual);
-    return dynamic_cast<const FusedDecoder&>(decoder).Run(queue(), batch, caches, residual);
+    return dynamic_cast<FusedDecoder&>(decoder).Run(queue(), batch, caches, residual);
   }
 
   void Linear(const PackedWeight& w, const TensorView& x, const TensorView& bias,

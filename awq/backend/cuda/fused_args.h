@@ -10,7 +10,9 @@ inline constexpr int kFusedThreads = 32 * kFusedWarps;
 inline constexpr int kFusedBlockThreads = kFusedThreads + 128;  // registers change hands by 128
 inline constexpr int kMaxFusedGroup = 8;                        // query heads of a kv head
 inline constexpr int kMaxFusedLayers = 160;
-inline constexpr int kFusedPages = 128;   // of a block's keys; those beyond are looked up
+// Beyond so many keys calls one by one are as fast.
+inline constexpr int kMaxFusedKeys = 8192;
+inline constexpr int kFusedPages = kMaxFusedKeys / 16 + 1;  // of 16 keys, of a block at most
 inline constexpr int kMaxFusedTurns = 2;  // a thread has eight inputs of 4096 at a time
 
 // The linears of a layer, in turn; the even ones read the norm of the residual stream.
@@ -29,8 +31,8 @@ struct FusedLayer {
 struct FusedShared {
   int slots;
   int slot_bytes;
-  int digits, scales;  // of a linear's inputs, whose place attention's sums take
-  int merge;           // sums of attention's warps, [warp][head][d]
+  int digits, scales;  // of a linear's inputs
+  int merge;           // sums of attention's warps, [warp][head][d], in the place of digits
   int sums;            // of linears, [row tile][warp][16]; then attention's splits
   int pages, cosines, queries, tokens, statistics, parts, layers, barriers;
   int bytes;

@@ -12,14 +12,11 @@
 namespace awq::cuda {
 namespace {
 
-// Beyond it calls one by one are as fast: keys of a split are then more than its part of a step.
-constexpr int64_t kMostKeys = 8192;
-
 struct Weights {
   const Q4Weight* linears[kFusedLinears];
 };
 
-// None where a weight is of another kind than the first.
+// None where a weight is not of 4 bits.
 std::optional<Weights> WeightsOf(const DecoderWeights& layer) {
   Weights out{};
   const PackedWeight* all[] = {layer.qkv, layer.o, layer.gate_up, layer.down};
@@ -48,6 +45,15 @@ std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const Decod
                           .head_size = static_cast<int>(args.head_size),
                           .ffn = static_cast<int>(down.k()),
                           .block_bytes = down.shape().BlockBytes()};
+    const auto q_size = args.heads * args.head_size;
+    const auto is = [&](FusedLinear i, int64_t n, int64_t k) {
+      AWQ_CHECK(w->linears[i]->n() == n && w->linears[i]->k() == k, kInternal,
+                "prepare_decoder: linear ", static_cast<int>(i), ": expected [", n, ", ", k,
+                "], found [", w->linears[i]->n(), ", ", w->linears[i]->k(), "]");
+    };
+    is(kFusedQkv, q_size + 2 * args.kv_heads * args.head_size, down.n());
+    is(kFusedO, down.n(), q_size);
+    is(kFusedGateUp, 2 * down.k(), down.n());
     for (const Q4Weight* linear : w->linears) {
       if (!AreAlike(linear->shape(), down.shape())) return std::nullopt;
     }
@@ -151,19 +157,23 @@ FusedDecoder::FusedDecoder(Stream& stream, const DeviceLimits& device, const Dec
 }
 
 bool FusedDecoder::Run(const Queue& queue, const Batch& batch, std::span<const PagedKv> caches,
-                       const TensorView& residual) const {
-  AWQ_CHECK(caches.size() == static_cast<size_t>(args_.num_layers) &&
-                residual.dim(1) == args_.hidden && caches[0].kv_heads() == args_.kv_heads &&
-                caches[0].keys.dim(3) == shape_.head_size,
-            kInternal, "decode: caches or a residual stream of other layers");
+                       const TensorView& residual) {
+  AWQ_CHECK(
+      caches.size() == static_cast<size_t>(args_.num_layers) && residual.dim(1) == args_.hidden,
+      kInternal, "decode: caches or a residual stream of other layers");
   const DType type = caches[0].keys.dtype;
   const FusedKernel kernel = KernelOf(type, shape_);
-  if (kernel == nullptr || batch.max_kv > kMostKeys) return false;
+  const int64_t keys =
+      args_.window > 0 ? std::min<int64_t>(batch.max_kv, args_.window) : batch.max_kv;
+  if (refused_ || kernel == nullptr || keys > kMaxFusedKeys) return false;
   FusedArgs a = args_;
   a.page_size = static_cast<int>(caches[0].page_size());
   const int key_bytes = shape_.head_size * static_cast<int>(BitsOf(type)) / 8;
   a.chunk_keys = a.shared.slot_bytes / (2 * key_bytes) / 16 * 16;
   for (size_t i = 0; i < caches.size(); ++i) {
+    AWQ_CHECK(caches[i].kv_heads() == args_.kv_heads && caches[i].keys.dim(3) == shape_.head_size &&
+                  !caches[i].values.empty(),
+              kInternal, "decode: cache ", i, " is of other layers");
     if (caches[i].keys.dtype != type || caches[i].page_size() != a.page_size ||
         a.page_size % 16 != 0) {
       return false;
@@ -177,8 +187,8 @@ bool FusedDecoder::Run(const Queue& queue, const Batch& batch, std::span<const P
   a.residual = residual.As<float>();
   AWQ_CUDA(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                 cudaFuncAttributeMaxDynamicSharedMemorySize, a.shared.bytes));
-  LaunchTogether(queue, kernel, sms_, kFusedBlockThreads, a.shared.bytes, a);
-  return true;
+  refused_ = !LaunchTogether(queue, kernel, sms_, kFusedBlockThreads, a.shared.bytes, a);
+  return !refused_;
 }
 
 }  // namespace awq::cuda

@@ -21,7 +21,7 @@ class FusedDecoder : public PackedDecoder {
                                             std::span<const DecoderWeights> layers);
   // Arguments have passed CheckDecode.
   bool Run(const Queue& queue, const Batch& batch, std::span<const PagedKv> caches,
-           const TensorView& residual) const;
+           const TensorView& residual);
 
  private:
   FusedDecoder(Stream& stream, const DeviceLimits& device, const DecoderArgs& args,
@@ -32,6 +32,7 @@ class FusedDecoder : public PackedDecoder {
   FusedShape shape_;
   FusedArgs args_;  // but for what a call brings
   Tensor layers_, words_, epoch_;
+  bool refused_ = false;  // the driver cannot run all thread blocks at once
 };
 
 }  // namespace awq::cuda

@@ -44,8 +44,7 @@ __device__ inline void FeedRing(const FusedArgs& a, int d, const uint8_t* shared
           uint32_t to = ring.slot;
 #pragma unroll 1
           for (int key = chunk; key < end; key += 16, to += 16 * key_bytes) {
-            const int nth = (key - s.begin) / 16;
-            const int64_t page = nth < kFusedPages ? pages[nth] : a.table[key / a.page_size];
+            const int64_t page = pages[(key - s.begin) / 16];
             const int64_t at =
                 ((page * a.kv_heads + s.group) * a.page_size + key % a.page_size) * key_bytes;
             BulkCopy(to, static_cast<const uint8_t*>(a.caches[0][l]) + at, 16 * key_bytes, bar);

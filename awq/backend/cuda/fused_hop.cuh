@@ -3,9 +3,12 @@
 // barrier of all blocks.
 //
 // A word is a float whose lowest bit is the tag, the lowest bit of the epoch (a layer of a step);
-// that costs 2^-24 of the value. Every word is written once in each epoch, and not before all have
-// read it in the one before, since who writes it has waited for vectors that were written after
-// that.
+// that costs at most 2^-23 of the value, and makes infinities none-numbers. Every word is written
+// once in each epoch, and not before all have read it in the one before: whoever reads a vector
+// hands out something afterwards that its next writer waits for, by one way or another. So a block
+// must not wait for what it does not need: with tiles of gate and up alone it would hand out
+// nothing after the hidden vector, and one without tiles nothing at all, and both could miss an
+// epoch.
 #pragma once
 
 #include "awq/backend/cuda/ptx.cuh"

@@ -46,6 +46,14 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
       reinterpret_cast<int*>(shared + a.shared.pages)[i] = a.table[key / a.page_size];
     }
   }
+  bool has[kFusedLinears];
+  bool has_any = split.takes_part;
+#pragma unroll
+  for (int linear = 0; linear < kFusedLinears; ++linear) {
+    has[linear] = ShareOf(a, linear, a.heads * kD, a.kv_heads * kD).count > 0;
+    has_any |= has[linear];
+  }
+  if (!has_any) return;
   const uint32_t epoch = *a.epoch;
   __syncthreads();
   if (warp >= kFusedWarps) {
@@ -73,16 +81,21 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
     if (split.takes_part) {
       FusedAttention<C, kEach, kHeads>(a, layer, l, split, tag, t.ring, shared);
     }
-    t.template Digits<kTurns>(a.mixed, tag, a.heads * kD / kBlockK);
-    t.template Multiply<kFusedO>(layer, kD, nullptr, a.attended, tag);
+    // Nobody waits for vectors that he does not multiply (fused_hop.cuh).
+    if (has[kFusedO]) {
+      t.template Digits<kTurns>(a.mixed, tag, a.heads * kD / kBlockK);
+      t.template Multiply<kFusedO>(layer, kD, nullptr, a.attended, tag);
+    }
     t.AddNorm(layer.norms[1], a.attended, tag, t.parts + kFusedWarps,
               l + 1 < a.num_layers ? layers[l + 1].norms[0] : nullptr);
     t.template Multiply<kFusedGateUp>(layer, kD, t.parts + kFusedWarps, a.ffn_hidden, tag);
-    t.template Digits<2>(a.ffn_hidden, tag, a.ffn / kBlockK);
-    t.template Multiply<kFusedDown>(layer, kD, nullptr, a.fed, tag);
+    if (has[kFusedDown]) {
+      t.template Digits<2>(a.ffn_hidden, tag, a.ffn / kBlockK);
+      t.template Multiply<kFusedDown>(layer, kD, nullptr, a.fed, tag);
+    }
   }
   if (blockIdx.x != 0) return;
-  // All others have read the epoch when their last outputs are here.
+  // What these outputs were made of came from all blocks that have read the epoch.
   EightInputs x[kTurns] = {};
   AwaitInputs(a.fed, (epoch + a.num_layers - 1) & 1, 0, a.hidden / kBlockK, x);
 #pragma unroll
@@ -96,6 +109,8 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
     }
   }
   if (threadIdx.x == 0) *a.epoch = epoch + a.num_layers;
+#else
+  __trap();  // compiled for another GPU than it is launched on
 #endif
 }
 

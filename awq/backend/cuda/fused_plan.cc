@@ -23,8 +23,8 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
   const int group = s.kv_heads > 0 ? s.heads / s.kv_heads : 0;
   if (s.num_layers < 1 || s.num_layers > kMaxFusedLayers || (d != 64 && d != 128) ||
       s.hidden % kBlockK != 0 || q_size % kBlockK != 0 || s.ffn % kBlockK != 0 || group < 1 ||
-      std::max(s.hidden, q_size) > kMaxFusedTurns * kFusedThreads * 8 || group > kMaxFusedGroup ||
-      group * s.kv_heads != s.heads || s.kv_heads > sms) {
+      std::max(s.hidden, q_size) > (d == 64 ? 1 : kMaxFusedTurns) * kFusedThreads * 8 ||
+      group > kMaxFusedGroup || group * s.kv_heads != s.heads || s.kv_heads > sms) {
     return std::nullopt;
   }
   FusedPlan plan;

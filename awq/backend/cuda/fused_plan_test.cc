@@ -46,7 +46,9 @@ std::vector<std::pair<int, int>> PartsOf(const FusedShape& s, const FusedPlan& p
       {0, at.slots * at.slot_bytes},
       {at.digits, std::max(units * 384, 16 * group * s.head_size * 4)},
       {at.scales, units * 32},
-      {at.sums, (outputs + kSms - 1) / kSms * 1024},
+      {at.sums,
+       std::max((outputs + kSms - 1) / kSms * 1024,
+                plan.splits * 3 * 4 * ((group * s.head_size + plan.splits - 1) / plan.splits))},
       {at.pages, kFusedPages * 4},
       {at.cosines, s.head_size * 4},
       {at.queries, group * s.head_size * 4},
@@ -97,6 +99,10 @@ TEST(FusedPlan, RefusesWhatTheKernelCannotDo) {
   EXPECT_TRUE(refused([](FusedShape& s) { s.kv_heads = 2; }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.num_layers = kMaxFusedLayers + 1; }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.hidden = 12288; }));
+  EXPECT_TRUE(refused([](FusedShape& s) {
+    s.hidden = 5120;
+    s.head_size = 64;
+  }));
 }
 
 // Where its digits and sums leave too little for the ring, calls one by one are faster: measured

@@ -31,7 +31,8 @@ __device__ inline void PublishOutputs(const FusedArgs& a, const FusedLayer& laye
       continue;
     }
     if (bias != nullptr) y += bias[(first + i) / 2 + (i % 2 != 0 ? a.ffn : 0)];
-    const float up = __shfl_down_sync(__activemask(), y, 1);
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const float up = __shfl_down_sync(i - lane + 32 <= n ? ~0u : 0xffffu, y, 1);
     const float h = FastActivated(static_cast<Activation>(a.activation), y) * up;
     if (i % 2 == 0) Publish(to + (first + i) / 2, h, tag);
   }

@@ -41,14 +41,21 @@ void LaunchClusters(const Queue& queue, void (*kernel)(P...), dim3 grid, dim3 cl
   }(config, kernel, static_cast<P>(args)...);
 }
 
-// All thread blocks run at once, or the launch fails; starts when the predecessor has ended.
+// All thread blocks run at once; false where that cannot be. Starts when the predecessor has ended.
 template <typename... P, typename... A>
-void LaunchTogether(const Queue& queue, void (*kernel)(P...), dim3 grid, dim3 block, int shared,
+bool LaunchTogether(const Queue& queue, void (*kernel)(P...), dim3 grid, dim3 block, int shared,
                     const A&... args) {
-  [&](P... values) {
+  return [&](P... values) {
     void* parameters[] = {static_cast<void*>(&values)...};
-    AWQ_CUDA(cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(kernel), grid, block,
-                                         parameters, static_cast<size_t>(shared), queue.stream));
+    const cudaError_t status =
+        cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(kernel), grid, block, parameters,
+                                    static_cast<size_t>(shared), queue.stream);
+    if (status == cudaErrorCooperativeLaunchTooLarge || status == cudaErrorNotSupported) {
+      cudaGetLastError();  // it is not the next call's
+      return false;
+    }
+    AWQ_CUDA(status);
+    return true;
   }(static_cast<P>(args)...);
 }
 

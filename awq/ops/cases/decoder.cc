@@ -8,6 +8,8 @@ struct DecoderCase {
   int64_t hidden, heads, kv_heads, d, ffn;
   int64_t cached;  // tokens before this one
   int64_t layers = 2;
+  int64_t calls = 1;  // one after the other
+  int64_t page_size = 16;
   int64_t window = 0;
   bool symmetric = false;
   bool e4m3 = false;    // the cache
@@ -30,6 +32,7 @@ class DecoderRun {
                                           .heads = c.heads,
                                           .kv_heads = c.kv_heads,
                                           .d = c.d,
+                                          .page_size = c.page_size,
                                           .e4m3 = c.e4m3});
       caches_.push_back(in.cache);
       if (l == 0) batch_ = in.batch;
@@ -73,8 +76,10 @@ class DecoderRun {
   }
 
   void Call() const {
-    if (packed_ && f_.backend().Decode(*packed_, batch_, caches_, residual_)) return;
-    for (size_t l = 0; l < layers_.size(); ++l) CallLayer(layers_[l], caches_[l]);
+    for (int64_t i = 0; i < c_.calls; ++i) {
+      if (packed_ && f_.backend().Decode(*packed_, batch_, caches_, residual_)) continue;
+      for (size_t l = 0; l < layers_.size(); ++l) CallLayer(layers_[l], caches_[l]);
+    }
   }
   std::vector<TensorView> Written() const {
     std::vector<TensorView> out{residual_};
@@ -148,7 +153,8 @@ void AddDecoder(Table& table, const DecoderCase& c) {
   const std::string name =
       Cat("decode/D", c.hidden, "_h", c.heads, "_g", c.kv_heads, "_d", c.d, "_F", c.ffn, "_",
           c.cached, "+1_l", c.layers, c.symmetric ? "_sym" : "_asym", c.extras ? "_extras" : "",
-          c.window > 0 ? "_window" : "", c.e4m3 ? "_e4m3" : "");
+          c.window > 0 ? "_window" : "", c.e4m3 ? "_e4m3" : "", c.calls > 1 ? "_again" : "", "_p",
+          c.page_size);
   // Call by call every vector is rounded to the type of activations, a dozen times a layer.
   double rounded = act == DType::kF16 ? 1e-5 : act == DType::kBF16 ? 6e-4 : 10 * kRounded;
   if (c.e4m3) rounded = std::max(rounded, 1e-4);  // a key or value may be a step, an eighth, off
@@ -169,6 +175,7 @@ void AddDecoders(Table& table) {
                      .ffn = 1024,
                      .cached = 37,
                      .layers = 3,
+                     .calls = 2,
                      .symmetric = true});
   AddDecoder(table, {.hidden = 512,
                      .heads = 14,
@@ -176,6 +183,7 @@ void AddDecoders(Table& table) {
                      .d = 64,
                      .ffn = 640,
                      .cached = 300,
+                     .page_size = 32,
                      .extras = true});
   AddDecoder(table, {.hidden = 640,
                      .heads = 5,
@@ -196,6 +204,10 @@ void AddDecoders(Table& table) {
   AddDecoder(
       table,
       {.hidden = 4224, .heads = 2, .kv_heads = 1, .d = 128, .ffn = 128, .cached = 15, .layers = 1});
+  // On an H200 more blocks share a kv head's outputs and keys than there are parts of them.
+  AddDecoder(
+      table,
+      {.hidden = 128, .heads = 18, .kv_heads = 9, .d = 64, .ffn = 128, .cached = 40, .layers = 1});
   for (const int64_t cached : {200, 2500}) {  // the window begins inside a page
     AddDecoder(table, {.hidden = 256,
                        .heads = 8,
