@@ -7,8 +7,8 @@
 // once in each epoch, and not before all have read it in the one before: whoever reads a vector
 // hands out something afterwards that its next writer waits for, by one way or another. So a block
 // must not wait for what it does not need: with tiles of gate and up alone it would hand out
-// nothing after the hidden vector, and one without tiles nothing at all, and both could miss an
-// epoch.
+// nothing after the hidden vector, with those of o alone nothing after its own sum, and could miss
+// an epoch. As it is, all mixes of what blocks have (tiles of a linear, keys) are safe.
 #pragma once
 
 #include "awq/backend/cuda/ptx.cuh"

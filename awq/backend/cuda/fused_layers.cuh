@@ -54,6 +54,7 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
     has_any |= has[linear];
   }
   if (!has_any) return;
+  const bool normed = has[kFusedQkv] || has[kFusedGateUp];  // needs the residual stream
   const uint32_t epoch = *a.epoch;
   __syncthreads();
   if (warp >= kFusedWarps) {
@@ -76,19 +77,23 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
   for (int l = 0; l < a.num_layers; ++l) {
     const uint32_t tag = (epoch + l) & 1;
     const FusedLayer& layer = layers[l];
-    t.AddNorm(layer.norms[0], l > 0 ? a.fed : nullptr, tag ^ 1, t.parts, layer.norms[1]);
-    t.template Multiply<kFusedQkv>(layer, kD, t.parts, a.qkv, tag);
+    // Nobody waits for vectors that he does not need (fused_hop.cuh).
+    if (normed) {
+      t.AddNorm(layer.norms[0], l > 0 ? a.fed : nullptr, tag ^ 1, t.parts, layer.norms[1]);
+      t.template Multiply<kFusedQkv>(layer, kD, t.parts, a.qkv, tag);
+    }
     if (split.takes_part) {
       FusedAttention<C, kEach, kHeads>(a, layer, l, split, tag, t.ring, shared);
     }
-    // Nobody waits for vectors that he does not multiply (fused_hop.cuh).
     if (has[kFusedO]) {
       t.template Digits<kTurns>(a.mixed, tag, a.heads * kD / kBlockK);
       t.template Multiply<kFusedO>(layer, kD, nullptr, a.attended, tag);
     }
-    t.AddNorm(layer.norms[1], a.attended, tag, t.parts + kFusedWarps,
-              l + 1 < a.num_layers ? layers[l + 1].norms[0] : nullptr);
-    t.template Multiply<kFusedGateUp>(layer, kD, t.parts + kFusedWarps, a.ffn_hidden, tag);
+    if (normed) {
+      t.AddNorm(layer.norms[1], a.attended, tag, t.parts + kFusedWarps,
+                l + 1 < a.num_layers ? layers[l + 1].norms[0] : nullptr);
+      t.template Multiply<kFusedGateUp>(layer, kD, t.parts + kFusedWarps, a.ffn_hidden, tag);
+    }
     if (has[kFusedDown]) {
       t.template Digits<2>(a.ffn_hidden, tag, a.ffn / kBlockK);
       t.template Multiply<kFusedDown>(layer, kD, nullptr, a.fed, tag);
