@@ -135,15 +135,9 @@ __device__ inline void FusedAttention(const FusedArgs& a, const FusedLayer& laye
   for (int i = static_cast<int>(threadIdx.x); i < heads * kD; i += kFusedThreads) {
     const int h = i / kD;
     const float2 st = statistics[h * kFusedWarps + lane % kFusedWarps];
-    float top = st.x;
-#pragma unroll
-    for (int step = kFusedWarps / 2; step > 0; step /= 2) {
-      top = fmaxf(top, __shfl_xor_sync(~0u, top, step));
-    }
+    const float top = WarpMax<kFusedWarps>(st.x);
     const float factor = exp2f(st.x - top);
-    float sum = factor * st.y;
-#pragma unroll
-    for (int step = kFusedWarps / 2; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+    const float sum = WarpSum<kFusedWarps>(factor * st.y);
     float y = 0.0f;
 #pragma unroll
     for (int w = 0; w < kFusedWarps; ++w) {
@@ -181,22 +175,10 @@ __device__ inline void FusedAttention(const FusedArgs& a, const FusedLayer& laye
   for (int i = 2 * warp; i < count; i += 2 * kFusedWarps) {
     const int mine = min(i + lane / 16, count - 1);
     const float* from = parts + min(split, a.splits - 1) * 3 * share + mine;
-    float part = from[0];
     const float top = split < a.splits ? from[share] : kNoScore;
-    float weight = from[2 * share];
-    float highest = top;
-#pragma unroll
-    for (int step = 8; step > 0; step /= 2) {
-      highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, step));
-    }
-    const float factor = exp2f(top - highest);
-    part *= factor;
-    weight *= factor;
-#pragma unroll
-    for (int step = 8; step > 0; step /= 2) {
-      part += __shfl_xor_sync(~0u, part, step);
-      weight += __shfl_xor_sync(~0u, weight, step);
-    }
+    const float factor = exp2f(top - WarpMax<16>(top));
+    const float part = WarpSum<16>(factor * from[0]);
+    const float weight = WarpSum<16>(factor * from[2 * share]);
     if (split == 0) Publish(a.mixed + s.group * heads * kD + first + mine, part / weight, tag);
   }
 }

@@ -16,9 +16,7 @@ __device__ inline void PublishOutputs(const FusedArgs& a, const FusedLayer& laye
   const int first = share.first * kTileN;
   float scale = layer.scales[kLinear];
   if (squares != nullptr) {
-    float sum = squares[threadIdx.x % kFusedWarps];
-#pragma unroll
-    for (int step = kFusedWarps / 2; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+    const float sum = WarpSum<kFusedWarps>(squares[threadIdx.x % kFusedWarps]);
     scale *= rsqrtf(sum * a.inverse_hidden + a.epsilon);
   }
   const float* bias = layer.biases[kLinear];

@@ -55,11 +55,19 @@ __device__ inline void StoreFloats(T* to, const float (&from)[V]) {
   *reinterpret_cast<Pack<T, V>*>(to) = pack;
 }
 
-// Of all lanes of a warp.
-template <typename T>
+// Of all lanes of a warp, or of each run of kLanes of them.
+template <int kLanes = 32, typename T>
 __device__ inline T WarpSum(T v) {
 #pragma unroll
-  for (int lanes = 16; lanes > 0; lanes /= 2) v += __shfl_xor_sync(~0u, v, lanes);
+  for (int lanes = kLanes / 2; lanes > 0; lanes /= 2) v += __shfl_xor_sync(~0u, v, lanes);
+  return v;
+}
+template <int kLanes = 32>
+__device__ inline float WarpMax(float v) {
+#pragma unroll
+  for (int lanes = kLanes / 2; lanes > 0; lanes /= 2) {
+    v = fmaxf(v, __shfl_xor_sync(~0u, v, lanes));
+  }
   return v;
 }
 
