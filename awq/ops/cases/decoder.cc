@@ -40,13 +40,9 @@ class DecoderRun {
       w.qkv = &Weight(n, c.hidden);
       w.o = &Weight(c.hidden, c.heads * c.d);
       const QuantizedWeight gate_up = f.RandomWeight(Scheme(), 2 * c.ffn, c.hidden, DType::kF16);
-      gated_ = true;
-      if (auto packed = f.backend().PrepareGated(gate_up)) {
-        w.gate_up = &f.Keep(std::move(packed));
-      } else {
-        gated_ = false;
-        w.gate_up = &f.Keep(f.backend().PrepareQuantized(gate_up));
-      }
+      const GatedWeight gated = PrepareGatedOrPlain(f, gate_up);
+      w.gate_up = gated.packed;
+      gated_ = gated.gated;
       w.down = &Weight(c.hidden, c.ffn);
       w.attn_norm = f.Floats(DType::kF32, {c.hidden}, 0.2f, 0.2f);
       w.ffn_norm = f.Floats(DType::kF32, {c.hidden}, 0.2f, 0.2f);
@@ -125,13 +121,8 @@ class DecoderRun {
     backend.Attention(attention, batch_, q, cache, s.mixed);
     backend.Linear(*w.o, s.mixed.Reshape({1, c_.heads * c_.d}), w.o_bias, s.x);
     backend.AddNorm(norm, residual_, s.x, w.ffn_norm, {}, s.x);
-    if (gated_) {
-      backend.GatedLinear(*w.gate_up, args_.activation, s.x, w.gate_up_bias, s.hidden);
-    } else {
-      backend.Linear(*w.gate_up, s.x, w.gate_up_bias, s.both);
-      backend.Activate(args_.activation, s.both.Columns(0, c_.ffn),
-                       s.both.Columns(c_.ffn, 2 * c_.ffn), s.hidden);
-    }
+    CallGated(backend, {w.gate_up, gated_}, args_.activation, s.x, w.gate_up_bias, s.both,
+              s.hidden);
     backend.Linear(*w.down, s.hidden, w.down_bias, s.x);
     backend.Add(residual_, s.x);
   }
@@ -145,7 +136,7 @@ class DecoderRun {
   TensorView residual_;
   Scratch scratch_;
   std::unique_ptr<PackedDecoder> packed_;
-  bool gated_ = false;
+  bool gated_ = false;  // whether gate and up are one product
 };
 
 void AddDecoder(Table& table, const DecoderCase& c) {

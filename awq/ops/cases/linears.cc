@@ -45,22 +45,26 @@ void AddGated(Table& table, const QuantScheme& scheme, const LinearCase& c, Acti
     const TensorView x = f.Strided(act, c.m, c.k, c.gap);
     const TensorView y = f.Strided(act, c.m, c.n / 2, c.gap);
     const TensorView bias = c.bias ? f.Floats(DType::kF32, {c.n}) : TensorView();
-    if (auto gated = f.backend().PrepareGated(weight)) {
-      const PackedWeight& w = f.Keep(std::move(gated));
-      return Setup{[&f, &w, kind, x, y, bias] { f.backend().GatedLinear(w, kind, x, bias, y); },
-                   {y}};
-    }
-    const PackedWeight& w = f.Keep(f.backend().PrepareQuantized(weight));
+    const GatedWeight w = PrepareGatedOrPlain(f, weight);
     const TensorView both = f.Strided(act, c.m, c.n, 0);
-    return Setup{[&f, &w, kind, x, y, bias, both, n = c.n] {
-                   f.backend().Linear(w, x, bias, both);
-                   f.backend().Activate(kind, both.Columns(0, n / 2), both.Columns(n / 2, n), y);
-                 },
-                 {y}};
+    return Setup{[=, &f] { CallGated(f.backend(), w, kind, x, bias, both, y); }, {y}};
   });
 }
 
 }  // namespace
+
+GatedWeight PrepareGatedOrPlain(Fixture& f, const QuantizedWeight& weight) {
+  if (auto gated = f.backend().PrepareGated(weight)) return {&f.Keep(std::move(gated)), true};
+  return {&f.Keep(f.backend().PrepareQuantized(weight)), false};
+}
+
+void CallGated(Backend& backend, const GatedWeight& w, Activation kind, const TensorView& x,
+               const TensorView& bias, const TensorView& both, const TensorView& y) {
+  if (w.gated) return backend.GatedLinear(*w.packed, kind, x, bias, y);
+  const int64_t n = w.packed->n();
+  backend.Linear(*w.packed, x, bias, both);
+  backend.Activate(kind, both.Columns(0, n / 2), both.Columns(n / 2, n), y);
+}
 
 void AddLinears(Table& table) {
   for (DType type : {DType::kF32, DType::kBF16, DType::kF16}) {

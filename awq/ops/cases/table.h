@@ -195,6 +195,16 @@ inline constexpr double kExact = 1e-11;     // f32 in, f32 sums, f32 out
 inline constexpr double kRounded = 1e-8;    // 16-bit fixed-point or split activations
 inline constexpr double kF16Scales = 1e-7;  // F32 scales that a device keeps in 16 bits
 
+// Gate and up as one product where a backend has it, else as the two calls that it replaces.
+struct GatedWeight {
+  const PackedWeight* packed;
+  bool gated;
+};
+GatedWeight PrepareGatedOrPlain(Fixture& f, const QuantizedWeight& weight);
+// both: room for gate and up side by side.
+void CallGated(Backend& backend, const GatedWeight& w, Activation kind, const TensorView& x,
+               const TensorView& bias, const TensorView& both, const TensorView& y);
+
 struct LinearCase {
   int64_t m, n, k;
   bool bias = false;
