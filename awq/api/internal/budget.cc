@@ -18,7 +18,11 @@ FormatChoice ChooseWithinBudget(const QuantizeOptions& options, const Subject& s
   RawJson identity = {{"formats", names}, {"symmetric", options.symmetric}};
   std::vector<BudgetSet> sets;
   if (!options.reuse.empty()) {
-    identity["model"] = input.at("source");
+    for (const auto& file : subject.checkpoint->files()) {  // not on what lies beside the weights
+      const std::string name =
+          file->path().lexically_relative(subject.checkpoint->folder()).string();
+      identity["model"][name] = input.at("source").at(name);
+    }
     identity["calibration"] = input.at("calibration");
     sets = LoadSearch(options.reuse, identity);
   }
