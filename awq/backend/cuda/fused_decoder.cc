@@ -63,6 +63,9 @@ std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const Decod
   return shape;
 }
 
+// So many floats as whole lines of L2.
+int64_t LinesOf(int floats) { return (floats + 31) / 32 * 32; }
+
 FusedKernel KernelOf(DType cache, const FusedShape& s) {
   const int group = s.heads / s.kv_heads;
   const int inputs = std::max(s.hidden, s.heads * s.head_size);
@@ -82,14 +85,13 @@ std::unique_ptr<FusedDecoder> FusedDecoder::Make(Stream& stream, const DeviceLim
   if (!shape) return nullptr;
   const std::optional<FusedPlan> plan = PlanFused(*shape, device.sms, device.shared_per_block);
   if (!plan) return nullptr;
-  return std::unique_ptr<FusedDecoder>(
-      new FusedDecoder(stream, device, args, layers, *shape, *plan));
+  return std::unique_ptr<FusedDecoder>(new FusedDecoder(stream, args, layers, *shape, *plan));
 }
 
-FusedDecoder::FusedDecoder(Stream& stream, const DeviceLimits& device, const DecoderArgs& args,
+FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
                            std::span<const DecoderWeights> layers, const FusedShape& shape,
                            const FusedPlan& plan)
-    : PackedDecoder(layers), sms_(device.sms), shape_(shape), args_{} {
+    : PackedDecoder(layers), blocks_(plan.blocks), shape_(shape), args_{} {
   std::vector<FusedLayer> table;
   for (const DecoderWeights& layer : layers) {
     const Weights w = *WeightsOf(layer);
@@ -114,7 +116,7 @@ FusedDecoder::FusedDecoder(Stream& stream, const DeviceLimits& device, const Dec
   const int q_size = shape.heads * shape.head_size;
   const int partial = shape.heads * plan.splits * (shape.head_size + 2);
   const int sizes[] = {q_size + 2 * shape.kv_heads * shape.head_size,
-                       (partial + 3) / 4 * 4,
+                       partial,
                        q_size,
                        shape.hidden,
                        shape.ffn,
@@ -122,13 +124,13 @@ FusedDecoder::FusedDecoder(Stream& stream, const DeviceLimits& device, const Dec
   float** const places[] = {&args_.qkv,      &args_.partial,    &args_.mixed,
                             &args_.attended, &args_.ffn_hidden, &args_.fed};
   int64_t total = 0;
-  for (int size : sizes) total += size;
+  for (int size : sizes) total += LinesOf(size);
   words_ = stream.Alloc(DType::kF32, {total});
   AWQ_CUDA(cudaMemsetAsync(words_.view().data, 0, static_cast<size_t>(4 * total), stream.get()));
   float* next = words_.As<float>();
   for (int i = 0; i < 6; ++i) {
     *places[i] = next;
-    next += sizes[i];
+    next += LinesOf(sizes[i]);
   }
   epoch_ = stream.Alloc(DType::kI32, {1});
   const int32_t first = 1;
@@ -187,7 +189,7 @@ bool FusedDecoder::Run(const Queue& queue, const Batch& batch, std::span<const P
   a.residual = residual.As<float>();
   AWQ_CUDA(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                 cudaFuncAttributeMaxDynamicSharedMemorySize, a.shared.bytes));
-  refused_ = !LaunchTogether(queue, kernel, sms_, kFusedBlockThreads, a.shared.bytes, a);
+  refused_ = !LaunchTogether(queue, kernel, blocks_, kFusedBlockThreads, a.shared.bytes, a);
   return !refused_;
 }
 

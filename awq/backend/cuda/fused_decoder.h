@@ -24,11 +24,10 @@ class FusedDecoder : public PackedDecoder {
            const TensorView& residual);
 
  private:
-  FusedDecoder(Stream& stream, const DeviceLimits& device, const DecoderArgs& args,
-               std::span<const DecoderWeights> layers, const FusedShape& shape,
-               const FusedPlan& plan);
+  FusedDecoder(Stream& stream, const DecoderArgs& args, std::span<const DecoderWeights> layers,
+               const FusedShape& shape, const FusedPlan& plan);
 
-  int sms_;
+  int blocks_;
   FusedShape shape_;
   FusedArgs args_;  // but for what a call brings
   Tensor layers_, words_, epoch_;

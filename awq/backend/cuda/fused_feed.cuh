@@ -7,9 +7,10 @@
 
 namespace awq::cuda {
 
-// Slots on their way while vectors are exchanged, which come behind what is asked for; and once a
-// ring's slots of gate and up, or of down, have been asked for. Both measured.
+// Slots on their way while vectors are exchanged, which come behind what is asked for; of keys and
+// values; and once a ring's slots of a linear have been asked for. All measured.
 inline constexpr unsigned kFusedAhead = 2;
+inline constexpr unsigned kFusedKeysAhead = 3;
 inline constexpr unsigned kFusedStream = 4;
 
 // What a block has of a linear.
@@ -40,7 +41,7 @@ __device__ inline void FeedRing(const FusedArgs& a, int d, const uint8_t* shared
 #pragma unroll 1
         for (int chunk = s.begin; chunk < s.end; chunk += a.chunk_keys) {
           const int end = min(chunk + a.chunk_keys, (s.end + 15) / 16 * 16);
-          const uint32_t bar = ring.Room((end - chunk) * 2 * key_bytes, kFusedAhead);
+          const uint32_t bar = ring.Room((end - chunk) * 2 * key_bytes, kFusedKeysAhead);
           uint32_t to = ring.slot;
 #pragma unroll 1
           for (int key = chunk; key < end; key += 16, to += 16 * key_bytes) {
@@ -67,7 +68,7 @@ __device__ inline void FeedRing(const FusedArgs& a, int d, const uint8_t* shared
           const int bytes = min(slot_bytes, row_bytes - at);
 #pragma unroll 1
           for (int e = 0; e < tiles; ++e) {
-            const bool streams = linear >= kFusedGateUp && ++issued > a.shared.slots;
+            const bool streams = ++issued > a.shared.slots;
             const uint32_t bar = ring.Room(bytes, streams ? kFusedStream : kFusedAhead);
             BulkCopy(ring.slot, from + e * row_bytes + at, bytes, bar);
             ring.Next();

@@ -5,10 +5,9 @@
 // A word is a float whose lowest bit is the tag, the lowest bit of the epoch (a layer of a step);
 // that costs at most 2^-23 of the value, and makes infinities none-numbers. Every word is written
 // once in each epoch, and not before all have read it in the one before: whoever reads a vector
-// hands out something afterwards that its next writer waits for, by one way or another. So a block
-// must not wait for what it does not need: with tiles of gate and up alone it would hand out
-// nothing after the hidden vector, with those of o alone nothing after its own sum, and could miss
-// an epoch. As it is, all mixes of what blocks have (tiles of a linear, keys) are safe.
+// hands out something afterwards that its next writer waits for. So each block has a tile of every
+// linear (fused_plan.h): with tiles of gate and up alone it would hand out nothing after the hidden
+// vector, and could miss an epoch. Keys it may have or not.
 #pragma once
 
 #include "awq/backend/cuda/ptx.cuh"

@@ -1,6 +1,6 @@
-// Why words of one bit of epoch are enough (fused_hop.cuh): whatever mixes of work blocks have, no
-// word is written again before all who read it have done so. What a block of fused_layers.cuh does
-// in turn is written down here once more, as reads and writes of vectors.
+// Why words of one bit of epoch are enough (fused_hop.cuh): no word is written again before all who
+// read it have done so, if every block has tiles of all linears. What a block of fused_layers.cuh
+// does in turn is written down here once more, as reads and writes of vectors.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -31,26 +31,25 @@ struct Event {
 
 std::vector<Event> EventsOf(int work) {
   std::vector<Event> out;
-  const bool normed = (work & (kQkv | kGateUp)) != 0;
+  const auto reads = [&](int vector, int layer) { out.push_back({false, vector, layer}); };
+  const auto writes = [&](int needed, int vector, int layer) {
+    if ((work & needed) != 0) out.push_back({true, vector, layer});
+  };
   for (int l = 0; l < kLayers; ++l) {
-    if (normed && l > 0) out.push_back({false, kVectorFed, l - 1});
-    if ((work & kQkv) != 0) out.push_back({true, kVectorQkv, l});
+    if (l > 0) reads(kVectorFed, l - 1);
+    writes(kQkv, kVectorQkv, l);
     if ((work & kKeys) != 0) {
-      out.push_back({false, kVectorQkv, l});
-      out.push_back({true, kVectorPartial, l});
-      out.push_back({false, kVectorPartial, l});
-      out.push_back({true, kVectorMixed, l});
+      reads(kVectorQkv, l);
+      writes(kKeys, kVectorPartial, l);
+      reads(kVectorPartial, l);
+      writes(kKeys, kVectorMixed, l);
     }
-    if ((work & kO) != 0) {
-      out.push_back({false, kVectorMixed, l});
-      out.push_back({true, kVectorAttended, l});
-    }
-    if (normed) out.push_back({false, kVectorAttended, l});
-    if ((work & kGateUp) != 0) out.push_back({true, kVectorHidden, l});
-    if ((work & kDown) != 0) {
-      out.push_back({false, kVectorHidden, l});
-      out.push_back({true, kVectorFed, l});
-    }
+    reads(kVectorMixed, l);
+    writes(kO, kVectorAttended, l);
+    reads(kVectorAttended, l);
+    writes(kGateUp, kVectorHidden, l);
+    reads(kVectorHidden, l);
+    writes(kDown, kVectorFed, l);
   }
   return out;
 }
@@ -120,20 +119,23 @@ class BlockRun {
   std::vector<std::vector<std::vector<size_t>>> before_;
 };
 
+constexpr int kTiles = kQkv | kO | kGateUp | kDown;
+
 TEST(FusedHop, NoWordIsWrittenBeforeAllHaveReadIt) {
-  int mixes = 0;
-  for (int a = 1; a <= kAll; ++a) {
-    for (int b = a; b <= kAll; ++b) {
-      for (int c = b; c <= kAll; ++c) {
-        if ((a | b | c) != kAll) continue;  // a vector that nobody makes
-        const BlockRun run({a, b, c});
-        ASSERT_TRUE(run.Ends()) << a << " " << b << " " << c;
-        EXPECT_TRUE(run.IsSafe()) << a << " " << b << " " << c;
-        ++mixes;
-      }
+  for (int a : {kTiles, int{kAll}}) {
+    for (int b : {kTiles, int{kAll}}) {
+      const BlockRun run({a, b, kAll});
+      ASSERT_TRUE(run.Ends()) << a << " " << b;
+      EXPECT_TRUE(run.IsSafe()) << a << " " << b;
     }
   }
-  EXPECT_EQ(mixes, 2801);
+}
+
+// So the plan gives every block a tile of each.
+TEST(FusedHop, ABlockWithTilesOfGateAndUpAloneCouldMissAnEpoch) {
+  const BlockRun run({kGateUp, kAll, kAll});
+  ASSERT_TRUE(run.Ends());
+  EXPECT_FALSE(run.IsSafe());
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 // The layers of a decoder for one token, as one kernel.
 //
-// grid    a thread block an SM, all of them running at once; sixteen warps compute, one streams
-// weights  what a block needs of them, in the order of its use, comes through a ring in shared
+// grid    a thread block an SM (fused_plan.h), all of them at once; sixteen warps compute, one
+// streams weights  what a block needs of them, in the order of its use, comes through a ring in
+// shared
 //          memory (fused_ring.cuh), however far the blocks are with exchanging vectors
-// linears  each block makes its row tiles of each (fused_linear.cuh) and hands its outputs to all
-//          (fused_hop.cuh); every block keeps the residual stream, and makes the digits of all x
+// linears  each block makes its row tiles of each, one at least (fused_linear.cuh), and hands its
+//          outputs to all (fused_hop.cuh); every block keeps the residual stream, and makes the
+//          digits of all x
 // norms    x times the norm's weight is multiplied, the outputs are divided by the norm
 // bound    HBM while a ring has room; else the way of a vector from block to block, six times a
 //          layer, and products of what has come already
@@ -46,15 +48,6 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
       reinterpret_cast<int*>(shared + a.shared.pages)[i] = a.table[key / a.page_size];
     }
   }
-  bool has[kFusedLinears];
-  bool has_any = split.takes_part;
-#pragma unroll
-  for (int linear = 0; linear < kFusedLinears; ++linear) {
-    has[linear] = ShareOf(a, linear, a.heads * kD, a.kv_heads * kD).count > 0;
-    has_any |= has[linear];
-  }
-  if (!has_any) return;
-  const bool normed = has[kFusedQkv] || has[kFusedGateUp];  // needs the residual stream
   const uint32_t epoch = *a.epoch;
   __syncthreads();
   if (warp >= kFusedWarps) {
@@ -77,30 +70,21 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
   for (int l = 0; l < a.num_layers; ++l) {
     const uint32_t tag = (epoch + l) & 1;
     const FusedLayer& layer = layers[l];
-    // Nobody waits for vectors that he does not need (fused_hop.cuh).
-    if (normed) {
-      t.AddNorm(layer.norms[0], l > 0 ? a.fed : nullptr, tag ^ 1, t.parts, layer.norms[1]);
-      t.template Multiply<kFusedQkv>(layer, kD, t.parts, a.qkv, tag);
-    }
+    t.AddNorm(layer.norms[0], l > 0 ? a.fed : nullptr, tag ^ 1, t.parts, layer.norms[1]);
+    t.template Multiply<kFusedQkv>(layer, kD, t.parts, a.qkv, tag);
     if (split.takes_part) {
       FusedAttention<C, kEach, kHeads>(a, layer, l, split, tag, t.ring, shared);
     }
-    if (has[kFusedO]) {
-      t.template Digits<kTurns>(a.mixed, tag, a.heads * kD / kBlockK);
-      t.template Multiply<kFusedO>(layer, kD, nullptr, a.attended, tag);
-    }
-    if (normed) {
-      t.AddNorm(layer.norms[1], a.attended, tag, t.parts + kFusedWarps,
-                l + 1 < a.num_layers ? layers[l + 1].norms[0] : nullptr);
-      t.template Multiply<kFusedGateUp>(layer, kD, t.parts + kFusedWarps, a.ffn_hidden, tag);
-    }
-    if (has[kFusedDown]) {
-      t.template Digits<2>(a.ffn_hidden, tag, a.ffn / kBlockK);
-      t.template Multiply<kFusedDown>(layer, kD, nullptr, a.fed, tag);
-    }
+    t.template Digits<kTurns>(a.mixed, tag, a.heads * kD / kBlockK);
+    t.template Multiply<kFusedO>(layer, kD, nullptr, a.attended, tag);
+    t.AddNorm(layer.norms[1], a.attended, tag, t.parts + kFusedWarps,
+              l + 1 < a.num_layers ? layers[l + 1].norms[0] : nullptr);
+    t.template Multiply<kFusedGateUp>(layer, kD, t.parts + kFusedWarps, a.ffn_hidden, tag);
+    t.template Digits<2>(a.ffn_hidden, tag, a.ffn / kBlockK);
+    t.template Multiply<kFusedDown>(layer, kD, nullptr, a.fed, tag);
   }
   if (blockIdx.x != 0) return;
-  // What these outputs were made of came from all blocks that have read the epoch.
+  // All others have read the epoch when their last outputs are here.
   EightInputs x[kTurns] = {};
   AwaitInputs(a.fed, (epoch + a.num_layers - 1) & 1, 0, a.hidden / kBlockK, x);
 #pragma unroll

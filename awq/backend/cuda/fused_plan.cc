@@ -24,17 +24,20 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
   if (s.num_layers < 1 || s.num_layers > kMaxFusedLayers || (d != 64 && d != 128) ||
       s.hidden % kBlockK != 0 || q_size % kBlockK != 0 || s.ffn % kBlockK != 0 || group < 1 ||
       std::max(s.hidden, q_size) > (d == 64 ? 1 : kMaxFusedTurns) * kFusedThreads * 8 ||
-      group > kMaxFusedGroup || group * s.kv_heads != s.heads || s.kv_heads > sms) {
+      group > kMaxFusedGroup || group * s.kv_heads != s.heads) {
     return std::nullopt;
   }
   FusedPlan plan;
-  plan.splits = std::min(sms / s.kv_heads, kMaxSplits);
+  const int qkv_size = q_size + 2 * s.kv_heads * d;
+  plan.blocks = std::min(sms, std::min({qkv_size, s.hidden, 2 * s.ffn}) / kTileN);
+  if (s.kv_heads > plan.blocks) return std::nullopt;
+  plan.splits = std::min(plan.blocks / s.kv_heads, kMaxSplits);
   FusedShared& out = plan.shared;
   out.slot_bytes = RoundUp(kFusedWarps * s.block_bytes, 128);
 
   const int units = std::max({s.hidden, q_size, s.ffn}) / kBlockK;
-  const int outputs = std::max({q_size + 2 * s.kv_heads * d, 2 * s.ffn, s.hidden});
-  const int tiles = (outputs / kTileN + sms - 1) / sms;
+  const int outputs = std::max({qkv_size, 2 * s.ffn, s.hidden});
+  const int tiles = (outputs / kTileN + plan.blocks - 1) / plan.blocks;
   int at = 0;  // behind the ring
   const auto place = [&](int bytes) {
     const int here = at;

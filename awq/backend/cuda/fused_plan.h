@@ -19,6 +19,7 @@ struct FusedShape {
 };
 
 struct FusedPlan {
+  int blocks = 1;  // of threads, one an SM: each has a row tile of every linear
   int splits = 1;  // thread blocks that share the keys of a kv head
   FusedShared shared;
 };

@@ -47,7 +47,7 @@ std::vector<std::pair<int, int>> PartsOf(const FusedShape& s, const FusedPlan& p
       {at.digits, std::max(units * 384, 16 * group * s.head_size * 4)},
       {at.scales, units * 32},
       {at.sums,
-       std::max((outputs + kSms - 1) / kSms * 1024,
+       std::max((outputs + plan.blocks - 1) / plan.blocks * 1024,
                 plan.splits * 3 * 4 * ((group * s.head_size + plan.splits - 1) / plan.splits))},
       {at.pages, kFusedPages * 4},
       {at.cosines, s.head_size * 4},
@@ -83,6 +83,18 @@ TEST(FusedPlan, PartsLieApartInsideTheMemory) {
 TEST(FusedPlan, AKvHeadsKeysGoToAsManyBlocksAsThereAre) {
   EXPECT_EQ(PlanFused(kLlama8b, kSms, kShared)->splits, 16);
   EXPECT_EQ(PlanFused(kLlama13b, kSms, kShared)->splits, 3);
+}
+
+// See fused_hop.cuh.
+TEST(FusedPlan, EachBlockHasATileOfEveryLinear) {
+  EXPECT_EQ(PlanFused(kLlama8b, kSms, kShared)->blocks, kSms);
+  EXPECT_EQ(PlanFused(kSmall, kSms, kShared)->blocks, 384 / 16);
+  EXPECT_EQ(PlanFused(kSmall, kSms, kShared)->splits, 12);
+  FusedShape narrow = kLlama8b;
+  narrow.heads = narrow.kv_heads = 4;
+  EXPECT_EQ(PlanFused(narrow, kSms, kShared)->blocks, 3 * 4 * 128 / 16);
+  narrow.ffn = 128;
+  EXPECT_EQ(PlanFused(narrow, kSms, kShared)->blocks, 2 * 128 / 16);
 }
 
 TEST(FusedPlan, RefusesWhatTheKernelCannotDo) {
