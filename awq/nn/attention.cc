@@ -31,14 +31,25 @@ Attention::Attention(Backend& backend, const GqaSpec& spec, AttentionWeights wei
   }
 }
 
-void Attention::RotateAndStore(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
-                               const TensorView& q, const TensorView& k,
-                               const TensorView& v) const {
+void Attention::NormRotateStore(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
+                                const TensorView& q, const TensorView& k,
+                                const TensorView& v) const {
+  HeadNorms norms;
+  if (weights_.q_norm) {
+    const Norm& q_norm = *weights_.q_norm;
+    const Norm& k_norm = *weights_.k_norm;
+    if (!frequencies_.empty() && q_norm.is_plain() && k_norm.is_plain()) {
+      norms = {.q = q_norm.weight(), .k = k_norm.weight(), .epsilon = q_norm.epsilon()};
+    } else {
+      q_norm.Forward(ctx, q, q);
+      k_norm.Forward(ctx, k, k);
+    }
+  }
   if (spec_.rope.rotary == 0) return ctx.backend.KvWrite(batch, k, v, cache);
   RopeArgs args{.inverse_frequencies = frequencies_.view(),
                 .interleaved = spec_.rope.interleaved,
                 .magnitude = spec_.rope.Magnitude()};
-  if (!frequencies_.empty()) return ctx.backend.RopeKvWrite(args, batch, q, k, v, cache);
+  if (!frequencies_.empty()) return ctx.backend.RopeKvWrite(norms, args, batch, q, k, v, cache);
   // Each sequence has frequencies of its own length, so that its neighbours do not change its
   // tokens.
   for (int64_t b = 0; b < batch.num_seqs(); ++b) {
@@ -76,9 +87,7 @@ void Attention::Mix(ExecContext& ctx, const Batch& batch, const PagedKv& cache, 
   if (spec_.qkv_limit > 0) {
     ctx.backend.Scale({.limit = static_cast<float>(spec_.qkv_limit)}, qkv, qkv);
   }
-  if (weights_.q_norm) weights_.q_norm->Forward(ctx, q3, q3);
-  if (weights_.k_norm) weights_.k_norm->Forward(ctx, k3, k3);
-  RotateAndStore(ctx, batch, cache, q3, k3, v3);
+  NormRotateStore(ctx, batch, cache, q3, k3, v3);
 
   const AttentionArgs args{.scale = static_cast<float>(spec_.scale),
                            .window = spec_.window,

@@ -15,7 +15,7 @@ namespace awq {
 struct AttentionWeights {
   LinearGroup qkv;
   LinearGroup o;
-  std::optional<Norm> q_norm, k_norm;  // of each head
+  std::optional<Norm> q_norm, k_norm;  // of each head: both or none
 };
 
 class Attention {
@@ -33,9 +33,10 @@ class Attention {
   TensorView frequencies() const { return frequencies_.view(); }  // empty: they change
 
  private:
-  // Rotates q and k where positions are told so; stores k and v.
-  void RotateAndStore(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
-                      const TensorView& q, const TensorView& k, const TensorView& v) const;
+  // Norms of heads, where there are any; rotates q and k where positions are told so; stores k and
+  // v.
+  void NormRotateStore(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
+                       const TensorView& q, const TensorView& k, const TensorView& v) const;
 
   GqaSpec spec_;
   AttentionWeights weights_;

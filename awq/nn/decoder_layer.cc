@@ -116,9 +116,9 @@ class Maker {
     std::erase_if(roles, [&](Role role) { return !params_.linears.contains(role); });
     return LinearGroup(backend_, layer_, params_, roles, gated && roles.size() == 2);
   }
-  ExpertGroup Experts(const MoeSpec& f, const std::vector<Role>& roles) const {
+  ExpertGroup Experts(const MoeSpec& f, const std::vector<Role>& roles, bool gated = false) const {
     if (!params_.linears.contains({roles[0], 0})) return ExpertGroup();
-    return ExpertGroup(backend_, layer_, params_, f.experts, roles);
+    return ExpertGroup(backend_, layer_, params_, f.experts, roles, gated);
   }
   Norm MakeNorm(Role role, int64_t size) const {
     return awq::MakeNorm(backend_, spec_.norm, role, size, params_);
@@ -150,7 +150,7 @@ class Maker {
     if (f.bias_correction) bias = ToDevice(backend_, params_.vectors.at(Role::kRouterBias).view());
     MoeWeights weights{Group({Role::kRouter}),
                        std::move(bias),
-                       Experts(f, {Role::kExpertGate, Role::kExpertUp}),
+                       Experts(f, {Role::kExpertGate, Role::kExpertUp}, true),
                        Experts(f, {Role::kExpertDown}),
                        {},
                        {}};

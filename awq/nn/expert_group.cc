@@ -8,8 +8,24 @@
 
 namespace awq {
 
+namespace {
+
+// Of all experts as Backend::PrepareGated makes them, or none.
+template <typename Members>
+std::vector<std::unique_ptr<PackedWeight>> PrepareAllGated(Backend& backend, int64_t experts,
+                                                           const Members& members) {
+  std::vector<std::unique_ptr<PackedWeight>> out;
+  for (int64_t e = 0; e < experts; ++e) {
+    out.push_back(PrepareGated(backend, MergeAlike(members(e))));
+    if (out.back() == nullptr) return {};
+  }
+  return out;
+}
+
+}  // namespace
+
 ExpertGroup::ExpertGroup(Backend& backend, int64_t layer, const LayerParams& params,
-                         int64_t experts, const std::vector<Role>& roles)
+                         int64_t experts, const std::vector<Role>& roles, bool gated)
     : roles_(roles), layer_(layer) {
   const auto members = [&](int64_t expert) {
     std::vector<const LinearWeight*> out;
@@ -19,6 +35,14 @@ ExpertGroup::ExpertGroup(Backend& backend, int64_t layer, const LayerParams& par
   for (const LinearWeight* m : members(0)) begins_.push_back(begins_.back() + NumOutputs(*m));
   bool alike = true;
   for (int64_t e = 0; e < experts; ++e) alike = alike && AreAlike(members(e));
+  if (alike && gated) {
+    auto weights = PrepareAllGated(backend, experts, members);
+    gated_ = !weights.empty();
+    if (gated_) {
+      stacks_.push_back(backend.Stack(std::move(weights)));
+      return;
+    }
+  }
   std::vector<std::vector<std::unique_ptr<PackedWeight>>> stacks(alike ? 1 : roles.size());
   for (int64_t e = 0; e < experts; ++e) {
     const auto parts = members(e);
@@ -41,6 +65,12 @@ void ExpertGroup::Forward(ExecContext& ctx, const Routing& routing, const Tensor
       ctx.backend.MoeLinear(*stacks_[i], routing, x, Part(y, i));
     }
   }
+}
+
+void ExpertGroup::ForwardGated(ExecContext& ctx, Activation kind, const Routing& routing,
+                               const TensorView& x, const TensorView& y) const {
+  if (ctx.tap != nullptr) ShowInputs(ctx, routing, x);
+  ctx.backend.GatedMoeLinear(*stacks_[0], kind, routing, x, y);
 }
 
 void ExpertGroup::ShowInputs(ExecContext& ctx, const Routing& routing, const TensorView& x) const {

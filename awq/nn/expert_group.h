@@ -15,13 +15,18 @@ class ExpertGroup {
  public:
   // Of no expert: must not be run.
   ExpertGroup() = default;
-  // Of experts 0 … experts - 1; roles in the order of their outputs.
+  // Of experts 0 … experts - 1; roles in the order of their outputs. gated: gate and up, whose
+  // activation the backend may apply itself.
   ExpertGroup(Backend& backend, int64_t layer, const LayerParams& params, int64_t experts,
-              const std::vector<Role>& roles);
+              const std::vector<Role>& roles, bool gated = false);
 
   // y [P, Σ N] for all pairs of a token and an expert, of x [T, K] or [P, K].
   void Forward(ExecContext& ctx, const Routing& routing, const TensorView& x,
                const TensorView& y) const;
+  // Whether ForwardGated is what it offers, not Forward: y [P, F] = activation(gate) · up.
+  bool IsGated() const { return gated_; }
+  void ForwardGated(ExecContext& ctx, Activation kind, const Routing& routing, const TensorView& x,
+                    const TensorView& y) const;
   // Outputs of all roles; of role i of y.
   int64_t n() const { return begins_.back(); }
   TensorView Part(const TensorView& y, size_t i) const {
@@ -34,6 +39,7 @@ class ExpertGroup {
 
   std::vector<Role> roles_;
   int64_t layer_ = 0;
+  bool gated_ = false;
   std::vector<int64_t> begins_{0};                    // of each role's outputs, and the end
   std::vector<std::unique_ptr<PackedStack>> stacks_;  // one, or one a role
 };

@@ -37,9 +37,13 @@ Linear MakeLinear(Backend& backend, const LinearWeight& weight) {
   return Linear(Prepare(backend, weight), BiasOf(backend, weight));
 }
 
-std::optional<Linear> MakeGatedLinear(Backend& backend, const LinearWeight& weight) {
+std::unique_ptr<PackedWeight> PrepareGated(Backend& backend, const LinearWeight& weight) {
   const auto* quantized = std::get_if<QuantizedWeight>(&weight.weight);
-  auto packed = quantized == nullptr ? nullptr : backend.PrepareGated(*quantized);
+  return quantized == nullptr ? nullptr : backend.PrepareGated(*quantized);
+}
+
+std::optional<Linear> MakeGatedLinear(Backend& backend, const LinearWeight& weight) {
+  auto packed = PrepareGated(backend, weight);
   if (packed == nullptr) return std::nullopt;
   return Linear(std::move(packed), BiasOf(backend, weight));
 }

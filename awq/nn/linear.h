@@ -34,6 +34,8 @@ class Linear {
 std::unique_ptr<PackedWeight> Prepare(Backend& backend, const LinearWeight& weight);
 Linear MakeLinear(Backend& backend, const LinearWeight& weight);
 // Of rows of gate and as many of up; none where the backend has no such product.
+// By Backend::PrepareGated; null where it gives none.
+std::unique_ptr<PackedWeight> PrepareGated(Backend& backend, const LinearWeight& weight);
 std::optional<Linear> MakeGatedLinear(Backend& backend, const LinearWeight& weight);
 // A device copy of host values, F32.
 Tensor ToDevice(Backend& backend, const TensorView& host);

@@ -31,6 +31,9 @@ Routing Moe::Route(ExecContext& ctx, const TensorView& x) const {
 
 void Moe::Hidden(ExecContext& ctx, const Routing& routing, const TensorView& x,
                  const TensorView& hidden) const {
+  if (weights_.gate_up.IsGated()) {
+    return weights_.gate_up.ForwardGated(ctx, ToOp(spec_.activation), routing, x, hidden);
+  }
   const Workspace::Scope scope(ctx.scratch);
   const TensorView both = ctx.scratch.Take(ctx.act, {hidden.dim(0), weights_.gate_up.n()});
   weights_.gate_up.Forward(ctx, routing, x, both);

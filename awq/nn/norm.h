@@ -22,6 +22,9 @@ class Norm {
 
   bool is_none() const { return type_ == NormType::kNone; }
   TensorView weight() const { return weight_.view(); }
+  // Whether it is an RMS norm without a bias, which other operations can do.
+  bool is_plain() const { return type_ == NormType::kRms && bias_.empty(); }
+  float epsilon() const { return args_.epsilon; }
   // x and y may be the same memory; without a norm y is x.
   void Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) const {
     if (is_none()) return ctx.backend.Scale({}, x, y);

@@ -54,6 +54,12 @@ struct RopeArgs {
   float magnitude = 1.0f;
 };
 
+// RMS norms of the heads of q and of k before they are rotated; without weights there are none.
+struct HeadNorms {
+  TensorView q, k;  // F32 [d], or empty
+  float epsilon = 1e-5f;
+};
+
 enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
 
 // A score is q·k · scale, capped, plus the query head's slope times (key - query) positions.

@@ -9,6 +9,23 @@ void Backend::GatedLinear(const PackedWeight& /*w*/, Activation /*kind*/, const 
   Fail(ErrorCode::kInternal, "gated_linear: this backend prepares no gated weights");
 }
 
+void Backend::GatedMoeLinear(const PackedStack& /*w*/, Activation /*kind*/,
+                             const Routing& /*routing*/, const TensorView& /*x*/,
+                             const TensorView& /*y*/) {
+  Fail(ErrorCode::kInternal, "gated_moe_linear: this backend prepares no gated weights");
+}
+
+void Backend::RopeKvWrite(const HeadNorms& norms, const RopeArgs& args, const Batch& batch,
+                          const TensorView& q, const TensorView& k, const TensorView& v,
+                          const PagedKv& cache) {
+  const NormArgs norm{.kind = NormKind::kRms, .epsilon = norms.epsilon};
+  if (!norms.q.empty()) Norm(norm, q, norms.q, {}, q);
+  if (!norms.k.empty()) Norm(norm, k, norms.k, {}, k);
+  Rope(args, batch.positions, q);
+  Rope(args, batch.positions, k);
+  KvWrite(batch, k, v, cache);
+}
+
 // Hosts are done with a call when it returns.
 void Backend::Mark(int slot) {
   const auto i = static_cast<size_t>(slot);

@@ -73,7 +73,8 @@ class Backend {
   // w: F32, F16 or BF16 [N, K], dense; kept in `type` (F32 or a 16-bit type).
   virtual std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) = 0;
   virtual std::unique_ptr<PackedWeight> PrepareQuantized(const QuantizedWeight& w) = 0;
-  // Rows of gate, then as many of up, for GatedLinear alone; null where that gains nothing.
+  // Rows of gate, then as many of up, for GatedLinear and, in a stack, GatedMoeLinear alone; null
+  // where that gains nothing.
   virtual std::unique_ptr<PackedWeight> PrepareGated(const QuantizedWeight& /*w*/) {
     return nullptr;
   }
@@ -119,13 +120,11 @@ class Backend {
   // Stores the batch's keys and values [T, G, d] in their pages; no values if the cache has none.
   virtual void KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
                        const PagedKv& cache) = 0;
-  // Rope on q and k, then KvWrite of k and v, in one pass; k is undefined afterwards.
-  virtual void RopeKvWrite(const RopeArgs& args, const Batch& batch, const TensorView& q,
-                           const TensorView& k, const TensorView& v, const PagedKv& cache) {
-    Rope(args, batch.positions, q);
-    Rope(args, batch.positions, k);
-    KvWrite(batch, k, v, cache);
-  }
+  // Norm of the heads of q and k, Rope on both, then KvWrite of k and v, in one pass; k is
+  // undefined afterwards.
+  virtual void RopeKvWrite(const HeadNorms& norms, const RopeArgs& args, const Batch& batch,
+                           const TensorView& q, const TensorView& k, const TensorView& v,
+                           const PagedKv& cache);
   // y[T, H, d] = causal attention of q[T, H, d] over the cache, which already holds this batch;
   // query head h reads kv head h / (H / G).
   virtual void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
@@ -146,6 +145,9 @@ class Backend {
   // row a token or a row a pair.
   virtual void MoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
                          const TensorView& y) = 0;
+  // MoeLinear of weights of PrepareGated, then Activate of the two halves: y[p, N / 2].
+  virtual void GatedMoeLinear(const PackedStack& w, Activation kind, const Routing& routing,
+                              const TensorView& x, const TensorView& y);
   // y[t, D] = Σ_a weights[t, a] · x[t·A + a, D] + sigmoid(gate[t]) · shared[t, D]; without gate
   // (F32 [T, 1]) shared counts once, without shared it does not count. All but gate: act.
   virtual void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,

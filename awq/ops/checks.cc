@@ -341,16 +341,29 @@ RouteDims CheckRoute(const RouteArgs& args, const TensorView& logits, const Tens
   return d;
 }
 
+namespace {
+
+MoeDims CheckMoe(const char* op, const PackedStack& w, int64_t outputs, const Routing& routing,
+                 const TensorView& x, const TensorView& y) {
+  const int64_t pairs = routing.pairs.dim(0);
+  CheckVector(op, "starts", routing.starts, DType::kI32, w.size() + 1);
+  CheckAnyMatrix(op, "x", x);
+  CheckMatrix(op, "x", x, x.dim(0), w.k());
+  CheckMatrix(op, "y", y, pairs, outputs);
+  AWQ_CHECK(x.dim(0) > 0 && (x.dim(0) == pairs || x.dim(0) == routing.experts.dim(0)), kInternal,
+            op, ": x: ", x.dim(0), " rows for ", pairs, " pairs");
+  return {pairs, pairs / x.dim(0), outputs, w.k()};
+}
+
+}  // namespace
+
 MoeDims CheckMoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
                        const TensorView& y) {
-  const int64_t pairs = routing.pairs.dim(0);
-  CheckVector("moe_linear", "starts", routing.starts, DType::kI32, w.size() + 1);
-  CheckAnyMatrix("moe_linear", "x", x);
-  CheckMatrix("moe_linear", "x", x, x.dim(0), w.k());
-  CheckMatrix("moe_linear", "y", y, pairs, w.n());
-  AWQ_CHECK(x.dim(0) > 0 && (x.dim(0) == pairs || x.dim(0) == routing.experts.dim(0)), kInternal,
-            "moe_linear: x: ", x.dim(0), " rows for ", pairs, " pairs");
-  return {pairs, pairs / x.dim(0), w.n(), w.k()};
+  return CheckMoe("moe_linear", w, w.n(), routing, x, y);
+}
+MoeDims CheckGatedMoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
+                            const TensorView& y) {
+  return CheckMoe("gated_moe_linear", w, w.n() / 2, routing, x, y);
 }
 
 RowDims CheckMoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,

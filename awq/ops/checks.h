@@ -71,6 +71,9 @@ RouteDims CheckRoute(const RouteArgs& args, const TensorView& logits, const Tens
 struct MoeDims {
   int64_t pairs, pairs_per_row, n, k;  // pairs that read one row of x
 };
+// y of half as many columns as a weight has outputs.
+MoeDims CheckGatedMoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
+                            const TensorView& y);
 MoeDims CheckMoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
                        const TensorView& y);
 RowDims CheckMoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,

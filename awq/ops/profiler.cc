@@ -31,6 +31,17 @@ Reads ReadsOf(const Batch& batch) {
 }  // namespace
 
 template <typename F>
+void Profiler::NotedMoe(const char* name, const PackedStack& w, const TensorView& x,
+                        const TensorView& y, const F& call) {
+  // Which experts are read is known on the device alone: as many as pairs allow.
+  const auto pairs = static_cast<double>(y.dim(0));
+  const double share = std::min(1.0, pairs / static_cast<double>(w.size()));
+  Noted(Cat(name, " ", w.n(), "x", w.k()),
+        share * static_cast<double>(w.NumBytes()) + Bytes({x, y}),
+        2.0 * pairs * static_cast<double>(w.n() * w.k()), call);
+}
+
+template <typename F>
 void Profiler::Noted(std::string name, double bytes, double flops, const F& call) {
   if (notes_.empty()) inner_.Mark(0);
   call();
@@ -120,10 +131,11 @@ void Profiler::KvWrite(const Batch& batch, const TensorView& k, const TensorView
                        const PagedKv& cache) {
   Noted("kv_write", Bytes({k, v, k, v}), 0, [&] { inner_.KvWrite(batch, k, v, cache); });
 }
-void Profiler::RopeKvWrite(const RopeArgs& args, const Batch& batch, const TensorView& q,
-                           const TensorView& k, const TensorView& v, const PagedKv& cache) {
+void Profiler::RopeKvWrite(const HeadNorms& norms, const RopeArgs& args, const Batch& batch,
+                           const TensorView& q, const TensorView& k, const TensorView& v,
+                           const PagedKv& cache) {
   Noted("rope_kv_write", Bytes({q, q, k, k, v, v}), 0,
-        [&] { inner_.RopeKvWrite(args, batch, q, k, v, cache); });
+        [&] { inner_.RopeKvWrite(norms, args, batch, q, k, v, cache); });
 }
 void Profiler::Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                          const PagedKv& cache, const TensorView& y) {
@@ -158,13 +170,11 @@ void Profiler::Route(const RouteArgs& args, const TensorView& logits, const Tens
 }
 void Profiler::MoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
                          const TensorView& y) {
-  // Which experts are read is known on the device alone: as many as pairs allow.
-  const auto pairs = static_cast<double>(y.dim(0));
-  const double share = std::min(1.0, pairs / static_cast<double>(w.size()));
-  Noted(Cat("moe_linear ", w.n(), "x", w.k()),
-        share * static_cast<double>(w.NumBytes()) + Bytes({x, y}),
-        2.0 * pairs * static_cast<double>(w.n() * w.k()),
-        [&] { inner_.MoeLinear(w, routing, x, y); });
+  NotedMoe("moe_linear", w, x, y, [&] { inner_.MoeLinear(w, routing, x, y); });
+}
+void Profiler::GatedMoeLinear(const PackedStack& w, Activation kind, const Routing& routing,
+                              const TensorView& x, const TensorView& y) {
+  NotedMoe("gated_moe_linear", w, x, y, [&] { inner_.GatedMoeLinear(w, kind, routing, x, y); });
 }
 void Profiler::MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
                       const TensorView& gate, const TensorView& y) {

@@ -66,8 +66,9 @@ class Profiler : public Backend {
                 const TensorView& y) override;
   void KvWrite(const Batch& batch, const TensorView& k, const TensorView& v,
                const PagedKv& cache) override;
-  void RopeKvWrite(const RopeArgs& args, const Batch& batch, const TensorView& q,
-                   const TensorView& k, const TensorView& v, const PagedKv& cache) override;
+  void RopeKvWrite(const HeadNorms& norms, const RopeArgs& args, const Batch& batch,
+                   const TensorView& q, const TensorView& k, const TensorView& v,
+                   const PagedKv& cache) override;
   void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                  const PagedKv& cache, const TensorView& y) override;
   std::unique_ptr<PackedStack> Stack(std::vector<std::unique_ptr<PackedWeight>> weights) override {
@@ -78,6 +79,8 @@ class Profiler : public Backend {
   void HeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y) override;
   void Route(const RouteArgs& args, const TensorView& logits, const TensorView& bias,
              const Routing& routing) override;
+  void GatedMoeLinear(const PackedStack& w, Activation kind, const Routing& routing,
+                      const TensorView& x, const TensorView& y) override;
   void MoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
                  const TensorView& y) override;
   void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
@@ -113,6 +116,10 @@ class Profiler : public Backend {
   // Runs `call` between two marks.
   template <typename F>
   void Noted(std::string name, double bytes, double flops, const F& call);
+  // The same of a linear of routed experts.
+  template <typename F>
+  void NotedMoe(const char* name, const PackedStack& w, const TensorView& x, const TensorView& y,
+                const F& call);
 
   Backend& inner_;
   std::vector<Note> notes_;  // note i lies between marks i and i + 1

@@ -142,12 +142,15 @@ class CudaBackend : public Backend {
     CheckKvWrite(batch, k, v, cache);
     cuda::KvWrite(queue(), batch, k, v, cache);
   }
-  void RopeKvWrite(const RopeArgs& args, const Batch& batch, const TensorView& q,
-                   const TensorView& k, const TensorView& v, const PagedKv& cache) override {
+  void RopeKvWrite(const HeadNorms& norms, const RopeArgs& args, const Batch& batch,
+                   const TensorView& q, const TensorView& k, const TensorView& v,
+                   const PagedKv& cache) override {
+    if (!norms.q.empty()) CheckNorm(q, norms.q, {}, q);
+    if (!norms.k.empty()) CheckNorm(k, norms.k, {}, k);
     CheckRope(args, batch.positions, q);
     CheckRope(args, batch.positions, k);
     CheckKvWrite(batch, k, v, cache);
-    cuda::RopeKvWrite(queue(), args, batch, q, k, v, cache);
+    cuda::RopeKvWrite(queue(), norms, args, batch, q, k, v, cache);
   }
   void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                  const PagedKv& cache, const TensorView& y) override {
@@ -174,6 +177,20 @@ class CudaBackend : public Backend {
       return AnyMoeLinear(queue(), stack, routing, x, y);
     }
     TiledMoeLinear(queue(), stack, routing, x, y, scratch_.Take(TileWorkspace(stack, y)));
+  }
+  void GatedMoeLinear(const PackedStack& w, Activation kind, const Routing& routing,
+                      const TensorView& x, const TensorView& y) override {
+    CheckGatedMoeLinear(w, routing, x, y);
+    const auto& stack = dynamic_cast<const cuda::Stack&>(w);
+    if (SupportsTiles(stack, x, y, device_.arch)) {
+      void* workspace = scratch_.Take(TileWorkspace(stack, y));
+      return TiledMoeLinear(queue(), stack, routing, x, y, workspace, kind);
+    }
+    const Shape shape{y.dim(0), w.n()};
+    void* memory = scratch_.Take(shape.NumElements() * BitsOf(x.dtype) / 8);
+    const TensorView both(memory, x.dtype, shape, Device::kCuda);
+    AnyMoeLinear(queue(), stack, routing, x, both);
+    cuda::Activate(queue(), kind, both.Columns(0, w.n() / 2), both.Columns(w.n() / 2, w.n()), y);
   }
   void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
               const TensorView& gate, const TensorView& y) override {

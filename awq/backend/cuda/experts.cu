@@ -10,143 +10,6 @@ namespace awq::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr unsigned kAll = ~0u;
-
-// The place of the largest of values[0 … count), the lowest among equals; NaN is larger than
-// nothing but the places before it that are taken, which are -inf. One warp.
-__device__ int WarpArgMax(const float* values, const bool* taken, int count) {
-  const int lane = static_cast<int>(threadIdx.x);
-  float best = -INFINITY;
-  int place = count;
-  for (int i = lane; i < count; i += 32) {
-    if (taken[i]) continue;
-    if (place == count || values[i] > best) {
-      best = values[i];
-      place = i;
-    }
-  }
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) {
-    const float other = __shfl_xor_sync(kAll, best, step);
-    const int where = __shfl_xor_sync(kAll, place, step);
-    if (where == count) continue;
-    if (place == count || other > best || (other == best && where < place)) {
-      best = other;
-      place = where;
-    }
-  }
-  return __shfl_sync(kAll, place, 0);
-}
-
-// One warp a token. Shared memory: scores, choice [E], taken [E], and of groups ranks, taken.
-__global__ void RouteKernel(RouteArgs args, const float* logits, int64_t logits_stride,
-                            const float* bias, int experts, int active, int* chosen,
-                            float* weights) {
-  extern __shared__ float memory[];
-  float* scores = memory;
-  float* choice = scores + experts;
-  float* ranks = choice + experts;
-  auto* taken = reinterpret_cast<bool*>(ranks + experts);
-  auto* left = taken + experts;
-  BeginKernel();
-  const int lane = static_cast<int>(threadIdx.x);
-  const int64_t t = blockIdx.x;
-  const float* row = logits + t * logits_stride;
-  float max = -INFINITY;
-  for (int e = lane; e < experts; e += 32) max = fmaxf(max, row[e]);
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) max = fmaxf(max, __shfl_xor_sync(kAll, max, step));
-  float total = 0;
-  for (int e = lane; e < experts; e += 32) total += args.sigmoid ? 0.0f : expf(row[e] - max);
-  total = WarpSum(total);
-  for (int e = lane; e < experts; e += 32) {
-    scores[e] = args.sigmoid ? 1.0f / (1.0f + expf(-row[e])) : expf(row[e] - max) / total;
-    choice[e] = scores[e] + (bias == nullptr ? 0.0f : bias[e]);
-    taken[e] = left[e] = false;
-  }
-  __syncwarp();
-  const int groups = static_cast<int>(args.groups);
-  if (args.active_groups < args.groups) {
-    const int size = experts / groups;
-    for (int g = lane; g < groups; g += 32) {
-      float rank = 0;
-      int last = -1;
-      for (int i = 0; i < args.rank_by; ++i) {
-        int best = -1;
-        for (int j = 0; j < size; ++j) {
-          if (j == last) continue;
-          if (best < 0 || choice[g * size + j] > choice[g * size + best]) best = j;
-        }
-        rank += choice[g * size + best];
-        last = best;
-      }
-      ranks[g] = rank;
-    }
-    __syncwarp();
-    for (int i = 0; i < args.active_groups; ++i) {
-      const int g = WarpArgMax(ranks, left, groups);
-      if (lane == 0) left[g] = true;
-      __syncwarp();
-    }
-    for (int e = lane; e < experts; e += 32) {
-      if (!left[e / size]) choice[e] = 0;
-    }
-    __syncwarp();
-  }
-  float sum = 0;
-  for (int a = 0; a < active; ++a) {
-    const int e = WarpArgMax(choice, taken, experts);
-    if (lane == 0) {
-      taken[e] = true;
-      chosen[t * active + a] = e;
-      weights[t * active + a] = scores[e];
-    }
-    sum += scores[e];
-    __syncwarp();
-  }
-  if (lane != 0) return;
-  for (int a = 0; a < active; ++a) {
-    float& weight = weights[t * active + a];
-    weight = (args.normalize ? weight / (sum + 1e-20f) : weight) * args.scale;
-  }
-}
-
-// Block e puts the pairs of expert e in their places, rising; the last block writes the end.
-__global__ void SortPairsKernel(const int* chosen, int pairs, int experts, int* sorted,
-                                int* starts) {
-  __shared__ int warp_counts[kThreads / 32];
-  __shared__ int before_counts[kThreads / 32];
-  BeginKernel();
-  const int expert = static_cast<int>(blockIdx.x);
-  const int thread = static_cast<int>(threadIdx.x);
-  const int lane = thread % 32;
-  const int warp = thread / 32;
-  int before = 0;  // pairs of earlier experts
-  for (int p = thread; p < pairs; p += kThreads) before += chosen[p] < expert;
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) before += __shfl_xor_sync(kAll, before, step);
-  if (lane == 0) before_counts[warp] = before;
-  __syncthreads();
-  int place = 0;
-#pragma unroll
-  for (int w = 0; w < kThreads / 32; ++w) place += before_counts[w];
-  if (thread == 0) starts[expert] = place;
-  if (expert == experts) return;
-  for (int first = 0; first < pairs; first += kThreads) {
-    const int p = first + thread;
-    const bool mine = p < pairs && chosen[p] == expert;
-    const unsigned votes = __ballot_sync(kAll, mine);
-    if (lane == 0) warp_counts[warp] = __popc(votes);
-    __syncthreads();
-    int at = place;
-    for (int w = 0; w < kThreads / 32; ++w) {
-      if (w < warp) at += warp_counts[w];
-      place += warp_counts[w];
-    }
-    if (mine) sorted[at + __popc(votes & ((1u << lane) - 1))] = p;
-    __syncthreads();
-  }
-}
 
 __device__ float WeightAt(const StackedWeight& w, const Q4Shape& shape, int64_t n, int64_t k) {
   switch (w.kind) {
@@ -167,6 +30,7 @@ __device__ float WeightAt(const StackedWeight& w, const Q4Shape& shape, int64_t 
       break;
   }
   const Q4Shape own{shape.n, shape.k, w.group, w.has_zeros};
+  if (w.gated) n = n < shape.n / 2 ? 2 * n : 2 * (n - shape.n / 2) + 1;
   const auto* blocks = static_cast<const uint8_t*>(w.data);
   const CodePlace place = PlaceOfCode(static_cast<int>(n % kTileN), static_cast<int>(k % kBlockK));
   const auto* words = reinterpret_cast<const uint32_t*>(blocks + own.BlockOffset(n, k));
@@ -237,6 +101,7 @@ StackedWeight Describe(const PackedWeight& weight) {
     out.scale = q4->scale();
     out.group = q4->shape().group;
     out.has_zeros = q4->shape().has_zeros;
+    out.gated = q4->gated();
   } else if (const auto* q8 = dynamic_cast<const Q8Weight*>(&weight)) {
     out.kind = StackedWeight::kQ8;
     out.data = q8->blocks();
@@ -294,23 +159,6 @@ Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights)
   AWQ_CUDA(cudaMemcpyAsync(on_device_.view().data, described.data(), static_cast<size_t>(bytes),
                            cudaMemcpyHostToDevice, stream.get()));
   stream.Sync();
-}
-
-void Route(const Queue& queue, const RouteArgs& args, const TensorView& logits,
-           const TensorView& bias, const Routing& routing) {
-  const auto experts = static_cast<int>(logits.dim(1));
-  const auto active = static_cast<int>(routing.experts.dim(1));
-  const auto pairs = static_cast<int>(routing.pairs.dim(0));
-  if (pairs == 0) return;
-  const int shared = experts * static_cast<int>(3 * sizeof(float) + 2 * sizeof(bool));
-  AWQ_CHECK(shared <= 48 << 10, kUnsupported, "backend cuda: ", experts,
-            " experts a layer; supported: up to 3500");
-  Launch(queue, RouteKernel, static_cast<unsigned>(logits.dim(0)), 32, shared, args,
-         logits.As<const float>(), logits.strides[0], bias.As<const float>(), experts, active,
-         routing.experts.As<int>(), routing.weights.As<float>());
-  Launch(queue, SortPairsKernel, static_cast<unsigned>(experts + 1), kThreads, 0,
-         routing.experts.As<const int>(), pairs, experts, routing.pairs.As<int>(),
-         routing.starts.As<int>());
 }
 
 void MoeSum(const Queue& queue, const Routing& routing, const TensorView& x,

@@ -2,6 +2,7 @@
 // Arguments have passed the checks of ops/checks.h; every call is asynchronous.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "awq/backend/cuda/launch.h"
@@ -21,6 +22,7 @@ struct StackedWeight {
   int group = 0;
   int groups = 0;
   bool has_zeros = false;
+  bool gated = false;  // kQ4: pairs of gate and up
 };
 
 class Stack : public PackedStack {
@@ -50,11 +52,12 @@ void AnyMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, co
 // … or of heads, x [T, H, K] and y [T, H, N].
 void AnyHeadLinear(const Queue& queue, const Stack& w, const TensorView& x, const TensorView& y);
 
+// Outputs of gated weights are gates, then ups, or, with `gate`, activation(gate) · up.
 // By tensor cores, tiles of rows of one expert at a time: weights in the layout of layout.h, x of
 // 16 bits, rows that 16-byte loads can read.
 bool SupportsTiles(const Stack& w, const TensorView& x, const TensorView& y, int arch);
 int64_t TileWorkspace(const Stack& w, const TensorView& y);
 void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, const TensorView& x,
-                    const TensorView& y, void* workspace);
+                    const TensorView& y, void* workspace, std::optional<Activation> gate = {});
 
 }  // namespace awq::cuda

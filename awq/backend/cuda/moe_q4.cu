@@ -8,6 +8,7 @@
 
 #include "awq/backend/cuda/codes.cuh"
 #include "awq/backend/cuda/experts.h"
+#include "awq/backend/cuda/gate.cuh"
 #include "awq/backend/cuda/numeric.cuh"
 
 namespace awq::cuda {
@@ -23,6 +24,7 @@ struct Tile {
 
 struct TileArgs {
   const StackedWeight* stack;
+  const int* experts;  // of each pair, where each is a tile of its own; else null
   const int* tile_count;
   const Tile* tiles;
   const int* pairs;
@@ -31,6 +33,16 @@ struct TileArgs {
   void* y;
   int64_t y_stride;
   int pairs_per_row, n, k, blocks_per_row;
+  int gate;  // an Activation, or -1
+};
+
+// What StoreGated asks for.
+struct Gated {
+  void* y;
+  int64_t y_stride;
+  int n, gate;
+  float scale;
+  const float* bias = nullptr;
 };
 
 // One block: tiles of at most `rows` pairs, those of expert 0 first.
@@ -68,8 +80,11 @@ template <typename T, int kGroups, bool kZeros, int kCols>
 __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
   __shared__ float sums[kWarps][kCols * 4][32];
   BeginKernel();
-  if (static_cast<int>(blockIdx.y) >= *a.tile_count) return;
-  const Tile tile = a.tiles[blockIdx.y];
+  const int at = static_cast<int>(blockIdx.y);
+  const bool alone = a.experts != nullptr;
+  if (!alone && at >= *a.tile_count) return;
+  const Tile tile = alone ? Tile{a.experts[at], at, at + 1} : a.tiles[at];
+  const auto pair_of = [&](int row) { return alone ? row : a.pairs[row]; };
   const StackedWeight& w = a.stack[tile.expert];
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -85,13 +100,30 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
   const T* x[kCols];
 #pragma unroll
   for (int c = 0; c < kCols; ++c) {
-    const int pair = a.pairs[min(tile.begin + 8 * c + r, tile.end - 1)];
+    const int pair = pair_of(min(tile.begin + 8 * c + r, tile.end - 1));
     x[c] = static_cast<const T*>(a.x) + pair / a.pairs_per_row * a.x_stride + 8 * q;
   }
   float total[kCols][4] = {};
+  // With few rows the next block's codes come meanwhile; more rows need the registers.
+  constexpr bool kAhead = kCols == 1;
+  const auto load = [&](int b, uint4(&codes)[2]) {
+    if (b >= a.blocks_per_row) return;
+    const uint8_t* block = blocks + int64_t{b} * kBlockBytes;
+    codes[0] = LoadStream(block + place);
+    codes[1] = LoadStream(block + 512 + place);
+  };
+  uint4 codes[2];
+  uint4 next[2];
+  if (kAhead) load(warp, next);
   for (int b = warp; b < a.blocks_per_row; b += kWarps) {
     const uint8_t* block = blocks + int64_t{b} * kBlockBytes;
-    const uint4 codes[2] = {LoadStream(block + place), LoadStream(block + 512 + place)};
+    if (kAhead) {
+      codes[0] = next[0];
+      codes[1] = next[1];
+      load(b + kWarps, next);
+    } else {
+      load(b, codes);
+    }
     uint4 xs[kCols][4];
 #pragma unroll
     for (int part = 0; part < 4; ++part) {
@@ -145,15 +177,31 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
     const int row = tile.begin + e / 128 * 8 + 2 * (from % 4) + j % 2;
     const int n = static_cast<int>(blockIdx.x) * kTileN + from / 4 * 2 + j / 2;
     if (row >= tile.end || n >= a.n) continue;
-    float y = 0;
+    const auto sum = [&](int part) {
+      float y = 0;
 #pragma unroll
-    for (int i = 0; i < kWarps; ++i) y += sums[i][e / 32][from];
-    static_cast<T*>(a.y)[a.pairs[row] * a.y_stride + n] = FromFloat<T>(y * w.scale);
+      for (int i = 0; i < kWarps; ++i) y += sums[i][part][from];
+      return y;
+    };
+    if (a.gate >= 0) {
+      if (j >= 2) continue;  // what a lane has of the odd outputs is up
+      const Gated gated{a.y, a.y_stride, a.n, a.gate, w.scale};
+      StoreGated<T>(gated, pair_of(row), n, sum(e / 32), sum(e / 32 + 2));
+      continue;
+    }
+    const float y = sum(e / 32);
+    static_cast<T*>(a.y)[pair_of(row) * a.y_stride + n] = FromFloat<T>(y * w.scale);
   }
 }
 
 // Tiles of 8 rows while experts have few, of 32 when they share more.
 int ColsFor(int64_t pairs, int64_t experts) { return pairs <= 16 * experts ? 1 : 4; }
+
+// Whether each pair is a tile of its own: one token's experts differ, and so do most of few pairs.
+// That saves a kernel which plans.
+bool AreAlone(int64_t tokens, int64_t pairs, int64_t experts) {
+  return tokens == 1 || 8 * pairs <= experts;
+}
 
 int64_t MostTiles(int64_t pairs, int64_t experts, int cols) {
   return std::min(pairs, pairs / (8 * cols) + experts);
@@ -197,16 +245,20 @@ int64_t TileWorkspace(const Stack& w, const TensorView& y) {
 }
 
 void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, const TensorView& x,
-                    const TensorView& y, void* workspace) {
+                    const TensorView& y, void* workspace, std::optional<Activation> gate) {
   const int64_t pairs = y.dim(0);
   if (pairs == 0) return;
+  const bool alone = AreAlone(routing.experts.dim(0), pairs, w.size());
   const int cols = ColsFor(pairs, w.size());
   auto* count = static_cast<int*>(workspace);
   auto* tiles = reinterpret_cast<Tile*>(static_cast<char*>(workspace) + 16);
-  Launch(queue, PlanTilesKernel, 1, kPlanThreads, 0, routing.starts.As<const int>(),
-         static_cast<int>(w.size()), 8 * cols, count, tiles);
+  if (!alone) {
+    Launch(queue, PlanTilesKernel, 1, kPlanThreads, 0, routing.starts.As<const int>(),
+           static_cast<int>(w.size()), 8 * cols, count, tiles);
+  }
   const Q4Shape& shape = w.q4();
   const TileArgs args{.stack = w.on_device(),
+                      .experts = alone ? routing.experts.As<const int>() : nullptr,
                       .tile_count = count,
                       .tiles = tiles,
                       .pairs = routing.pairs.As<const int>(),
@@ -217,9 +269,10 @@ void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, 
                       .pairs_per_row = static_cast<int>(pairs / x.dim(0)),
                       .n = static_cast<int>(shape.n),
                       .k = static_cast<int>(shape.k),
-                      .blocks_per_row = static_cast<int>(shape.BlocksPerRow())};
+                      .blocks_per_row = static_cast<int>(shape.BlocksPerRow()),
+                      .gate = gate ? static_cast<int>(*gate) : -1};
   const dim3 grid(static_cast<unsigned>(shape.RowTiles()),
-                  static_cast<unsigned>(MostTiles(pairs, w.size(), cols)));
+                  static_cast<unsigned>(alone ? pairs : MostTiles(pairs, w.size(), cols)));
   if (x.dtype == DType::kF16) {
     Launch(queue, ChooseKernel<__half>(shape, cols), grid, 32 * kWarps, 0, args);
   } else {

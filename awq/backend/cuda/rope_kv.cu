@@ -76,18 +76,26 @@ struct QkvRows {
 // registers of an SM (docs/kernels.md).
 constexpr int kRopeThreads = 64;
 
+struct HeadNormWeights {
+  const float *q, *k;
+  float epsilon;
+};
+
 // Thread: two pairs of elements of a head of a token; heads are those of q, then k, then v.
-template <typename T, typename C>
+// kNormLanes: of a head, whose q and k are normed; or 0.
+template <typename T, typename C, int kNormLanes>
 __global__ void __launch_bounds__(kRopeThreads)
-    RopeKvWriteKernel(const float* inverse_frequencies, int half, bool interleaved, float magnitude,
-                      const int* positions, int heads, KvPlace place, QkvRows<T> x, C* keys,
-                      C* values, int d) {
+    RopeKvWriteKernel(HeadNormWeights norms, const float* inverse_frequencies, int half,
+                      bool interleaved, float magnitude, const int* positions, int heads,
+                      KvPlace place, QkvRows<T> x, C* keys, C* values, int d) {
   AllowNextKernel();
   const int t = static_cast<int>(blockIdx.x);
   const int item = static_cast<int>(blockIdx.y) * kRopeThreads + static_cast<int>(threadIdx.x);
-  const int head = item / (d / 4);
+  const int all_heads = heads + 2 * place.kv_heads;
+  const bool beyond = item / (d / 4) >= all_heads;
+  if (kNormLanes == 0 && beyond) return;
+  const int head = min(item / (d / 4), all_heads - 1);
   const int i = item % (d / 4) * 2;  // the first pair
-  if (head >= heads + 2 * place.kv_heads) return;
   const bool turned = head < heads + place.kv_heads && i < half;
   const bool apart = turned && !interleaved;  // the elements of a pair
   const int first = apart ? i : 2 * i;
@@ -103,12 +111,30 @@ __global__ void __launch_bounds__(kRopeThreads)
     sincosf(position * inverse_frequencies[i], &s[0], &c[0]);
     sincosf(position * inverse_frequencies[i + 1], &s[1], &c[1]);
   }
+  float weights[2][2] = {{1.0f, 1.0f}, {1.0f, 1.0f}};
+  const bool normed = kNormLanes > 0 && head < heads + place.kv_heads;
+  if (normed) {
+    const float* w = head < heads ? norms.q : norms.k;
+    LoadFloats<float, 2>(w + first, weights[0]);
+    LoadFloats<float, 2>(w + second, weights[1]);
+  }
   const KvRow row = FindRow(place, t);
   WaitForPreviousKernel();
   float a[2];
   float b[2];
   LoadFloats<T, 2>(from + first, a);
   LoadFloats<T, 2>(from + second, b);
+  if constexpr (kNormLanes > 0) {
+    const float squares =
+        WarpSum<kNormLanes>(a[0] * a[0] + a[1] * a[1] + b[0] * b[0] + b[1] * b[1]);
+    if (beyond) return;
+    const float inverse = normed ? rsqrtf(squares / static_cast<float>(d) + norms.epsilon) : 1.0f;
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      a[e] *= inverse * weights[0][e];
+      b[e] *= inverse * weights[1][e];
+    }
+  }
   if (turned) {
     float& y0 = interleaved ? a[1] : b[0];  // of the first pair
     float& x1 = interleaved ? b[0] : a[1];  // of the second
@@ -120,7 +146,7 @@ __global__ void __launch_bounds__(kRopeThreads)
     x1 = turned_x1;
   }
   if (head < heads) {
-    if (!turned) return;
+    if (!turned && !normed) return;
     T* to = x.q + t * x.q_stride + head * d;
     StoreFloats<T, 2>(to + first, a);
     StoreFloats<T, 2>(to + second, b);
@@ -202,28 +228,43 @@ void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const 
   });
 }
 
-void RopeKvWrite(const Queue& queue, const RopeArgs& args, const Batch& batch, const TensorView& q,
-                 const TensorView& k, const TensorView& v, const PagedKv& cache) {
+void RopeKvWrite(const Queue& queue, const HeadNorms& norms, const RopeArgs& args,
+                 const Batch& batch, const TensorView& q, const TensorView& k, const TensorView& v,
+                 const PagedKv& cache) {
   const int64_t d = q.dim(2);
   const int64_t half = args.inverse_frequencies.dim(0);
   const auto even = [](const TensorView& x) {
     return x.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(x.data) % 8 == 0;
   };
+  const auto norm_apart = [&] {
+    const NormArgs norm{.kind = NormKind::kRms, .epsilon = norms.epsilon};
+    if (!norms.q.empty()) Norm(queue, norm, q, norms.q, {}, q);
+    if (!norms.k.empty()) Norm(queue, norm, k, norms.k, {}, k);
+  };
   if (q.dtype != k.dtype || q.dtype != v.dtype || d % 4 != 0 || half % 2 != 0 || !even(q) ||
       !even(k) || !even(v)) {
+    norm_apart();
     Rope(queue, args, batch.positions, q);
     Rope(queue, args, batch.positions, k);
     KvWrite(queue, batch, k, v, cache);
     return;
   }
   if (q.NumElements() == 0) return;
+  // The lanes of a head are a warp, or half of one; else norms are kernels of their own.
+  const bool together = !norms.q.empty() && !norms.k.empty() && (d == 64 || d == 128) &&
+                        IsWide(norms.q) && IsWide(norms.k);
+  if (!together) norm_apart();
   const int64_t items = (q.dim(1) + 2 * k.dim(1)) * (d / 4);
   WithType(q.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     WithCacheType(cache.keys.dtype, [&](auto cached) {
       using C = typename decltype(cached)::type;
       const dim3 grid(static_cast<unsigned>(q.dim(0)), Blocks(items, kRopeThreads));
-      Launch(queue, RopeKvWriteKernel<T, C>, grid, kRopeThreads, 0,
+      const auto kernel = !together ? RopeKvWriteKernel<T, C, 0>
+                          : d == 64 ? RopeKvWriteKernel<T, C, 16>
+                                    : RopeKvWriteKernel<T, C, 32>;
+      Launch(queue, kernel, grid, kRopeThreads, 0,
+             HeadNormWeights{norms.q.As<const float>(), norms.k.As<const float>(), norms.epsilon},
              args.inverse_frequencies.As<const float>(), static_cast<int>(half), args.interleaved,
              args.magnitude, batch.positions.As<const int>(), static_cast<int>(q.dim(1)),
              PlaceOf(batch, cache),

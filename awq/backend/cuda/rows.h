@@ -22,8 +22,9 @@ void Activate(const Queue& queue, Activation kind, const TensorView& gate, const
               const TensorView& y);
 void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const TensorView& v,
              const PagedKv& cache);
-void RopeKvWrite(const Queue& queue, const RopeArgs& args, const Batch& batch, const TensorView& q,
-                 const TensorView& k, const TensorView& v, const PagedKv& cache);
+void RopeKvWrite(const Queue& queue, const HeadNorms& norms, const RopeArgs& args,
+                 const Batch& batch, const TensorView& q, const TensorView& k, const TensorView& v,
+                 const PagedKv& cache);
 // to[i] = from[rows[i]]; a row outside `from` becomes NaN.
 void TakeRows(const Queue& queue, const TensorView& from, const TensorView& rows,
               const TensorView& to);

@@ -112,9 +112,8 @@ class DecoderRun {
     const TensorView q = Heads(s.qkv, 0, c_.heads, c_.d);
     const TensorView k = Heads(s.qkv, c_.heads, c_.kv_heads, c_.d);
     const TensorView v = Heads(s.qkv, c_.heads + c_.kv_heads, c_.kv_heads, c_.d);
-    if (!w.q_norm.empty()) backend.Norm(norm, q, w.q_norm, {}, q);
-    if (!w.k_norm.empty()) backend.Norm(norm, k, w.k_norm, {}, k);
-    backend.RopeKvWrite(args_.rope, batch_, q, k, v, cache);
+    const HeadNorms heads{.q = w.q_norm, .k = w.k_norm, .epsilon = args_.epsilon};
+    backend.RopeKvWrite(heads, args_.rope, batch_, q, k, v, cache);
     AttentionArgs attention;
     attention.scale = args_.scale;
     attention.window = args_.window;

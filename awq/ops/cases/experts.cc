@@ -92,6 +92,34 @@ void AddMoeLinear(Table& table, const std::string& kind, double exact, const Moe
             });
 }
 
+void AddGatedMoeLinear(Table& table, const QuantScheme& scheme, Activation kind, const MoeCase& c) {
+  const DType act = table.act();
+  table.Add(Cat("gated_moe_linear/g", scheme.group, scheme.symmetric ? "_sym" : "_asym", "_t",
+                c.tokens, "_e", c.experts, "_a", c.active, "_n", c.n, "_k", c.k,
+                c.per_pair ? "_pairs" : "", c.gap > 0 ? "_strided" : ""),
+            GatedTolerance(act), [=](Fixture& f) {
+              bool gated = false;
+              PackedStack& w = MakeStack(f, c.experts, [&](Fixture& fixture, int64_t) {
+                const QuantizedWeight weight = fixture.RandomWeight(scheme, c.n, c.k, DType::kF16);
+                auto packed = fixture.backend().PrepareGated(weight);
+                gated = packed != nullptr;
+                return gated ? std::move(packed) : fixture.backend().PrepareQuantized(weight);
+              });
+              const Routing r = RandomRouting(f, c.tokens, c.experts, c.active);
+              const int64_t pairs = c.tokens * c.active;
+              const TensorView x = f.Strided(act, c.per_pair ? pairs : c.tokens, c.k, c.gap);
+              const TensorView both = f.Strided(act, pairs, c.n, 0);
+              const TensorView y = f.Strided(act, pairs, c.n / 2, c.gap);
+              return Setup{[=, &f, &w] {
+                             if (gated) return f.backend().GatedMoeLinear(w, kind, r, x, y);
+                             f.backend().MoeLinear(w, r, x, both);
+                             f.backend().Activate(kind, both.Columns(0, c.n / 2),
+                                                  both.Columns(c.n / 2, c.n), y);
+                           },
+                           {y}};
+            });
+}
+
 void AddMoeLinears(Table& table, const MoeCase& c) {
   for (DType type : {DType::kF32, DType::kBF16}) {
     AddMoeLinear(table, std::string(NameOf(type)), kExact, c,
@@ -167,6 +195,8 @@ void AddExperts(Table& table) {
             {.sigmoid = true, .normalize = true, .groups = 4, .active_groups = 2, .rank_by = 2},
             true});
   AddRoute(table, {50, 16, 4, {.normalize = true}, false, true});
+  AddRoute(table, {1, 128, 8, {.normalize = true}});
+  AddRoute(table, {16, 70, 5, {.normalize = true}, true, true});
   AddRoute(
       table,
       {50, 32, 4, {.sigmoid = true, .groups = 4, .active_groups = 2, .rank_by = 2}, false, true});
@@ -177,6 +207,15 @@ void AddExperts(Table& table) {
   AddMoeLinears(table, {60, 8, 2, 96, 256});
   AddMoeLinears(table, {150, 8, 2, 64, 128, true});
   AddMoeLinears(table, {9, 4, 1, 32, 128, false, 8});
+
+  const QuantScheme plain{.bits = 4, .group = 128};
+  const QuantScheme fine{.bits = 4, .group = 32, .symmetric = true};
+  AddGatedMoeLinear(table, plain, Activation::kSilu, {1, 8, 2, 96, 256});
+  AddGatedMoeLinear(table, fine, Activation::kGeluTanh, {1, 8, 2, 72, 128, true});
+  AddGatedMoeLinear(table, plain, Activation::kSilu, {7, 40, 4, 80, 1152});
+  AddGatedMoeLinear(table, fine, Activation::kSilu, {60, 8, 2, 96, 256});
+  AddGatedMoeLinear(table, plain, Activation::kGelu, {9, 4, 1, 32, 128, false, 8});
+  AddGatedMoeLinear(table, plain, Activation::kSilu, {9, 4, 1, 32, 132});
 
   for (bool gate : {false, true}) AddMoeSum(table, 9, 4, 136, true, gate);
   AddMoeSum(table, 1, 8, 64, false, false);

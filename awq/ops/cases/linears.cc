@@ -33,14 +33,12 @@ void AddQuantized(Table& table, const QuantScheme& scheme, const LinearCase& c,
   });
 }
 
-// Where a backend has no such product, the two calls that it replaces; products of 16 bits are then
-// rounded before they are multiplied.
+// Where a backend has no such product, the two calls that it replaces.
 void AddGated(Table& table, const QuantScheme& scheme, const LinearCase& c, Activation kind) {
   const DType act = table.act();
   const std::string name = Cat("gated_linear/", Sizes(c), "_g", scheme.group,
                                scheme.symmetric ? "_sym_" : "_asym_", static_cast<int>(kind));
-  const double rounded = act == DType::kF16 ? 4e-6 : act == DType::kBF16 ? 8e-5 : 10 * kRounded;
-  table.Add(name, rounded, [=](Fixture& f) {
+  table.Add(name, GatedTolerance(act), [=](Fixture& f) {
     const QuantizedWeight weight = f.RandomWeight(scheme, c.n, c.k, DType::kF16);
     const TensorView x = f.Strided(act, c.m, c.k, c.gap);
     const TensorView y = f.Strided(act, c.m, c.n / 2, c.gap);

@@ -200,6 +200,10 @@ struct GatedWeight {
   const PackedWeight* packed;
   bool gated;
 };
+// Of activation(gate) · up: products of 16 bits are rounded before they are multiplied, or not.
+inline double GatedTolerance(DType act) {
+  return act == DType::kF16 ? 4e-6 : act == DType::kBF16 ? 8e-5 : 10 * kRounded;
+}
 GatedWeight PrepareGatedOrPlain(Fixture& f, const QuantizedWeight& weight);
 // both: room for gate and up side by side.
 void CallGated(Backend& backend, const GatedWeight& w, Activation kind, const TensorView& x,
