@@ -13,6 +13,7 @@
 #include "awq/backend/cuda/rows.h"
 #include "awq/backend/cuda/sample.h"
 #include "awq/backend/cuda/triangular.h"
+#include "awq/backend/cuda/wide_experts.h"
 #include "awq/base/threads.h"
 #include "awq/ops/checks.h"
 
@@ -162,7 +163,7 @@ class CudaBackend : public Backend {
                     static_cast<int*>(counters_.Take(counters)));
   }
   std::unique_ptr<PackedStack> Stack(std::vector<std::unique_ptr<PackedWeight>> weights) override {
-    return std::make_unique<cuda::Stack>(*stream_, std::move(weights));
+    return std::make_unique<cuda::Stack>(*stream_, std::move(weights), device_.arch == 90);
   }
   void Route(const RouteArgs& args, const TensorView& logits, const TensorView& bias,
              const Routing& routing) override {
@@ -176,15 +177,14 @@ class CudaBackend : public Backend {
     if (!SupportsTiles(stack, x, y, device_.arch)) {
       return AnyMoeLinear(queue(), stack, routing, x, y);
     }
-    TiledMoeLinear(queue(), stack, routing, x, y, scratch_.Take(TileWorkspace(stack, y)));
+    RunMoe(stack, routing, x, y, {});
   }
   void GatedMoeLinear(const PackedStack& w, Activation kind, const Routing& routing,
                       const TensorView& x, const TensorView& y) override {
     CheckGatedMoeLinear(w, routing, x, y);
     const auto& stack = dynamic_cast<const cuda::Stack&>(w);
     if (SupportsTiles(stack, x, y, device_.arch)) {
-      void* workspace = scratch_.Take(TileWorkspace(stack, y));
-      return TiledMoeLinear(queue(), stack, routing, x, y, workspace, kind);
+      return RunMoe(stack, routing, x, y, kind);
     }
     const Shape shape{y.dim(0), w.n()};
     void* memory = scratch_.Take(shape.NumElements() * BitsOf(x.dtype) / 8);
@@ -251,6 +251,15 @@ class CudaBackend : public Backend {
  private:
   cudaStream_t get() const { return stream_->get(); }
   Queue queue() const { return {stream_->get(), device_.arch >= 90}; }
+  void RunMoe(const cuda::Stack& w, const Routing& routing, const TensorView& x,
+              const TensorView& y, std::optional<Activation> gate) {
+    const int64_t pairs = y.dim(0);
+    if (!deterministic_ && PrefersWideExperts(w, pairs, device_)) {
+      return WideExpertsLinear(queue(), device_, w, routing, x, y,
+                               scratch_.Take(WideExpertsWorkspace(w, pairs)), gate);
+    }
+    TiledMoeLinear(queue(), w, routing, x, y, scratch_.Take(TileWorkspace(w, y)), gate);
+  }
 
   std::string name_;
   int threads_;

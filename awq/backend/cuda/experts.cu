@@ -5,6 +5,7 @@
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ptx.cuh"
+#include "awq/backend/cuda/tensor_map.h"
 
 namespace awq::cuda {
 namespace {
@@ -136,7 +137,7 @@ void LaunchAny(const Queue& queue, const Stack& w, const RowPlan& plan, int64_t 
 
 }  // namespace
 
-Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights)
+Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights, bool maps)
     : PackedStack(std::move(weights)) {
   std::vector<StackedWeight> described;
   for (int64_t i = 0; i < size(); ++i) {
@@ -158,7 +159,19 @@ Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights)
   on_device_ = stream.Alloc(DType::kU8, {bytes});
   AWQ_CUDA(cudaMemcpyAsync(on_device_.view().data, described.data(), static_cast<size_t>(bytes),
                            cudaMemcpyHostToDevice, stream.get()));
-  stream.Sync();
+  std::vector<CUtensorMap> described_maps;
+  if (maps && q4_.n > 0) {
+    constexpr int kRowTiles = 16;  // of a tile of wide_experts.cu
+    for (const StackedWeight& d : described) {
+      described_maps.push_back(
+          BlocksMap(d.data, q4_.RowTiles(), q4_.BlocksPerRow(), q4_.BlockBytes(), kRowTiles));
+    }
+    const auto map_bytes = static_cast<int64_t>(described_maps.size() * sizeof(CUtensorMap));
+    maps_ = stream.Alloc(DType::kU8, {map_bytes});
+    AWQ_CUDA(cudaMemcpyAsync(maps_.view().data, described_maps.data(),
+                             static_cast<size_t>(map_bytes), cudaMemcpyHostToDevice, stream.get()));
+  }
+  stream.Sync();  // the host's copies go
 }
 
 void MoeSum(const Queue& queue, const Routing& routing, const TensorView& x,

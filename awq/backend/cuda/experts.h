@@ -2,6 +2,8 @@
 // Arguments have passed the checks of ops/checks.h; every call is asynchronous.
 #pragma once
 
+#include <cuda.h>
+
 #include <optional>
 #include <vector>
 
@@ -27,15 +29,19 @@ struct StackedWeight {
 
 class Stack : public PackedStack {
  public:
-  Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights);
+  // maps: where the device has a copy engine, of weights in the layout of layout.h.
+  Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights, bool maps);
   const StackedWeight* on_device() const { return on_device_.As<const StackedWeight>(); }
   // The shape that all weights share if all are in the layout of layout.h; n is 0 otherwise.
   const Q4Shape& q4() const { return q4_; }
+  // What the copy engine wants of each weight: boxes of 16 row tiles (tensor_map.h); or null.
+  const CUtensorMap* maps() const { return maps_.As<const CUtensorMap>(); }
   // Whether all are dense and of this type.
   bool IsDense(DType type) const { return dense_ && dense_type_ == type; }
 
  private:
   Tensor on_device_;  // U8
+  Tensor maps_;       // U8
   Q4Shape q4_;
   bool dense_ = true;
   DType dense_type_ = DType::kF32;

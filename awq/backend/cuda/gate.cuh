@@ -26,6 +26,15 @@ __device__ inline float FastActivated(Activation kind, float x) {
   return Activated(kind, x);
 }
 
+// What StoreGated asks for.
+struct GatedOutput {
+  void* y;
+  int64_t y_stride;
+  int n, gate;
+  float scale;
+  const float* bias = nullptr;
+};
+
 // What a gated product stores for the sums of outputs n and n + 1 of its weight, n even: of gate
 // and up number n / 2. Both are rounded to T first, as if they had been stored.
 template <typename T, typename A>

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "awq/backend/cuda/codes.cuh"
+#include "awq/backend/cuda/expert_tiles.h"
 #include "awq/backend/cuda/experts.h"
 #include "awq/backend/cuda/gate.cuh"
 #include "awq/backend/cuda/numeric.cuh"
@@ -15,18 +16,12 @@ namespace awq::cuda {
 namespace {
 
 constexpr int kWarps = 8;
-constexpr int kPlanThreads = 1024;
-
-// Pairs pairs[begin … end) of one expert.
-struct Tile {
-  int expert, begin, end;
-};
 
 struct TileArgs {
   const StackedWeight* stack;
   const int* experts;  // of each pair, where each is a tile of its own; else null
   const int* tile_count;
-  const Tile* tiles;
+  const ExpertTile* tiles;
   const int* pairs;
   const void* x;
   int64_t x_stride;
@@ -35,44 +30,6 @@ struct TileArgs {
   int pairs_per_row, n, k, blocks_per_row;
   int gate;  // an Activation, or -1
 };
-
-// What StoreGated asks for.
-struct Gated {
-  void* y;
-  int64_t y_stride;
-  int n, gate;
-  float scale;
-  const float* bias = nullptr;
-};
-
-// One block: tiles of at most `rows` pairs, those of expert 0 first.
-__global__ void PlanTilesKernel(const int* starts, int experts, int rows, int* count, Tile* tiles) {
-  __shared__ int sums[kPlanThreads];
-  BeginKernel();
-  const int thread = static_cast<int>(threadIdx.x);
-  int first = 0;  // tiles of the experts before
-  for (int base = 0; base < experts; base += kPlanThreads) {
-    const int e = base + thread;
-    const int begin = e < experts ? starts[e] : 0;
-    const int end = e < experts ? starts[e + 1] : 0;
-    const int mine = (end - begin + rows - 1) / rows;
-    sums[thread] = mine;
-    __syncthreads();
-    for (int step = 1; step < kPlanThreads; step *= 2) {
-      const int add = thread >= step ? sums[thread - step] : 0;
-      __syncthreads();
-      sums[thread] += add;
-      __syncthreads();
-    }
-    const int at = first + sums[thread] - mine;
-    for (int i = 0; i < mine; ++i) {
-      tiles[at + i] = {e, begin + i * rows, min(begin + (i + 1) * rows, end)};
-    }
-    first += sums[kPlanThreads - 1];
-    __syncthreads();
-  }
-  if (thread == 0) *count = first;
-}
 
 // grid    (N / 16, most tiles)        block 8 warps, each every eighth block of 128 inputs
 // lane l  holds outputs l/4 of the even and odd rows, inputs 8(l%4) … of 32 (layout.h)
@@ -83,7 +40,7 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
   const int at = static_cast<int>(blockIdx.y);
   const bool alone = a.experts != nullptr;
   if (!alone && at >= *a.tile_count) return;
-  const Tile tile = alone ? Tile{a.experts[at], at, at + 1} : a.tiles[at];
+  const ExpertTile tile = alone ? ExpertTile{a.experts[at], at, at + 1} : a.tiles[at];
   const auto pair_of = [&](int row) { return alone ? row : a.pairs[row]; };
   const StackedWeight& w = a.stack[tile.expert];
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -104,26 +61,9 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
     x[c] = static_cast<const T*>(a.x) + pair / a.pairs_per_row * a.x_stride + 8 * q;
   }
   float total[kCols][4] = {};
-  // With few rows the next block's codes come meanwhile; more rows need the registers.
-  constexpr bool kAhead = kCols == 1;
-  const auto load = [&](int b, uint4(&codes)[2]) {
-    if (b >= a.blocks_per_row) return;
-    const uint8_t* block = blocks + int64_t{b} * kBlockBytes;
-    codes[0] = LoadStream(block + place);
-    codes[1] = LoadStream(block + 512 + place);
-  };
-  uint4 codes[2];
-  uint4 next[2];
-  if (kAhead) load(warp, next);
   for (int b = warp; b < a.blocks_per_row; b += kWarps) {
     const uint8_t* block = blocks + int64_t{b} * kBlockBytes;
-    if (kAhead) {
-      codes[0] = next[0];
-      codes[1] = next[1];
-      load(b + kWarps, next);
-    } else {
-      load(b, codes);
-    }
+    const uint4 codes[2] = {LoadStream(block + place), LoadStream(block + 512 + place)};
     uint4 xs[kCols][4];
 #pragma unroll
     for (int part = 0; part < 4; ++part) {
@@ -185,7 +125,7 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
     };
     if (a.gate >= 0) {
       if (j >= 2) continue;  // what a lane has of the odd outputs is up
-      const Gated gated{a.y, a.y_stride, a.n, a.gate, w.scale};
+      const GatedOutput gated{a.y, a.y_stride, a.n, a.gate, w.scale};
       StoreGated<T>(gated, pair_of(row), n, sum(e / 32), sum(e / 32 + 2));
       continue;
     }
@@ -201,10 +141,6 @@ int ColsFor(int64_t pairs, int64_t experts) { return pairs <= 16 * experts ? 1 :
 // That saves a kernel which plans.
 bool AreAlone(int64_t tokens, int64_t pairs, int64_t experts) {
   return tokens == 1 || 8 * pairs <= experts;
-}
-
-int64_t MostTiles(int64_t pairs, int64_t experts, int cols) {
-  return std::min(pairs, pairs / (8 * cols) + experts);
 }
 
 template <typename T, int kGroups, bool kZeros>
@@ -241,7 +177,7 @@ bool SupportsTiles(const Stack& w, const TensorView& x, const TensorView& y, int
 
 int64_t TileWorkspace(const Stack& w, const TensorView& y) {
   const int cols = ColsFor(y.dim(0), w.size());
-  return 16 + MostTiles(y.dim(0), w.size(), cols) * static_cast<int64_t>(sizeof(Tile));
+  return ExpertTiles::NumBytes(y.dim(0), w.size(), 8 * cols);
 }
 
 void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, const TensorView& x,
@@ -250,17 +186,13 @@ void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, 
   if (pairs == 0) return;
   const bool alone = AreAlone(routing.experts.dim(0), pairs, w.size());
   const int cols = ColsFor(pairs, w.size());
-  auto* count = static_cast<int*>(workspace);
-  auto* tiles = reinterpret_cast<Tile*>(static_cast<char*>(workspace) + 16);
-  if (!alone) {
-    Launch(queue, PlanTilesKernel, 1, kPlanThreads, 0, routing.starts.As<const int>(),
-           static_cast<int>(w.size()), 8 * cols, count, tiles);
-  }
+  const ExpertTiles tiles(workspace);
+  if (!alone) PlanExpertTiles(queue, routing, w.size(), 8 * cols, tiles);
   const Q4Shape& shape = w.q4();
   const TileArgs args{.stack = w.on_device(),
                       .experts = alone ? routing.experts.As<const int>() : nullptr,
-                      .tile_count = count,
-                      .tiles = tiles,
+                      .tile_count = tiles.count,
+                      .tiles = tiles.tiles,
                       .pairs = routing.pairs.As<const int>(),
                       .x = x.data,
                       .x_stride = x.strides[0],
@@ -271,8 +203,9 @@ void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, 
                       .k = static_cast<int>(shape.k),
                       .blocks_per_row = static_cast<int>(shape.BlocksPerRow()),
                       .gate = gate ? static_cast<int>(*gate) : -1};
-  const dim3 grid(static_cast<unsigned>(shape.RowTiles()),
-                  static_cast<unsigned>(alone ? pairs : MostTiles(pairs, w.size(), cols)));
+  const dim3 grid(
+      static_cast<unsigned>(shape.RowTiles()),
+      static_cast<unsigned>(alone ? pairs : ExpertTiles::Most(pairs, w.size(), 8 * cols)));
   if (x.dtype == DType::kF16) {
     Launch(queue, ChooseKernel<__half>(shape, cols), grid, 32 * kWarps, 0, args);
   } else {

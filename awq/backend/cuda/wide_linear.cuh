@@ -21,7 +21,8 @@
 
 namespace awq::cuda {
 
-template <typename T, typename Codes, typename Size>
+// Item: a WideItem, or a RoutedItem (wide_experts.cuh).
+template <typename T, typename Codes, typename Size, typename Item = WideItem>
 __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
     WideLinear(const __grid_constant__ WideArgs a) {
 #if AWQ_SM90A
@@ -29,8 +30,8 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   constexpr int kWarpgroups = Size::kWarpgroups;
   constexpr int kGroups = Codes::kGroups;
   constexpr int kBlockBytes = Codes::kBlockBytes;
-  using CopyX = WideCopies<Size, true, Codes>;
-  using CopyWeights = WideCopies<Size, false, Codes>;
+  using CopyX = WideCopies<Size, true, Codes, Item>;
+  using CopyWeights = WideCopies<Size, false, Codes, Item>;
   extern __shared__ uint8_t dynamic[];
   // Full and empty stages of x, then of weights; sums have arrived.
   __shared__ uint64_t barriers[2 * Size::kXStages + 2 * Size::kStages + 1];
@@ -42,11 +43,12 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   const int warp = static_cast<int>(threadIdx.x) % 128 / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int group = static_cast<int>(threadIdx.x) / 128;  // the last one copies
-  const int items = a.m_tiles * a.n_tiles * a.parts;
   const int first_item = static_cast<int>(blockIdx.x);
   const int blocks = static_cast<int>(gridDim.x);
 
   AllowNextKernel();
+  if (Item::kRouted) WaitForPreviousKernel();  // it has said what there is to do
+  const int items = Item::Count(a);
   if (threadIdx.x == 0) {
     for (int s = 0; s < Size::kXStages; ++s) {
       BarrierInit(x_barriers + 8 * s, 1);
@@ -58,7 +60,7 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
     }
     BarrierInit(arrived, 1);
     BarrierInitFence();
-    if (a.parts > 1) {
+    if (!Item::kRouted && a.parts > 1) {
       const WideItem item(a, first_item);
       const int quads =
           QuadsBefore<kM>(item.part + 1, a.parts) - QuadsBefore<kM>(item.part, a.parts);
@@ -73,12 +75,12 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
       CopyX copy(a, x_barriers, SharedAddress(x_ring));
       PrefetchMap(&a.x);
       WaitForPreviousKernel();
-      while (!copy.Done(a)) copy.Copy(a);
+      while (!copy.Done()) copy.Copy(a);
     }
     if (warp == 0 && lane == 0) {
       CopyWeights copy(a, weight_barriers, SharedAddress(ring));
-      PrefetchMap(&a.weights);
-      while (!copy.Done(a)) copy.Copy(a);
+      if (!Item::kRouted) PrefetchMap(&a.weights);
+      while (!copy.Done()) copy.Copy(a);
     }
     return;
   }
@@ -108,7 +110,7 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
     if (lane == 0) BarrierArrive(at_x.empty + 8 * stage);
   };
   for (int i = first_item; i < items; i += blocks) {
-    const WideItem item(a, i);
+    const Item item(a, i);
 #pragma unroll
     for (int j = 0; j < kM / 2; ++j) acc[j] = 0.0f;
 #pragma unroll 1
@@ -153,15 +155,21 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
       at_x.Advance();
     }
     WgmmaWait<0>();
-    if (a.parts > 1) {
-      ClusterSync();
-      ShareSums<T, kM, kWarpgroups>(a, item, acc, x_ring, arrived);
-      return;
+    if constexpr (!Item::kRouted) {
+      if (a.parts > 1) {
+        ClusterSync();
+        ShareSums<T, kM, kWarpgroups>(a, item, acc, x_ring, arrived);
+        return;
+      }
     }
     give_back();
     running = false;
-    StoreTile<T, kM>(a, item.m_tile * kM + 2 * q,
-                     item.n_tile * 64 * kWarpgroups + (group * 4 + warp) * kTileN + 2 * r, acc);
+    const int n = item.n_tile * 64 * kWarpgroups + (group * 4 + warp) * kTileN + 2 * r;
+    if constexpr (Item::kRouted) {
+      item.template Store<T, kM>(a, 2 * q, n, acc);
+    } else {
+      StoreTile<T, kM>(a, item.m_tile * kM + 2 * q, n, acc);
+    }
   }
 #endif
 }

@@ -52,7 +52,14 @@ struct WideSize {
 // A piece of work: a tile, and steps [begin, end) of 128 inputs each. Tiles of m_group tiles of
 // rows follow each other, so that their x stay in L2.
 struct WideItem {
+  static constexpr bool kRouted = false;
   int part, begin, end, m_tile, n_tile;
+  __device__ static int Count(const WideArgs& a) { return a.m_tiles * a.n_tiles * a.parts; }
+  template <typename Size>
+  __device__ int FirstRow() const {
+    return m_tile * Size::kRows;
+  }
+  __device__ const void* Weights(const WideArgs& a) const { return &a.weights; }
   __device__ WideItem(const WideArgs& a, int item)
       : part(item % a.parts),
         begin(a.blocks_per_row * part / a.parts),
@@ -81,25 +88,27 @@ struct WideRing {
 };
 
 // Copies the stages of x or of the weights, one after another, through all tiles of a block.
-template <typename Size, bool kX, typename Codes>
+template <typename Size, bool kX, typename Codes, typename Item>
 struct WideCopies {
   static constexpr int kBlockBytes = Codes::kBlockBytes;
   WideRing<kX ? Size::kXStages : Size::kStages> ring;
   uint32_t to;
-  int i;
+  int i, count;
   int at, end, tile;
+  const void* weights;
 
   __device__ WideCopies(const WideArgs& a, uint32_t barriers, uint32_t ring_at)
-      : ring(barriers), to(ring_at), i(static_cast<int>(blockIdx.x)) {
-    Begin(a);
+      : ring(barriers), to(ring_at), i(static_cast<int>(blockIdx.x)), count(Item::Count(a)) {
+    if (!Done()) Begin(a);
   }
   __device__ void Begin(const WideArgs& a) {
-    const WideItem item(a, i);
+    const Item item(a, i);
     at = item.begin;
     end = item.end;
-    tile = kX ? item.m_tile * Size::kRows : item.n_tile * 4 * Size::kWarpgroups;
+    tile = kX ? item.template FirstRow<Size>() : item.n_tile * 4 * Size::kWarpgroups;
+    weights = item.Weights(a);
   }
-  __device__ bool Done(const WideArgs& a) const { return i >= a.m_tiles * a.n_tiles * a.parts; }
+  __device__ bool Done() const { return i >= count; }
   __device__ void Copy(const WideArgs& a) {
     BarrierWait(ring.Empty(), ring.phase ^ 1);  // the first round finds the ring empty
     if constexpr (kX) {
@@ -109,13 +118,13 @@ struct WideCopies {
       BoxCopy(stage + Size::kXBytes / 2, &a.x, at * kBlockK + 64, tile, ring.Full());
     } else {
       BarrierExpect(ring.Full(), 4 * Size::kWarpgroups * kBlockBytes);
-      Codes::CopyBlocks(to + ring.stage * Size::StageBytes(kBlockBytes), &a.weights, at, tile,
+      Codes::CopyBlocks(to + ring.stage * Size::StageBytes(kBlockBytes), weights, at, tile,
                         ring.Full());
     }
     ring.Advance();
     if (++at < end) return;
     i += static_cast<int>(gridDim.x);
-    if (!Done(a)) Begin(a);
+    if (!Done()) Begin(a);
   }
 };
 

@@ -207,6 +207,7 @@ void AddExperts(Table& table) {
   AddMoeLinears(table, {60, 8, 2, 96, 256});
   AddMoeLinears(table, {150, 8, 2, 64, 128, true});
   AddMoeLinears(table, {9, 4, 1, 32, 128, false, 8});
+  AddMoeLinears(table, {200, 4, 2, 278, 136, false, 8});
 
   const QuantScheme plain{.bits = 4, .group = 128};
   const QuantScheme fine{.bits = 4, .group = 32, .symmetric = true};
@@ -216,6 +217,7 @@ void AddExperts(Table& table) {
   AddGatedMoeLinear(table, fine, Activation::kSilu, {60, 8, 2, 96, 256});
   AddGatedMoeLinear(table, plain, Activation::kGelu, {9, 4, 1, 32, 128, false, 8});
   AddGatedMoeLinear(table, plain, Activation::kSilu, {9, 4, 1, 32, 132});
+  AddGatedMoeLinear(table, fine, Activation::kSilu, {330, 6, 2, 288, 264, true});
 
   for (bool gate : {false, true}) AddMoeSum(table, 9, 4, 136, true, gate);
   AddMoeSum(table, 1, 8, 64, false, false);

@@ -1,0 +1,109 @@
+#include "awq/backend/cuda/wide_experts.h"
+
+#include "awq/backend/cuda/tensor_map.h"
+#include "awq/backend/cuda/wide_experts.cuh"
+
+namespace awq::cuda {
+namespace {
+
+constexpr int kWarpgroups = 4;
+
+// By the rows that experts have on average.
+int RowsOfTile(const Stack& w, int64_t pairs) {
+  return pairs < 2 * w.size() ? 16 : pairs < 96 * w.size() ? 64 : 128;
+}
+
+struct Kernel {
+  void (*function)(WideArgs);
+  int threads, shared;
+};
+
+template <typename T, int kGroups, bool kZeros, int kRows>
+Kernel KernelOf() {
+  using Size = WideSize<kRows, kWarpgroups, 1, WideQ4<4, true>::kMostBytes>;
+  using Codes = WideQ4<kGroups, kZeros>;
+  return {&WideLinear<T, Codes, Size, RoutedItem>, Size::kThreads,
+          Size::SharedBytes(Codes::kBlockBytes)};
+}
+template <typename T, int kGroups, bool kZeros>
+Kernel KernelOf(int rows) {
+  return rows == 16   ? KernelOf<T, kGroups, kZeros, 16>()
+         : rows == 64 ? KernelOf<T, kGroups, kZeros, 64>()
+                      : KernelOf<T, kGroups, kZeros, 128>();
+}
+template <typename T, int kGroups>
+Kernel KernelOf(const Q4Shape& shape, int rows) {
+  return shape.has_zeros ? KernelOf<T, kGroups, true>(rows) : KernelOf<T, kGroups, false>(rows);
+}
+template <typename T>
+Kernel KernelOf(const Q4Shape& shape, int rows) {
+  const int groups = shape.GroupsPerBlock();
+  return groups == 4   ? KernelOf<T, 4>(shape, rows)
+         : groups == 2 ? KernelOf<T, 2>(shape, rows)
+                       : KernelOf<T, 1>(shape, rows);
+}
+
+// Rows of x in the order of pairs; a block a pair.
+__global__ void GatherKernel(const int* pairs, int pairs_per_row, const uint4* x, int64_t x_stride,
+                             uint4* to, int columns) {
+  BeginKernel();
+  const int64_t row = pairs[blockIdx.x] / pairs_per_row;
+  for (int c = static_cast<int>(threadIdx.x); c < columns; c += static_cast<int>(blockDim.x)) {
+    to[static_cast<int64_t>(blockIdx.x) * columns + c] = x[row * x_stride + c];
+  }
+}
+
+}  // namespace
+
+bool PrefersWideExperts(const Stack& w, int64_t pairs, const DeviceLimits& device) {
+  return device.arch == 90 && pairs >= w.size();
+}
+
+int64_t WideExpertsWorkspace(const Stack& w, int64_t pairs) {
+  return ExpertTiles::NumBytes(pairs, w.size(), RowsOfTile(w, pairs)) + 2 * pairs * w.k();
+}
+
+void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Stack& w,
+                       const Routing& routing, const TensorView& x, const TensorView& y,
+                       void* workspace, std::optional<Activation> gate) {
+  const int64_t pairs = y.dim(0);
+  const int rows = RowsOfTile(w, pairs);
+  const ExpertTiles tiles(workspace);
+  void* gathered = static_cast<char*>(workspace) + ExpertTiles::NumBytes(pairs, w.size(), rows);
+  PlanExpertTiles(queue, routing, w.size(), rows, tiles);
+  Launch(queue, GatherKernel, static_cast<unsigned>(pairs), 128, 0, routing.pairs.As<const int>(),
+         static_cast<int>(pairs / x.dim(0)), static_cast<const uint4*>(x.data), x.strides[0] / 8,
+         static_cast<uint4*>(gathered), static_cast<int>(w.k() / 8));
+  const Q4Shape& shape = w.q4();
+  const WideArgs args = {
+      .x = SwizzledRowsMap(gathered, pairs, w.k(), w.k(), rows),
+      .weights = {},
+      .scale = 1.0f,
+      .scale_unit = 1.0f,
+      .blocks_per_row = static_cast<int>(shape.BlocksPerRow()),
+      .parts = 1,
+      .bias = nullptr,
+      .y = y.data,
+      .y_stride = y.strides[0],
+      .y_f32 = false,
+      .gate = gate ? static_cast<int>(*gate) : -1,
+      .y_pairs = y.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(y.data) % 4 == 0,
+      .m = static_cast<int>(pairs),
+      .n = static_cast<int>(shape.n),
+      .m_tiles = 0,
+      .n_tiles = static_cast<int>((shape.n + 64 * kWarpgroups - 1) / (64 * kWarpgroups)),
+      .m_group = 1,
+      .routing = {.tile_count = tiles.count,
+                  .tiles = tiles.tiles,
+                  .pairs = routing.pairs.As<const int>(),
+                  .weights = w.maps(),
+                  .stack = w.on_device()}};
+  const Kernel kernel =
+      x.dtype == DType::kF16 ? KernelOf<__half>(shape, rows) : KernelOf<__nv_bfloat16>(shape, rows);
+  AWQ_CUDA(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel.function),
+                                cudaFuncAttributeMaxDynamicSharedMemorySize, kernel.shared));
+  Launch(queue, kernel.function, static_cast<unsigned>(device.sms),
+         static_cast<unsigned>(kernel.threads), kernel.shared, args);
+}
+
+}  // namespace awq::cuda
