@@ -1,6 +1,7 @@
 #include "awq/backend/cuda/fused_decoder.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -12,17 +13,18 @@
 namespace awq::cuda {
 namespace {
 
-struct Weights {
-  const Q4Weight* linears[kFusedLinears];
-};
+using Linears = std::array<const Q4Weight*, kFusedLinears>;
 
-// None where a weight is not of 4 bits.
-std::optional<Weights> WeightsOf(const DecoderWeights& layer) {
-  Weights out{};
-  const PackedWeight* all[] = {layer.qkv, layer.o, layer.gate_up, layer.down};
-  for (int i = 0; i < kFusedLinears; ++i) {
-    out.linears[i] = dynamic_cast<const Q4Weight*>(all[i]);
-    if (out.linears[i] == nullptr) return std::nullopt;
+// Of each layer; none where a weight is not of 4 bits.
+std::vector<Linears> LinearsOf(std::span<const DecoderWeights> layers) {
+  std::vector<Linears> out;
+  for (const DecoderWeights& layer : layers) {
+    const PackedWeight* all[] = {layer.qkv, layer.o, layer.gate_up, layer.down};
+    Linears& linears = out.emplace_back();
+    for (size_t i = 0; i < kFusedLinears; ++i) {
+      linears[i] = dynamic_cast<const Q4Weight*>(all[i]);
+      if (linears[i] == nullptr) return {};
+    }
   }
   return out;
 }
@@ -31,36 +33,58 @@ bool AreAlike(const Q4Shape& a, const Q4Shape& b) {
   return a.has_zeros == b.has_zeros && a.GroupsPerBlock() == 1 && b.GroupsPerBlock() == 1;
 }
 
-// None where layers are not all of one shape.
-std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const DecoderWeights> layers) {
-  FusedShape shape;
-  for (const DecoderWeights& layer : layers) {
-    const std::optional<Weights> w = WeightsOf(layer);
-    if (!w || !w->linears[kFusedGateUp]->gated()) return std::nullopt;
-    const Q4Weight& down = *w->linears[kFusedDown];
+// None where layers are not all of one shape, or there are none.
+std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const Linears> layers) {
+  std::optional<FusedShape> shape;
+  for (const Linears& linears : layers) {
+    if (!linears[kFusedGateUp]->gated()) return std::nullopt;
+    const Q4Weight& down = *linears[kFusedDown];
     const FusedShape here{.num_layers = static_cast<int>(layers.size()),
                           .hidden = static_cast<int>(down.n()),
                           .heads = static_cast<int>(args.heads),
                           .kv_heads = static_cast<int>(args.kv_heads),
                           .head_size = static_cast<int>(args.head_size),
                           .ffn = static_cast<int>(down.k()),
-                          .block_bytes = down.shape().BlockBytes()};
+                          .block_bytes = down.shape().BlockBytes(),
+                          .has_zeros = down.shape().has_zeros};
     const auto q_size = args.heads * args.head_size;
     const auto is = [&](FusedLinear i, int64_t n, int64_t k) {
-      AWQ_CHECK(w->linears[i]->n() == n && w->linears[i]->k() == k, kInternal,
-                "prepare_decoder: linear ", static_cast<int>(i), ": expected [", n, ", ", k,
-                "], found [", w->linears[i]->n(), ", ", w->linears[i]->k(), "]");
+      AWQ_CHECK(linears[i]->n() == n && linears[i]->k() == k, kInternal, "prepare_decoder: linear ",
+                static_cast<int>(i), ": expected [", n, ", ", k, "], found [", linears[i]->n(),
+                ", ", linears[i]->k(), "]");
     };
     is(kFusedQkv, q_size + 2 * args.kv_heads * args.head_size, down.n());
     is(kFusedO, down.n(), q_size);
     is(kFusedGateUp, 2 * down.k(), down.n());
-    for (const Q4Weight* linear : w->linears) {
+    for (const Q4Weight* linear : linears) {
       if (!AreAlike(linear->shape(), down.shape())) return std::nullopt;
     }
-    if (shape.num_layers > 0 && !(here == shape)) return std::nullopt;
+    if (shape && !(here == *shape)) return std::nullopt;
     shape = here;
   }
   return shape;
+}
+
+// What the kernel is told of each layer.
+std::vector<FusedLayer> TableOf(std::span<const DecoderWeights> layers,
+                                std::span<const Linears> linears) {
+  std::vector<FusedLayer> out;
+  for (size_t l = 0; l < layers.size(); ++l) {
+    const DecoderWeights& layer = layers[l];
+    const TensorView* biases[] = {&layer.qkv_bias, &layer.o_bias, &layer.gate_up_bias,
+                                  &layer.down_bias};
+    FusedLayer& entry = out.emplace_back();
+    for (size_t i = 0; i < kFusedLinears; ++i) {
+      entry.weights[i] = linears[l][i]->blocks();
+      entry.scales[i] = linears[l][i]->scale();
+      entry.biases[i] = biases[i]->As<const float>();
+    }
+    entry.norms[0] = layer.attn_norm.As<const float>();
+    entry.norms[1] = layer.ffn_norm.As<const float>();
+    entry.head_norms[0] = layer.q_norm.As<const float>();
+    entry.head_norms[1] = layer.k_norm.As<const float>();
+  }
+  return out;
 }
 
 // So many floats as whole lines of L2.
@@ -81,33 +105,21 @@ std::unique_ptr<FusedDecoder> FusedDecoder::Make(Stream& stream, const DeviceLim
                                                  const DecoderArgs& args,
                                                  std::span<const DecoderWeights> layers) {
   if (device.arch != 90) return nullptr;
-  const std::optional<FusedShape> shape = ShapeOf(args, layers);
+  const std::vector<Linears> linears = LinearsOf(layers);
+  const std::optional<FusedShape> shape = ShapeOf(args, linears);
   if (!shape) return nullptr;
   const std::optional<FusedPlan> plan = PlanFused(*shape, device.sms, device.shared_per_block);
   if (!plan) return nullptr;
-  return std::unique_ptr<FusedDecoder>(new FusedDecoder(stream, args, layers, *shape, *plan));
+  return std::unique_ptr<FusedDecoder>(
+      new FusedDecoder(stream, args, layers, TableOf(layers, linears), *shape, *plan));
 }
 
 FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
-                           std::span<const DecoderWeights> layers, const FusedShape& shape,
+                           std::span<const DecoderWeights> layers,
+                           std::span<const FusedLayer> table, const FusedShape& shape,
                            const FusedPlan& plan)
     : PackedDecoder(layers), blocks_(plan.blocks), shape_(shape), args_{} {
-  std::vector<FusedLayer> table;
-  for (const DecoderWeights& layer : layers) {
-    const Weights w = *WeightsOf(layer);
-    const TensorView biases[] = {layer.qkv_bias, layer.o_bias, layer.gate_up_bias, layer.down_bias};
-    FusedLayer& out = table.emplace_back();
-    for (int i = 0; i < kFusedLinears; ++i) {
-      out.weights[i] = w.linears[i]->blocks();
-      out.scales[i] = w.linears[i]->scale();
-      out.biases[i] = biases[i].As<const float>();
-    }
-    out.norms[0] = layer.attn_norm.As<const float>();
-    out.norms[1] = layer.ffn_norm.As<const float>();
-    out.head_norms[0] = layer.q_norm.As<const float>();
-    out.head_norms[1] = layer.k_norm.As<const float>();
-  }
-  const auto table_bytes = static_cast<int64_t>(table.size() * sizeof(FusedLayer));
+  const auto table_bytes = static_cast<int64_t>(table.size_bytes());
   layers_ = stream.Alloc(DType::kU8, {table_bytes});
   AWQ_CUDA(cudaMemcpyAsync(layers_.view().data, table.data(), static_cast<size_t>(table_bytes),
                            cudaMemcpyHostToDevice, stream.get()));
@@ -145,7 +157,7 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
   args_.kv_heads = shape.kv_heads;
   args_.ffn = shape.ffn;
   args_.block_bytes = shape.block_bytes;
-  args_.has_zeros = WeightsOf(layers[0])->linears[0]->shape().has_zeros;
+  args_.has_zeros = shape.has_zeros;
   args_.epsilon = args.epsilon;
   args_.inverse_hidden = 1.0f / static_cast<float>(shape.hidden);
   args_.activation = static_cast<int>(args.activation);

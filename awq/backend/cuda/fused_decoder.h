@@ -25,7 +25,7 @@ class FusedDecoder : public PackedDecoder {
 
  private:
   FusedDecoder(Stream& stream, const DecoderArgs& args, std::span<const DecoderWeights> layers,
-               const FusedShape& shape, const FusedPlan& plan);
+               std::span<const FusedLayer> table, const FusedShape& shape, const FusedPlan& plan);
 
   int blocks_;
   FusedShape shape_;

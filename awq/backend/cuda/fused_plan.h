@@ -15,6 +15,7 @@ struct FusedShape {
   int head_size = 0;
   int ffn = 0;
   int block_bytes = 0;  // of the layout of weights
+  bool has_zeros = false;
   bool operator==(const FusedShape&) const = default;
 };
 

@@ -219,7 +219,9 @@ void Route(const Queue& queue, const RouteArgs& args, const TensorView& logits,
   const auto active = static_cast<int>(routing.experts.dim(1));
   const auto pairs = static_cast<int>(routing.pairs.dim(0));
   if (pairs == 0) return;
-  const auto shared = [&](int warps) { return warps * (TokenBytes(experts) + 4 * active); };
+  const auto shared = [&](int warps) {  // in whole 16 bytes, which the compiler reads at once
+    return warps * TokenBytes(experts) + (4 * warps * active + 15) / 16 * 16;
+  };
   AWQ_CHECK(shared(1) <= kMostShared, kUnsupported, "backend cuda: ", experts,
             " experts a layer; supported: up to 3000");
   const bool few = tokens <= kFewTokens && shared(tokens) <= kMostShared;

@@ -1,7 +1,9 @@
 #include "awq/backend/cuda/bench/timing.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "awq/backend/cuda/bench/cublas_linear.h"
 #include "awq/backend/cuda/bench/device_work.h"
@@ -134,7 +136,9 @@ std::vector<Measurement> TimeLinears(const DeviceLimits& device, const Ceilings&
   for (const LayerShape& s : shapes) {
     const Layer layer(s, most_m, bf16);
     const Baseline baseline(s, most_m);
-    baseline.Time(ms.front());  // until the clocks are up, and not down for want of power
+    // Until the clocks are up, and not down for the power that many rows of the layer before took.
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    baseline.Time(ms.front());
     for (const int64_t m : ms) {
       const LinearQ4 first = layer.Problem(m, 0);
       const GemmRow& row = ChooseGemm(first, device);
