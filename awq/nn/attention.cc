@@ -21,6 +21,8 @@ TensorView AsHeads(const TensorView& rows, int64_t d) {
 
 Attention::Attention(Backend& backend, const GqaSpec& spec, AttentionWeights weights)
     : spec_(spec), weights_(std::move(weights)) {
+  AWQ_CHECK(weights_.q_norm.has_value() == weights_.k_norm.has_value(), kInternal,
+            "attention: a norm of q or of k alone");
   if (spec_.rope.rotary > 0 && !spec_.rope.DependsOnLength()) {
     std::vector<float> values = InverseFrequencies(spec_.rope, 0);
     frequencies_ = ToDevice(backend, AsView(values));

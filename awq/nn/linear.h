@@ -33,8 +33,7 @@ class Linear {
 // The weight on the device; dense ones keep the type they are stored in.
 std::unique_ptr<PackedWeight> Prepare(Backend& backend, const LinearWeight& weight);
 Linear MakeLinear(Backend& backend, const LinearWeight& weight);
-// Of rows of gate and as many of up; none where the backend has no such product.
-// By Backend::PrepareGated; null where it gives none.
+// Of rows of gate and as many of up; null, or none, where the backend has no such product.
 std::unique_ptr<PackedWeight> PrepareGated(Backend& backend, const LinearWeight& weight);
 std::optional<Linear> MakeGatedLinear(Backend& backend, const LinearWeight& weight);
 // A device copy of host values, F32.

@@ -174,6 +174,7 @@ class CudaBackend : public Backend {
                  const TensorView& y) override {
     CheckMoeLinear(w, routing, x, y);
     const auto& stack = dynamic_cast<const cuda::Stack&>(w);
+    AWQ_CHECK(!stack.gated(), kInternal, "moe_linear: weights of pairs of gate and up");
     if (!SupportsTiles(stack, x, y, device_.arch)) {
       return AnyMoeLinear(queue(), stack, routing, x, y);
     }
@@ -183,6 +184,7 @@ class CudaBackend : public Backend {
                       const TensorView& x, const TensorView& y) override {
     CheckGatedMoeLinear(w, routing, x, y);
     const auto& stack = dynamic_cast<const cuda::Stack&>(w);
+    AWQ_CHECK(stack.gated(), kInternal, "gated_moe_linear: weights without pairs of gate and up");
     if (SupportsTiles(stack, x, y, device_.arch)) {
       return RunMoe(stack, routing, x, y, kind);
     }

@@ -6,6 +6,7 @@
 #include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ptx.cuh"
 #include "awq/backend/cuda/tensor_map.h"
+#include "awq/backend/cuda/wide_experts.h"
 
 namespace awq::cuda {
 namespace {
@@ -146,6 +147,8 @@ Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights,
     const StackedWeight& d = described.back();
     const auto* q4 = dynamic_cast<const Q4Weight*>(&weight);
     if (i == 0 && q4 != nullptr) q4_ = q4->shape();
+    if (i == 0) gated_ = d.gated;
+    AWQ_CHECK(d.gated == gated_, kInternal, "stack: weights with and without pairs of gate and up");
     const bool alike =
         q4 != nullptr && q4->shape().group == q4_.group && q4->shape().has_zeros == q4_.has_zeros;
     if (!alike) q4_.n = 0;
@@ -161,10 +164,9 @@ Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights,
                            cudaMemcpyHostToDevice, stream.get()));
   std::vector<CUtensorMap> described_maps;
   if (maps && q4_.n > 0) {
-    constexpr int kRowTiles = 16;  // of a tile of wide_experts.cu
     for (const StackedWeight& d : described) {
       described_maps.push_back(
-          BlocksMap(d.data, q4_.RowTiles(), q4_.BlocksPerRow(), q4_.BlockBytes(), kRowTiles));
+          BlocksMap(d.data, q4_.RowTiles(), q4_.BlocksPerRow(), q4_.BlockBytes(), kExpertRowTiles));
     }
     const auto map_bytes = static_cast<int64_t>(described_maps.size() * sizeof(CUtensorMap));
     maps_ = stream.Alloc(DType::kU8, {map_bytes});

@@ -36,6 +36,8 @@ class Stack : public PackedStack {
   const Q4Shape& q4() const { return q4_; }
   // What the copy engine wants of each weight: boxes of 16 row tiles (tensor_map.h); or null.
   const CUtensorMap* maps() const { return maps_.As<const CUtensorMap>(); }
+  // Whether they are of PrepareGated.
+  bool gated() const { return gated_; }
   // Whether all are dense and of this type.
   bool IsDense(DType type) const { return dense_ && dense_type_ == type; }
 
@@ -43,6 +45,7 @@ class Stack : public PackedStack {
   Tensor on_device_;  // U8
   Tensor maps_;       // U8
   Q4Shape q4_;
+  bool gated_ = false;
   bool dense_ = true;
   DType dense_type_ = DType::kF32;
 };
@@ -52,13 +55,13 @@ void Route(const Queue& queue, const RouteArgs& args, const TensorView& logits,
 void MoeSum(const Queue& queue, const Routing& routing, const TensorView& x,
             const TensorView& shared, const TensorView& gate, const TensorView& y);
 
-// Any weights, any types: one warp an output of a row. Of the experts that `routing` names …
+// Any weights, any types: one warp an output of a row, of gated weights gates, then ups. Of the
+// experts that `routing` names …
 void AnyMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, const TensorView& x,
                   const TensorView& y);
 // … or of heads, x [T, H, K] and y [T, H, N].
 void AnyHeadLinear(const Queue& queue, const Stack& w, const TensorView& x, const TensorView& y);
 
-// Outputs of gated weights are gates, then ups, or, with `gate`, activation(gate) · up.
 // By tensor cores, tiles of rows of one expert at a time: weights in the layout of layout.h, x of
 // 16 bits, rows that 16-byte loads can read.
 bool SupportsTiles(const Stack& w, const TensorView& x, const TensorView& y, int arch);

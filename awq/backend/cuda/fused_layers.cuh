@@ -1,8 +1,8 @@
 // The layers of a decoder for one token, as one kernel.
 //
-// grid    a thread block an SM (fused_plan.h), all of them at once; sixteen warps compute, one
-// streams weights  what a block needs of them, in the order of its use, comes through a ring in
-// shared
+// grid     a thread block an SM (fused_plan.h), all of them at once; sixteen warps compute, one
+//          streams
+// weights  what a block needs of them, in the order of its use, comes through a ring in shared
 //          memory (fused_ring.cuh), however far the blocks are with exchanging vectors
 // linears  each block makes its row tiles of each, one at least (fused_linear.cuh), and hands its
 //          outputs to all (fused_hop.cuh); every block keeps the residual stream, and makes the

@@ -109,6 +109,10 @@ TEST(FusedPlan, RefusesWhatTheKernelCannotDo) {
   EXPECT_TRUE(refused([](FusedShape& s) { s.head_size = 96; }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.kv_heads = 3; }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.kv_heads = 2; }));
+  EXPECT_TRUE(refused([](FusedShape& s) {  // fewer blocks than kv heads
+    s.ffn = 128;
+    s.kv_heads = 32;
+  }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.num_layers = kMaxFusedLayers + 1; }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.hidden = 12288; }));
   EXPECT_TRUE(refused([](FusedShape& s) {

@@ -132,6 +132,13 @@ __device__ inline void PrefetchMap(const void* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 #endif
 }
+// Before a map in global memory that the host wrote is used: the copy engine may know an older one
+// of the same address.
+__device__ inline void AcquireMap(const void* map) {
+#if AWQ_SM90
+  asm volatile("fence.proxy.tensormap::generic.acquire.sys [%0], 128;" ::"l"(map) : "memory");
+#endif
+}
 __device__ inline void BoxCopy(uint32_t to, const void* map, int column, int row, uint32_t bar) {
 #if AWQ_SM90
   asm volatile(

@@ -116,8 +116,8 @@ __device__ void SortFew(const int* chosen, int pairs, int experts, int* sorted, 
   }
 }
 
-// One warp a token. Shared memory: what each has chosen; then of each scores, choice [E], ranks of
-// groups, and which are taken. sorted: null, or there is one block, which sorts the pairs.
+// One warp a token. Shared memory: of each scores, choice [E], ranks of groups, and which are
+// taken; then what each has chosen. sorted: null, or there is one block, which sorts the pairs.
 __global__ void RouteKernel(RouteArgs args, const float* logits, int64_t logits_stride,
                             const float* bias, int tokens, int experts, int active, int* chosen,
                             float* weights, int* sorted, int* starts) {

@@ -6,7 +6,7 @@
 namespace awq::cuda {
 namespace {
 
-constexpr int kWarpgroups = 4;
+constexpr int kWarpgroups = kExpertRowTiles / 4;
 
 // By the rows that experts have on average.
 int RowsOfTile(const Stack& w, int64_t pairs) {

@@ -1,4 +1,4 @@
-// The W4 linear of routed experts for many rows each on sm_90a (wide_experts.cuh).
+// The W4 linear of routed experts for a row or more each on sm_90a (wide_experts.cuh).
 #pragma once
 
 #include <optional>
@@ -7,6 +7,8 @@
 #include "awq/backend/cuda/gemm_table.h"
 
 namespace awq::cuda {
+
+inline constexpr int kExpertRowTiles = 16;  // of a tile
 
 // Whether it is faster than TiledMoeLinear, which must support the linear: where experts have a row
 // or more on average (measured, docs/kernels.md).

@@ -95,7 +95,7 @@ struct WideCopies {
   uint32_t to;
   int i, count;
   int at, end, tile;
-  const void* weights;
+  const void* weights = nullptr;
 
   __device__ WideCopies(const WideArgs& a, uint32_t barriers, uint32_t ring_at)
       : ring(barriers), to(ring_at), i(static_cast<int>(blockIdx.x)), count(Item::Count(a)) {
@@ -106,7 +106,9 @@ struct WideCopies {
     at = item.begin;
     end = item.end;
     tile = kX ? item.template FirstRow<Size>() : item.n_tile * 4 * Size::kWarpgroups;
-    weights = item.Weights(a);
+    const void* map = item.Weights(a);
+    if (Item::kRouted && !kX && map != weights) AcquireMap(map);
+    weights = map;
   }
   __device__ bool Done() const { return i >= count; }
   __device__ void Copy(const WideArgs& a) {

@@ -195,9 +195,16 @@ void AddDecoders(Table& table) {
       table,
       {.hidden = 4224, .heads = 2, .kv_heads = 1, .d = 128, .ffn = 128, .cached = 15, .layers = 1});
   // On an H200 more blocks share a kv head's outputs and keys than there are parts of them.
-  AddDecoder(
-      table,
-      {.hidden = 128, .heads = 18, .kv_heads = 9, .d = 64, .ffn = 128, .cached = 40, .layers = 1});
+  AddDecoder(table, {.hidden = 2048,
+                     .heads = 18,
+                     .kv_heads = 9,
+                     .d = 64,
+                     .ffn = 1024,
+                     .cached = 40,
+                     .layers = 1});
+  // More row tiles of every linear than SMs, and not as many for each.
+  AddDecoder(table,
+             {.hidden = 2304, .heads = 18, .kv_heads = 3, .d = 128, .ffn = 1280, .cached = 130});
   for (const int64_t cached : {200, 2500}) {  // the window begins inside a page
     AddDecoder(table, {.hidden = 256,
                        .heads = 8,

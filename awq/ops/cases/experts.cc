@@ -21,6 +21,26 @@ PackedStack& MakeStack(Fixture& f, int64_t count, const MakeWeight& make) {
   return f.Keep(f.backend().Stack(std::move(weights)));
 }
 
+GatedStack MakeGatedStack(Fixture& f, int64_t count,
+                          const std::function<QuantizedWeight(int64_t)>& weight) {
+  bool gated = false;
+  const PackedStack& packed = MakeStack(f, count, [&](Fixture& fixture, int64_t e) {
+    const QuantizedWeight w = weight(e);
+    auto pair = fixture.backend().PrepareGated(w);
+    gated = pair != nullptr;
+    return gated ? std::move(pair) : fixture.backend().PrepareQuantized(w);
+  });
+  return {&packed, gated};
+}
+
+void CallGated(Backend& backend, const GatedStack& w, Activation kind, const Routing& routing,
+               const TensorView& x, const TensorView& both, const TensorView& y) {
+  if (w.gated) return backend.GatedMoeLinear(*w.packed, kind, routing, x, y);
+  const int64_t n = w.packed->n();
+  backend.MoeLinear(*w.packed, routing, x, both);
+  backend.Activate(kind, both.Columns(0, n / 2), both.Columns(n / 2, n), y);
+}
+
 std::unique_ptr<PackedWeight> DenseWeight(Fixture& f, DType type, int64_t n, int64_t k) {
   const Tensor w = MakeTensor(type, {n, k});
   f.random().Fill(w, 0.05f);
@@ -92,31 +112,25 @@ void AddMoeLinear(Table& table, const std::string& kind, double exact, const Moe
             });
 }
 
-void AddGatedMoeLinear(Table& table, const QuantScheme& scheme, Activation kind, const MoeCase& c) {
+// Expert e has the scheme of its turn.
+void AddGatedMoeLinear(Table& table, const std::vector<QuantScheme>& schemes, Activation kind,
+                       const MoeCase& c) {
   const DType act = table.act();
-  table.Add(Cat("gated_moe_linear/g", scheme.group, scheme.symmetric ? "_sym" : "_asym", "_t",
-                c.tokens, "_e", c.experts, "_a", c.active, "_n", c.n, "_k", c.k,
-                c.per_pair ? "_pairs" : "", c.gap > 0 ? "_strided" : ""),
+  std::string name = "gated_moe_linear/";
+  for (const QuantScheme& s : schemes) name += Cat("g", s.group, s.symmetric ? "_sym_" : "_asym_");
+  table.Add(Cat(name, "t", c.tokens, "_e", c.experts, "_a", c.active, "_n", c.n, "_k", c.k,
+                c.per_pair ? "_pairs" : "", c.gap > 0 ? Cat("_gap", c.gap) : ""),
             GatedTolerance(act), [=](Fixture& f) {
-              bool gated = false;
-              PackedStack& w = MakeStack(f, c.experts, [&](Fixture& fixture, int64_t) {
-                const QuantizedWeight weight = fixture.RandomWeight(scheme, c.n, c.k, DType::kF16);
-                auto packed = fixture.backend().PrepareGated(weight);
-                gated = packed != nullptr;
-                return gated ? std::move(packed) : fixture.backend().PrepareQuantized(weight);
+              const GatedStack w = MakeGatedStack(f, c.experts, [&](int64_t e) {
+                const QuantScheme& s = schemes[static_cast<size_t>(e) % schemes.size()];
+                return f.RandomWeight(s, c.n, c.k, DType::kF16);
               });
               const Routing r = RandomRouting(f, c.tokens, c.experts, c.active);
               const int64_t pairs = c.tokens * c.active;
               const TensorView x = f.Strided(act, c.per_pair ? pairs : c.tokens, c.k, c.gap);
               const TensorView both = f.Strided(act, pairs, c.n, 0);
               const TensorView y = f.Strided(act, pairs, c.n / 2, c.gap);
-              return Setup{[=, &f, &w] {
-                             if (gated) return f.backend().GatedMoeLinear(w, kind, r, x, y);
-                             f.backend().MoeLinear(w, r, x, both);
-                             f.backend().Activate(kind, both.Columns(0, c.n / 2),
-                                                  both.Columns(c.n / 2, c.n), y);
-                           },
-                           {y}};
+              return Setup{[=, &f] { CallGated(f.backend(), w, kind, r, x, both, y); }, {y}};
             });
 }
 
@@ -196,6 +210,8 @@ void AddExperts(Table& table) {
             true});
   AddRoute(table, {50, 16, 4, {.normalize = true}, false, true});
   AddRoute(table, {1, 128, 8, {.normalize = true}});
+  AddRoute(table, {3, 70, 40, {.normalize = true}});
+  AddRoute(table, {16, 512, 10, {.normalize = true}});
   AddRoute(table, {16, 70, 5, {.normalize = true}, true, true});
   AddRoute(
       table,
@@ -210,14 +226,19 @@ void AddExperts(Table& table) {
   AddMoeLinears(table, {200, 4, 2, 278, 136, false, 8});
 
   const QuantScheme plain{.bits = 4, .group = 128};
+  const QuantScheme middle{.bits = 4, .group = 64};
   const QuantScheme fine{.bits = 4, .group = 32, .symmetric = true};
-  AddGatedMoeLinear(table, plain, Activation::kSilu, {1, 8, 2, 96, 256});
-  AddGatedMoeLinear(table, fine, Activation::kGeluTanh, {1, 8, 2, 72, 128, true});
-  AddGatedMoeLinear(table, plain, Activation::kSilu, {7, 40, 4, 80, 1152});
-  AddGatedMoeLinear(table, fine, Activation::kSilu, {60, 8, 2, 96, 256});
-  AddGatedMoeLinear(table, plain, Activation::kGelu, {9, 4, 1, 32, 128, false, 8});
-  AddGatedMoeLinear(table, plain, Activation::kSilu, {9, 4, 1, 32, 132});
-  AddGatedMoeLinear(table, fine, Activation::kSilu, {330, 6, 2, 288, 264, true});
+  AddGatedMoeLinear(table, {plain}, Activation::kSilu, {1, 8, 2, 96, 256});
+  AddGatedMoeLinear(table, {fine}, Activation::kGeluTanh, {1, 8, 2, 72, 128, true});
+  AddGatedMoeLinear(table, {plain}, Activation::kSilu, {2, 40, 2, 80, 256});
+  AddGatedMoeLinear(table, {plain}, Activation::kSilu, {7, 40, 4, 80, 1152});
+  AddGatedMoeLinear(table, {middle}, Activation::kSilu, {12, 16, 2, 96, 256});
+  AddGatedMoeLinear(table, {fine}, Activation::kSilu, {60, 8, 2, 96, 256});
+  AddGatedMoeLinear(table, {plain}, Activation::kGelu, {9, 4, 1, 32, 128, false, 8});
+  AddGatedMoeLinear(table, {middle}, Activation::kSilu, {5, 1, 1, 64, 192});
+  AddGatedMoeLinear(table, {fine}, Activation::kSilu, {330, 6, 2, 288, 264, true});
+  AddGatedMoeLinear(table, {plain, fine}, Activation::kSilu, {19, 6, 2, 64, 256});
+  AddGatedMoeLinear(table, {plain}, Activation::kSilu, {9, 4, 1, 32, 136, false, 4});
 
   for (bool gate : {false, true}) AddMoeSum(table, 9, 4, 136, true, gate);
   AddMoeSum(table, 1, 8, 64, false, false);

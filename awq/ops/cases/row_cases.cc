@@ -145,32 +145,55 @@ void AddHeadRows(Table& table) {
   });
 }
 
-// The routing of each piece is worked out anew.
-void AddMoeRows(Table& table, const std::string& kind, const MakeWeight& make) {
+// The routing of each piece is worked out anew. multiply: y of pairs [P, kMoeN] of x.
+constexpr int64_t kMoeN = 96;
+constexpr int64_t kMoeK = 256;
+constexpr int64_t kMoeExperts = 8;
+using MultiplyPairs =
+    std::function<void(const Routing& routing, const TensorView& x, const TensorView& y)>;
+void AddMoeRows(Table& table, const std::string& kind,
+                const std::function<MultiplyPairs(Fixture&)>& make) {
   constexpr int64_t kTokens = 120;
-  constexpr int64_t kExperts = 8;
   constexpr int64_t kActive = 2;
-  constexpr int64_t kN = 96;
-  constexpr int64_t kK = 256;
   const DType act = table.act();
   table.AddRows(Cat("moe/", kind), [=](Fixture& f) {
-    const PackedStack& w = MakeStack(f, kExperts, make);
-    const TensorView logits = f.Floats(DType::kF32, {kTokens, kExperts}, 2.0f);
-    const Routing all = MakeRouting(f, kTokens, kExperts, kActive);
-    const TensorView x = f.Floats(act, {kTokens, kK});
-    const TensorView each = f.Floats(act, {kTokens * kActive, kN});
-    const TensorView y = f.Floats(act, {kTokens, kN});
-    return RowSetup{[=, &f, &w](int64_t begin, int64_t end) {
+    const MultiplyPairs multiply = make(f);
+    const TensorView logits = f.Floats(DType::kF32, {kTokens, kMoeExperts}, 2.0f);
+    const Routing all = MakeRouting(f, kTokens, kMoeExperts, kActive);
+    const TensorView x = f.Floats(act, {kTokens, kMoeK});
+    const TensorView each = f.Floats(act, {kTokens * kActive, kMoeN});
+    const TensorView y = f.Floats(act, {kTokens, kMoeN});
+    return RowSetup{[=, &f](int64_t begin, int64_t end) {
                       const TensorView pairs = each.Rows(begin * kActive, end * kActive);
                       const Routing r{.experts = all.experts.Rows(begin, end),
                                       .weights = all.weights.Rows(begin, end),
                                       .pairs = all.pairs.Rows(0, pairs.dim(0)),
                                       .starts = all.starts};
                       f.backend().Route({.normalize = true}, logits.Rows(begin, end), {}, r);
-                      f.backend().MoeLinear(w, r, x.Rows(begin, end), pairs);
+                      multiply(r, x.Rows(begin, end), pairs);
                       f.backend().MoeSum(r, pairs, {}, {}, y.Rows(begin, end));
                     },
                     kTokens, y};
+  });
+}
+void AddPlainMoeRows(Table& table, const std::string& kind, const MakeWeight& make) {
+  AddMoeRows(table, kind, [=](Fixture& f) -> MultiplyPairs {
+    const PackedStack& w = MakeStack(f, kMoeExperts, make);
+    return [&f, &w](const Routing& r, const TensorView& x, const TensorView& y) {
+      f.backend().MoeLinear(w, r, x, y);
+    };
+  });
+}
+void AddGatedMoeRows(Table& table) {
+  const DType act = table.act();
+  AddMoeRows(table, "q4_gated", [=](Fixture& f) -> MultiplyPairs {
+    const GatedStack w = MakeGatedStack(f, kMoeExperts, [&](int64_t) {
+      return f.RandomWeight({.bits = 4, .group = 128}, 2 * kMoeN, kMoeK, DType::kF16);
+    });
+    const TensorView both = f.Floats(act, {240, 2 * kMoeN});
+    return [=, &f](const Routing& r, const TensorView& x, const TensorView& y) {
+      CallGated(f.backend(), w, Activation::kSilu, r, x, both.Rows(0, y.dim(0)), y);
+    };
   });
 }
 
@@ -207,12 +230,13 @@ void AddRowCases(Table& table) {
   AddAttentionRows(table, {steps, 5, 1, 24});
   AddMlaRows(table, 16, 128, 32);
   AddHeadRows(table);
-  AddMoeRows(table, "q4", [](Fixture& f, int64_t) {
+  AddPlainMoeRows(table, "q4", [](Fixture& f, int64_t) {
     return f.backend().PrepareQuantized(
-        f.RandomWeight({.bits = 4, .group = 128}, 96, 256, DType::kF16));
+        f.RandomWeight({.bits = 4, .group = 128}, kMoeN, kMoeK, DType::kF16));
   });
-  AddMoeRows(table, "bf16",
-             [](Fixture& f, int64_t) { return DenseWeight(f, DType::kBF16, 96, 256); });
+  AddPlainMoeRows(table, "bf16",
+                  [](Fixture& f, int64_t) { return DenseWeight(f, DType::kBF16, kMoeN, kMoeK); });
+  AddGatedMoeRows(table);
 }
 
 }  // namespace awq::cases

@@ -209,6 +209,16 @@ GatedWeight PrepareGatedOrPlain(Fixture& f, const QuantizedWeight& weight);
 void CallGated(Backend& backend, const GatedWeight& w, Activation kind, const TensorView& x,
                const TensorView& bias, const TensorView& both, const TensorView& y);
 
+// The same of experts, of which expert e has weight(e).
+struct GatedStack {
+  const PackedStack* packed;
+  bool gated;
+};
+GatedStack MakeGatedStack(Fixture& f, int64_t count,
+                          const std::function<QuantizedWeight(int64_t)>& weight);
+void CallGated(Backend& backend, const GatedStack& w, Activation kind, const Routing& routing,
+               const TensorView& x, const TensorView& both, const TensorView& y);
+
 struct LinearCase {
   int64_t m, n, k;
   bool bias = false;
