@@ -91,14 +91,13 @@ for stage in "${stages[@]}"; do
     models)
       for shape in ${AWQ_SHAPES:-mistral-7b llama-2-13b llama-2-70b qwen3-30b-a3b}; do
         synthetic "$shape"
+        sizes=(--prompt 512 --batch 1,8)
         case $shape in
+          qwen3-30b-a3b) sizes=(--prompt 512,4096 --batch 1,8,32,64) ;;
           mistral-7b | llama-2-13b)  # first, before buffers have grown: memory at 2048 tokens
             measure models "$shape" --prompt 512 --batch 1 --ctx 1984 --tokens 64 --chunk 512 --head-bits 16 ;;
         esac
-        case $shape in
-          qwen3-30b-a3b) measure models "$shape" --prompt 512,4096 --batch 1,8,32,64 --tokens 40 ;;
-          *) measure models "$shape" --prompt 512 --batch 1,8 --tokens 40 ;;
-        esac
+        measure models "$shape" "${sizes[@]}" --tokens 40
         measure models "$shape" --prompt 512 --batch 1 --tokens 40 --head-bits 16
       done
       collect models ;;

@@ -1,7 +1,6 @@
 #include "awq/cli/quantize_output.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "awq/base/error.h"
 #include "awq/cli/terminal.h"
@@ -9,7 +8,6 @@
 namespace awq {
 namespace {
 
-// JSON has no NaN or infinity.
 struct MeanErrors {
   double before = 0;
   double after = 0;

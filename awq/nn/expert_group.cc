@@ -7,17 +7,22 @@
 #include "awq/nn/merge.h"
 
 namespace awq {
-
 namespace {
 
-// Of all experts as Backend::PrepareGated makes them, or none.
-template <typename Members>
-std::vector<std::unique_ptr<PackedWeight>> PrepareAllGated(Backend& backend, int64_t experts,
-                                                           const Members& members) {
+// Each expert's members as one. gated: by Backend::PrepareGated, if it makes all of them, which is
+// said there afterwards.
+std::vector<std::unique_ptr<PackedWeight>> PrepareMerged(Backend& backend,
+                                                         const std::vector<LinearMembers>& experts,
+                                                         bool& gated) {
   std::vector<std::unique_ptr<PackedWeight>> out;
-  for (int64_t e = 0; e < experts; ++e) {
-    out.push_back(PrepareGated(backend, MergeAlike(members(e))));
-    if (out.back() == nullptr) return {};
+  for (const LinearMembers& members : experts) {
+    const LinearWeight merged = MergeAlike(members);
+    auto pair = gated ? PrepareGated(backend, merged) : nullptr;
+    if (gated && pair == nullptr) {
+      gated = false;
+      if (!out.empty()) return PrepareMerged(backend, experts, gated);
+    }
+    out.push_back(gated ? std::move(pair) : Prepare(backend, merged));
   }
   return out;
 }
@@ -27,32 +32,24 @@ std::vector<std::unique_ptr<PackedWeight>> PrepareAllGated(Backend& backend, int
 ExpertGroup::ExpertGroup(Backend& backend, int64_t layer, const LayerParams& params,
                          int64_t experts, const std::vector<Role>& roles, bool gated)
     : roles_(roles), layer_(layer) {
-  const auto members = [&](int64_t expert) {
-    std::vector<const LinearWeight*> out;
-    for (Role role : roles) out.push_back(&params.linears.at({role, expert}));
-    return out;
-  };
-  for (const LinearWeight* m : members(0)) begins_.push_back(begins_.back() + NumOutputs(*m));
-  bool alike = true;
-  for (int64_t e = 0; e < experts; ++e) alike = alike && AreAlike(members(e));
-  if (alike && gated) {
-    auto weights = PrepareAllGated(backend, experts, members);
-    gated_ = !weights.empty();
-    if (gated_) {
-      stacks_.push_back(backend.Stack(std::move(weights)));
-      return;
-    }
-  }
-  std::vector<std::vector<std::unique_ptr<PackedWeight>>> stacks(alike ? 1 : roles.size());
+  std::vector<LinearMembers> members(static_cast<size_t>(experts));
   for (int64_t e = 0; e < experts; ++e) {
-    const auto parts = members(e);
-    for (size_t i = 0; i < stacks.size(); ++i) {
-      const bool merged = alike && parts.size() > 1;
-      stacks[i].push_back(merged ? Prepare(backend, MergeAlike(parts))
-                                 : Prepare(backend, *parts[i]));
+    for (Role role : roles) {
+      members[static_cast<size_t>(e)].push_back(&params.linears.at({role, e}));
     }
   }
-  for (auto& stack : stacks) stacks_.push_back(backend.Stack(std::move(stack)));
+  for (const LinearWeight* m : members[0]) begins_.push_back(begins_.back() + NumOutputs(*m));
+  if (roles.size() > 1 &&
+      std::ranges::all_of(members, [](const LinearMembers& m) { return AreAlike(m); })) {
+    gated_ = gated;
+    stacks_.push_back(backend.Stack(PrepareMerged(backend, members, gated_)));
+    return;
+  }
+  for (size_t i = 0; i < roles.size(); ++i) {
+    std::vector<std::unique_ptr<PackedWeight>> stack;
+    for (const LinearMembers& m : members) stack.push_back(Prepare(backend, *m[i]));
+    stacks_.push_back(backend.Stack(std::move(stack)));
+  }
 }
 
 void ExpertGroup::Forward(ExecContext& ctx, const Routing& routing, const TensorView& x,

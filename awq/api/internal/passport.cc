@@ -21,7 +21,6 @@ std::string Text(const RawJson& json, int indent = -1) {
   return json.dump(indent, ' ', false, RawJson::error_handler_t::replace);
 }
 
-// JSON has no NaN or infinity.
 std::string Format(const char* format, double value) {
   char text[64];
   std::snprintf(text, sizeof text, format, value);

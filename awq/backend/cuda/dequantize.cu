@@ -16,7 +16,7 @@ __global__ void Q4Kernel(Q4Shape shape, const uint8_t* blocks, float scale, bool
                          int64_t first, T* to, int64_t stride) {
   BeginKernel();
   int64_t row = first + blockIdx.x;
-  if (gated) row = row < shape.n / 2 ? 2 * row : 2 * (row - shape.n / 2) + 1;
+  if (gated) row = RowOfPairs(row, shape.n);
   const int64_t column = 4 * (int64_t{blockIdx.y} * kThreads + threadIdx.x);
   if (column >= shape.k) return;
   const uint8_t* block = blocks + shape.BlockOffset(row, column);

@@ -32,7 +32,7 @@ __device__ float WeightAt(const StackedWeight& w, const Q4Shape& shape, int64_t 
       break;
   }
   const Q4Shape own{shape.n, shape.k, w.group, w.has_zeros};
-  if (w.gated) n = n < shape.n / 2 ? 2 * n : 2 * (n - shape.n / 2) + 1;
+  if (w.gated) n = RowOfPairs(n, shape.n);
   const auto* blocks = static_cast<const uint8_t*>(w.data);
   const CodePlace place = PlaceOfCode(static_cast<int>(n % kTileN), static_cast<int>(k % kBlockK));
   const auto* words = reinterpret_cast<const uint32_t*>(blocks + own.BlockOffset(n, k));
@@ -158,22 +158,14 @@ Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights,
     if (i == 0) dense_type_ = type;
     dense_ = dense_ && d.kind <= StackedWeight::kBF16 && type == dense_type_;
   }
-  const auto bytes = static_cast<int64_t>(described.size() * sizeof(StackedWeight));
-  on_device_ = stream.Alloc(DType::kU8, {bytes});
-  AWQ_CUDA(cudaMemcpyAsync(on_device_.view().data, described.data(), static_cast<size_t>(bytes),
-                           cudaMemcpyHostToDevice, stream.get()));
-  std::vector<CUtensorMap> described_maps;
-  if (maps && q4_.n > 0) {
-    for (const StackedWeight& d : described) {
-      described_maps.push_back(
-          BlocksMap(d.data, q4_.RowTiles(), q4_.BlocksPerRow(), q4_.BlockBytes(), kExpertRowTiles));
-    }
-    const auto map_bytes = static_cast<int64_t>(described_maps.size() * sizeof(CUtensorMap));
-    maps_ = stream.Alloc(DType::kU8, {map_bytes});
-    AWQ_CUDA(cudaMemcpyAsync(maps_.view().data, described_maps.data(),
-                             static_cast<size_t>(map_bytes), cudaMemcpyHostToDevice, stream.get()));
+  on_device_ = stream.Upload(described);
+  if (!maps || q4_.n == 0) return;
+  std::vector<CUtensorMap> boxes;
+  for (const StackedWeight& d : described) {
+    boxes.push_back(
+        BlocksMap(d.data, q4_.RowTiles(), q4_.BlocksPerRow(), q4_.BlockBytes(), kExpertRowTiles));
   }
-  stream.Sync();  // the host's copies go
+  maps_ = stream.Upload(boxes);
 }
 
 void MoeSum(const Queue& queue, const Routing& routing, const TensorView& x,

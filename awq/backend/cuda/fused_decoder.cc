@@ -116,14 +116,14 @@ std::unique_ptr<FusedDecoder> FusedDecoder::Make(Stream& stream, const DeviceLim
 
 FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
                            std::span<const DecoderWeights> layers,
-                           std::span<const FusedLayer> table, const FusedShape& shape,
+                           const std::vector<FusedLayer>& table, const FusedShape& shape,
                            const FusedPlan& plan)
-    : PackedDecoder(layers), blocks_(plan.blocks), shape_(shape), args_{} {
-  const auto table_bytes = static_cast<int64_t>(table.size_bytes());
-  layers_ = stream.Alloc(DType::kU8, {table_bytes});
-  AWQ_CUDA(cudaMemcpyAsync(layers_.view().data, table.data(), static_cast<size_t>(table_bytes),
-                           cudaMemcpyHostToDevice, stream.get()));
-
+    : PackedDecoder(layers),
+      blocks_(plan.blocks),
+      shape_(shape),
+      args_{},
+      layers_(stream.Upload(table)),
+      epoch_(stream.Upload(std::vector<uint32_t>{1})) {
   // The vectors that thread blocks exchange: of an epoch before the first.
   const int q_size = shape.heads * shape.head_size;
   const int partial = shape.heads * plan.splits * (shape.head_size + 2);
@@ -144,11 +144,6 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
     *places[i] = next;
     next += LinesOf(sizes[i]);
   }
-  epoch_ = stream.Alloc(DType::kI32, {1});
-  const int32_t first = 1;
-  AWQ_CUDA(cudaMemcpyAsync(epoch_.view().data, &first, sizeof(first), cudaMemcpyHostToDevice,
-                           stream.get()));
-  stream.Sync();  // the host's copies go
 
   args_.layers = layers_.As<const FusedLayer>();
   args_.num_layers = shape.num_layers;

@@ -25,7 +25,8 @@ class FusedDecoder : public PackedDecoder {
 
  private:
   FusedDecoder(Stream& stream, const DecoderArgs& args, std::span<const DecoderWeights> layers,
-               std::span<const FusedLayer> table, const FusedShape& shape, const FusedPlan& plan);
+               const std::vector<FusedLayer>& table, const FusedShape& shape,
+               const FusedPlan& plan);
 
   int blocks_;
   FusedShape shape_;

@@ -5,16 +5,11 @@
 namespace awq::cuda {
 namespace {
 
-template <typename T, int kGroups>
-IntegerKernel KernelOf(const LinearQ4& p) {
-  const int64_t row = p.shape.BlocksPerRow();
-  return p.shape.has_zeros ? IntegerKernelOf<T, Q4Codes<kGroups, true>>(p.m, row)
-                           : IntegerKernelOf<T, Q4Codes<kGroups, false>>(p.m, row);
-}
 template <typename T>
 IntegerKernel KernelOf(const LinearQ4& p) {
-  const int groups = p.shape.GroupsPerBlock();
-  return groups == 4 ? KernelOf<T, 4>(p) : groups == 2 ? KernelOf<T, 2>(p) : KernelOf<T, 1>(p);
+  return WithScheme(p.shape, [&](auto groups, auto zeros) {
+    return IntegerKernelOf<T, Q4Codes<groups, zeros>>(p.m, p.shape.BlocksPerRow());
+  });
 }
 IntegerKernel KernelOf(const LinearQ4& p) {
   return p.act == DType::kF16 ? KernelOf<__half>(p) : KernelOf<__nv_bfloat16>(p);

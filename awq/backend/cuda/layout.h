@@ -31,6 +31,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #ifdef __CUDACC__
 #define AWQ_HD __host__ __device__
@@ -74,6 +75,24 @@ struct Q4Shape {
 
 // Which 16 bytes of a half are lane l's, and whose they are: it is its own inverse.
 AWQ_HD constexpr int PlaceOfLane(int lane) { return lane ^ (lane / 8); }
+
+// Weights of pairs: where the layout has row `row` of n, of which gates are the first half, ups the
+// second.
+AWQ_HD constexpr int64_t RowOfPairs(int64_t row, int64_t n) {
+  return row < n / 2 ? 2 * row : 2 * (row - n / 2) + 1;
+}
+
+// Calls f with the groups in 128 inputs, and whether there are zero points, as constants.
+template <typename F>
+auto WithScheme(const Q4Shape& shape, F&& f) {
+  const auto with_zeros = [&](auto groups) {
+    return shape.has_zeros ? f(groups, std::true_type()) : f(groups, std::false_type());
+  };
+  const int groups = shape.GroupsPerBlock();
+  return groups == 4   ? with_zeros(std::integral_constant<int, 4>())
+         : groups == 2 ? with_zeros(std::integral_constant<int, 2>())
+                       : with_zeros(std::integral_constant<int, 1>());
+}
 
 // Where the code of (row, column) of a block lies: a 32-bit word of it and a shift.
 struct CodePlace {

@@ -143,26 +143,11 @@ bool AreAlone(int64_t tokens, int64_t pairs, int64_t experts) {
   return tokens == 1 || 8 * pairs <= experts;
 }
 
-template <typename T, int kGroups, bool kZeros>
-auto* ChooseCols(int cols) {
-  return cols == 1 ? &TileKernel<T, kGroups, kZeros, 1> : &TileKernel<T, kGroups, kZeros, 4>;
-}
-
 template <typename T>
-auto* ChooseKernel(const Q4Shape& shape, int cols) {
-  const auto by_zeros = [&](auto groups) {
-    constexpr int kGroups = decltype(groups)::value;
-    return shape.has_zeros ? ChooseCols<T, kGroups, true>(cols)
-                           : ChooseCols<T, kGroups, false>(cols);
-  };
-  switch (shape.GroupsPerBlock()) {
-    case 4:
-      return by_zeros(std::integral_constant<int, 4>());
-    case 2:
-      return by_zeros(std::integral_constant<int, 2>());
-    default:
-      return by_zeros(std::integral_constant<int, 1>());
-  }
+auto ChooseKernel(const Q4Shape& shape, int cols) {
+  return WithScheme(shape, [&](auto groups, auto zeros) {
+    return cols == 1 ? &TileKernel<T, groups, zeros, 1> : &TileKernel<T, groups, zeros, 4>;
+  });
 }
 
 }  // namespace

@@ -8,23 +8,10 @@
 #include "awq/backend/cuda/pack_q8_device.h"
 
 namespace awq::cuda {
-namespace {
-
-// Host memory may go as soon as this returns.
-Tensor Upload(Stream& stream, const TensorView& host) {
-  Tensor out = stream.Alloc(host.dtype, host.shape);
-  AWQ_CUDA(cudaMemcpyAsync(out.view().data, host.data, static_cast<size_t>(host.NumBytes()),
-                           cudaMemcpyHostToDevice, stream.get()));
-  stream.Sync();
-  return out;
-}
-
-}  // namespace
-
 DenseWeight::DenseWeight(Stream& stream, const TensorView& w, DType type)
     : PackedWeight(w.dim(0), w.dim(1)) {
-  data_ = w.dtype == type && w.IsContiguous() ? Upload(stream, w)
-                                              : Upload(stream, ConvertTo(w, type).view());
+  data_ = w.dtype == type && w.IsContiguous() ? stream.Upload(w)
+                                              : stream.Upload(ConvertTo(w, type).view());
 }
 
 bool Q4Weight::Supports(const QuantScheme& scheme, int64_t n, int64_t k) {
@@ -51,9 +38,9 @@ Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w, bool gated)
       StoreFloat(rounded.view(), i, LoadFloat(w.scales.view(), i) / scale_);
     }
   }
-  const Tensor codes = Upload(stream, w.codes.view());
-  const Tensor scales = Upload(stream, stored ? w.scales.view() : rounded.view());
-  const Tensor zeros = w.scheme.symmetric ? Tensor() : Upload(stream, w.zeros.view());
+  const Tensor codes = stream.Upload(w.codes.view());
+  const Tensor scales = stream.Upload(stored ? w.scales.view() : rounded.view());
+  const Tensor zeros = w.scheme.symmetric ? Tensor() : stream.Upload(w.zeros.view());
   PackQ4OnDevice({.stream = stream.get()}, shape_,
                  {.codes = codes.As<const uint8_t>(),
                   .scales = scales.As<const uint16_t>(),
@@ -89,11 +76,11 @@ Q8Weight::Q8Weight(Stream& stream, const QuantizedWeight& w)
   // One group takes in the padding, too.
   if (w.scheme.Groups(w.k()) == 1) shape_.group = shape_.BlocksPerRow() * kBlockK;
   data_ = stream.Alloc(DType::kU8, {shape_.NumBytes()});
-  const Tensor codes = Upload(stream, w.codes.view());
+  const Tensor codes = stream.Upload(w.codes.view());
   const Tensor host_scales = ConvertTo(w.scales.view(), DType::kF32);
   scale_unit_ = PowerAbove(host_scales.As<const float>(), w.scales.view().NumElements());
-  const Tensor scales = Upload(stream, host_scales.view());
-  const Tensor zeros = w.scheme.symmetric ? Tensor() : Upload(stream, w.zeros.view());
+  const Tensor scales = stream.Upload(host_scales.view());
+  const Tensor zeros = w.scheme.symmetric ? Tensor() : stream.Upload(w.zeros.view());
   PackQ8OnDevice({.stream = stream.get()}, shape_,
                  {.codes = codes.As<const uint8_t>(),
                   .scales = scales.As<const float>(),
@@ -116,9 +103,9 @@ PlainWeight::PlainWeight(Stream& stream, const QuantizedWeight& w)
       zeros.As<uint8_t>()[r * groups + g] = static_cast<uint8_t>(w.Zero(r, g));
     }
   }
-  codes_ = Upload(stream, bytes ? w.codes.view() : codes.view());
-  zeros_ = Upload(stream, zeros.view());
-  scales_ = Upload(stream, ConvertTo(w.scales.view(), DType::kF32).view());
+  codes_ = stream.Upload(bytes ? w.codes.view() : codes.view());
+  zeros_ = stream.Upload(zeros.view());
+  scales_ = stream.Upload(ConvertTo(w.scales.view(), DType::kF32).view());
 }
 
 }  // namespace awq::cuda

@@ -62,6 +62,14 @@ Tensor Stream::Alloc(DType type, const Shape& shape) {
       }));
 }
 
+Tensor Stream::Upload(const TensorView& host) {
+  Tensor out = Alloc(host.dtype, host.shape);
+  AWQ_CUDA(cudaMemcpyAsync(out.view().data, host.data, static_cast<size_t>(host.NumBytes()),
+                           cudaMemcpyHostToDevice, stream_));
+  Sync();
+  return out;
+}
+
 Tensor Stream::AllocHost(DType type, const Shape& shape) const {
   TensorView view(nullptr, type, shape);
   const auto bytes = static_cast<size_t>(std::max<int64_t>(1, view.NumBytes()));

@@ -23,6 +23,14 @@ class Stream : public std::enable_shared_from_this<Stream> {
   cudaStream_t get() const { return stream_; }
   // Uninitialised, 256-byte aligned; throws kOutOfMemory with the byte count.
   Tensor Alloc(DType type, const Shape& shape);
+  // A copy of what lies on the host, which may go as soon as this returns; throws as Alloc.
+  Tensor Upload(const TensorView& host);
+  // The same of structures, as bytes.
+  template <typename T>
+  Tensor Upload(const std::vector<T>& host) {
+    return Upload(TensorView(const_cast<T*>(host.data()), DType::kU8,
+                             {static_cast<int64_t>(host.size() * sizeof(T))}));
+  }
   // Page-locked memory of the host, at the same address for kernels; throws as Alloc.
   Tensor AllocHost(DType type, const Shape& shape) const;
   void Sync() const;

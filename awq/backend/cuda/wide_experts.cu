@@ -25,22 +25,13 @@ Kernel KernelOf() {
   return {&WideLinear<T, Codes, Size, RoutedItem>, Size::kThreads,
           Size::SharedBytes(Codes::kBlockBytes)};
 }
-template <typename T, int kGroups, bool kZeros>
-Kernel KernelOf(int rows) {
-  return rows == 16   ? KernelOf<T, kGroups, kZeros, 16>()
-         : rows == 64 ? KernelOf<T, kGroups, kZeros, 64>()
-                      : KernelOf<T, kGroups, kZeros, 128>();
-}
-template <typename T, int kGroups>
-Kernel KernelOf(const Q4Shape& shape, int rows) {
-  return shape.has_zeros ? KernelOf<T, kGroups, true>(rows) : KernelOf<T, kGroups, false>(rows);
-}
 template <typename T>
 Kernel KernelOf(const Q4Shape& shape, int rows) {
-  const int groups = shape.GroupsPerBlock();
-  return groups == 4   ? KernelOf<T, 4>(shape, rows)
-         : groups == 2 ? KernelOf<T, 2>(shape, rows)
-                       : KernelOf<T, 1>(shape, rows);
+  return WithScheme(shape, [&](auto groups, auto zeros) {
+    return rows == 16   ? KernelOf<T, groups, zeros, 16>()
+           : rows == 64 ? KernelOf<T, groups, zeros, 64>()
+                        : KernelOf<T, groups, zeros, 128>();
+  });
 }
 
 // Rows of x in the order of pairs; a block a pair.

@@ -25,10 +25,7 @@ GatedStack MakeGatedStack(Fixture& f, int64_t count,
                           const std::function<QuantizedWeight(int64_t)>& weight) {
   bool gated = false;
   const PackedStack& packed = MakeStack(f, count, [&](Fixture& fixture, int64_t e) {
-    const QuantizedWeight w = weight(e);
-    auto pair = fixture.backend().PrepareGated(w);
-    gated = pair != nullptr;
-    return gated ? std::move(pair) : fixture.backend().PrepareQuantized(w);
+    return PrepareGatedOrPlain(fixture.backend(), weight(e), gated);
   });
   return {&packed, gated};
 }
@@ -36,9 +33,8 @@ GatedStack MakeGatedStack(Fixture& f, int64_t count,
 void CallGated(Backend& backend, const GatedStack& w, Activation kind, const Routing& routing,
                const TensorView& x, const TensorView& both, const TensorView& y) {
   if (w.gated) return backend.GatedMoeLinear(*w.packed, kind, routing, x, y);
-  const int64_t n = w.packed->n();
   backend.MoeLinear(*w.packed, routing, x, both);
-  backend.Activate(kind, both.Columns(0, n / 2), both.Columns(n / 2, n), y);
+  ActivateHalves(backend, kind, both, y);
 }
 
 std::unique_ptr<PackedWeight> DenseWeight(Fixture& f, DType type, int64_t n, int64_t k) {

@@ -52,16 +52,29 @@ void AddGated(Table& table, const QuantScheme& scheme, const LinearCase& c, Acti
 }  // namespace
 
 GatedWeight PrepareGatedOrPlain(Fixture& f, const QuantizedWeight& weight) {
-  if (auto gated = f.backend().PrepareGated(weight)) return {&f.Keep(std::move(gated)), true};
-  return {&f.Keep(f.backend().PrepareQuantized(weight)), false};
+  bool gated = false;
+  const PackedWeight& packed = f.Keep(PrepareGatedOrPlain(f.backend(), weight, gated));
+  return {&packed, gated};
+}
+
+std::unique_ptr<PackedWeight> PrepareGatedOrPlain(Backend& backend, const QuantizedWeight& weight,
+                                                  bool& gated) {
+  auto pair = backend.PrepareGated(weight);
+  gated = pair != nullptr;
+  return gated ? std::move(pair) : backend.PrepareQuantized(weight);
+}
+
+void ActivateHalves(Backend& backend, Activation kind, const TensorView& both,
+                    const TensorView& y) {
+  const int64_t n = both.dim(1);
+  backend.Activate(kind, both.Columns(0, n / 2), both.Columns(n / 2, n), y);
 }
 
 void CallGated(Backend& backend, const GatedWeight& w, Activation kind, const TensorView& x,
                const TensorView& bias, const TensorView& both, const TensorView& y) {
   if (w.gated) return backend.GatedLinear(*w.packed, kind, x, bias, y);
-  const int64_t n = w.packed->n();
   backend.Linear(*w.packed, x, bias, both);
-  backend.Activate(kind, both.Columns(0, n / 2), both.Columns(n / 2, n), y);
+  ActivateHalves(backend, kind, both, y);
 }
 
 void AddLinears(Table& table) {

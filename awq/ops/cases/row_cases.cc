@@ -145,26 +145,27 @@ void AddHeadRows(Table& table) {
   });
 }
 
-// The routing of each piece is worked out anew. multiply: y of pairs [P, kMoeN] of x.
+constexpr int64_t kMoeTokens = 120;
+constexpr int64_t kMoeExperts = 8;
+constexpr int64_t kMoeActive = 2;
 constexpr int64_t kMoeN = 96;
 constexpr int64_t kMoeK = 256;
-constexpr int64_t kMoeExperts = 8;
+// y of pairs [P, kMoeN] of x [T, kMoeK].
 using MultiplyPairs =
     std::function<void(const Routing& routing, const TensorView& x, const TensorView& y)>;
+// The routing of each piece is worked out anew.
 void AddMoeRows(Table& table, const std::string& kind,
                 const std::function<MultiplyPairs(Fixture&)>& make) {
-  constexpr int64_t kTokens = 120;
-  constexpr int64_t kActive = 2;
   const DType act = table.act();
   table.AddRows(Cat("moe/", kind), [=](Fixture& f) {
     const MultiplyPairs multiply = make(f);
-    const TensorView logits = f.Floats(DType::kF32, {kTokens, kMoeExperts}, 2.0f);
-    const Routing all = MakeRouting(f, kTokens, kMoeExperts, kActive);
-    const TensorView x = f.Floats(act, {kTokens, kMoeK});
-    const TensorView each = f.Floats(act, {kTokens * kActive, kMoeN});
-    const TensorView y = f.Floats(act, {kTokens, kMoeN});
+    const TensorView logits = f.Floats(DType::kF32, {kMoeTokens, kMoeExperts}, 2.0f);
+    const Routing all = MakeRouting(f, kMoeTokens, kMoeExperts, kMoeActive);
+    const TensorView x = f.Floats(act, {kMoeTokens, kMoeK});
+    const TensorView each = f.Floats(act, {kMoeTokens * kMoeActive, kMoeN});
+    const TensorView y = f.Floats(act, {kMoeTokens, kMoeN});
     return RowSetup{[=, &f](int64_t begin, int64_t end) {
-                      const TensorView pairs = each.Rows(begin * kActive, end * kActive);
+                      const TensorView pairs = each.Rows(begin * kMoeActive, end * kMoeActive);
                       const Routing r{.experts = all.experts.Rows(begin, end),
                                       .weights = all.weights.Rows(begin, end),
                                       .pairs = all.pairs.Rows(0, pairs.dim(0)),
@@ -173,7 +174,7 @@ void AddMoeRows(Table& table, const std::string& kind,
                       multiply(r, x.Rows(begin, end), pairs);
                       f.backend().MoeSum(r, pairs, {}, {}, y.Rows(begin, end));
                     },
-                    kTokens, y};
+                    kMoeTokens, y};
   });
 }
 void AddPlainMoeRows(Table& table, const std::string& kind, const MakeWeight& make) {
@@ -190,7 +191,7 @@ void AddGatedMoeRows(Table& table) {
     const GatedStack w = MakeGatedStack(f, kMoeExperts, [&](int64_t) {
       return f.RandomWeight({.bits = 4, .group = 128}, 2 * kMoeN, kMoeK, DType::kF16);
     });
-    const TensorView both = f.Floats(act, {240, 2 * kMoeN});
+    const TensorView both = f.Floats(act, {kMoeTokens * kMoeActive, 2 * kMoeN});
     return [=, &f](const Routing& r, const TensorView& x, const TensorView& y) {
       CallGated(f.backend(), w, Activation::kSilu, r, x, both.Rows(0, y.dim(0)), y);
     };

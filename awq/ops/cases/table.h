@@ -205,6 +205,9 @@ inline double GatedTolerance(DType act) {
   return act == DType::kF16 ? 4e-6 : act == DType::kBF16 ? 8e-5 : 10 * kRounded;
 }
 GatedWeight PrepareGatedOrPlain(Fixture& f, const QuantizedWeight& weight);
+std::unique_ptr<PackedWeight> PrepareGatedOrPlain(Backend& backend, const QuantizedWeight& weight,
+                                                  bool& gated);
+void ActivateHalves(Backend& backend, Activation kind, const TensorView& both, const TensorView& y);
 // both: room for gate and up side by side.
 void CallGated(Backend& backend, const GatedWeight& w, Activation kind, const TensorView& x,
                const TensorView& bias, const TensorView& both, const TensorView& y);
