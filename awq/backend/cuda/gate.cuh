@@ -21,8 +21,9 @@ __device__ inline float Activated(Activation kind, float x) {
 }
 
 // The same of SiLU in a few instructions, for outputs of 16 bits.
+__device__ inline float FastSilu(float x) { return __fdividef(x, 1.0f + __expf(-x)); }
 __device__ inline float FastActivated(Activation kind, float x) {
-  if (kind == Activation::kSilu) return __fdividef(x, 1.0f + __expf(-x));
+  if (kind == Activation::kSilu) return FastSilu(x);
   return Activated(kind, x);
 }
 
@@ -35,16 +36,22 @@ struct GatedOutput {
   const float* bias = nullptr;
 };
 
-// What a gated product stores for the sums of outputs n and n + 1 of its weight, n even: of gate
-// and up number n / 2. Both are rounded to T first, as if they had been stored.
+// What a gated product stores for a gate and its up. Both are rounded to T first, as if they had
+// been stored.
+template <typename T, typename F>
+__device__ inline T Gated(float gate, float up, F&& activate) {
+  gate = ToFloat(FromFloat<T>(gate));
+  up = ToFloat(FromFloat<T>(up));
+  return FromFloat<T>(activate(gate) * up);
+}
+
+// For the sums of outputs n and n + 1 of the weight, n even.
 template <typename T, typename A>
 __device__ inline void StoreGated(const A& a, int m, int n, float gate, float up) {
   gate = gate * a.scale + (a.bias == nullptr ? 0.0f : a.bias[n / 2]);
   up = up * a.scale + (a.bias == nullptr ? 0.0f : a.bias[a.n / 2 + n / 2]);
-  gate = ToFloat(FromFloat<T>(gate));
-  up = ToFloat(FromFloat<T>(up));
-  static_cast<T*>(a.y)[m * a.y_stride + n / 2] =
-      FromFloat<T>(FastActivated(static_cast<Activation>(a.gate), gate) * up);
+  static_cast<T*>(a.y)[m * a.y_stride + n / 2] = Gated<T>(
+      gate, up, [&](float x) { return FastActivated(static_cast<Activation>(a.gate), x); });
 }
 
 }  // namespace awq::cuda

@@ -89,7 +89,9 @@ bool SupportsWide(const LinearQ4& p, const DeviceLimits& device) {
 }
 
 // From how many rows on before the direct kernels (docs/kernels.md).
-int64_t FirstWideRow(int64_t weights) { return weights >= int64_t{20} << 20 ? 9 : 33; }
+int64_t FirstWideRow(int64_t weights) {
+  return weights >= int64_t{20} << 20 ? 9 : weights >= int64_t{8} << 20 ? 17 : 33;
+}
 
 // Among each other by what they are expected to take, less than 1e6 µs.
 template <MakeWide kConfig>
@@ -121,15 +123,15 @@ const std::array kRows = {
     Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),
     Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
     Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),
-    Wide<Wide16x4x1x4>("wide16x4x1x4"),
-    Wide<Wide32x4x1x4>("wide32x4x1x4"),
-    Wide<Wide64x4x1x4>("wide64x4x1x4"),
-    Wide<Wide128x4x1x4>("wide128x4x1x4"),
-    Wide<Wide128x3x1x4>("wide128x3x1x4"),
-    Wide<Wide256x2x1x4>("wide256x2x1x4"),
-    Wide<Wide16x2x2x4>("wide16x2x2x4"),
-    Wide<Wide32x2x2x4>("wide32x2x2x4"),
-    Wide<Wide64x2x2x4>("wide64x2x2x4"),
+    Wide<Wide16x4>("wide16x4"),
+    Wide<Wide32x4>("wide32x4"),
+    Wide<Wide64x4>("wide64x4"),
+    Wide<Wide128x4>("wide128x4"),
+    Wide<Wide64x3>("wide64x3"),
+    Wide<Wide128x3>("wide128x3"),
+    Wide<Wide64x2>("wide64x2"),
+    Wide<Wide128x2>("wide128x2"),
+    Wide<Wide256x2>("wide256x2"),
 };
 
 }  // namespace

@@ -246,16 +246,21 @@ __device__ inline void ClusterSync() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 #endif
 }
-// Stores 16 bytes into the shared memory of block `rank` of this cluster, at this block's address
-// `at`, and counts them on that block's barrier, at this block's address `bar`.
-__device__ inline void ClusterStore(uint32_t at, uint32_t bar, uint32_t rank, const float (&v)[4]) {
+// In the shared memory of block `rank` of this cluster, what is this block's address `at`.
+__device__ inline uint32_t ClusterAddress(uint32_t at, int rank) {
+  uint32_t address = at;
+#if AWQ_SM90
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(at), "r"(rank));
+#endif
+  return address;
+}
+// Stores 16 bytes, and counts them on a barrier of the block that they go to: ClusterAddresses.
+__device__ inline void ClusterStore(uint32_t to, uint32_t bar, const float (&v)[4]) {
 #if AWQ_SM90
   asm volatile(
-      "{\n.reg .b32 a, b;\nmapa.shared::cluster.u32 a, %0, %2;\nmapa.shared::cluster.u32 b, %1, "
-      "%2;\n"
-      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [a], {%3,%4,%5,%6}, [b];\n}" ::
-          "r"(at),
-      "r"(bar), "r"(rank), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%2,%3,%4,%5}, [%1];" ::
+          "r"(to),
+      "r"(bar), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
       : "memory");
 #endif
 }

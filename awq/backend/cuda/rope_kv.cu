@@ -1,7 +1,7 @@
 // Rotation of queries and keys, and storing of keys and values in their pages.
 #include <algorithm>
 
-#include "awq/backend/cuda/row_access.cuh"
+#include "awq/backend/cuda/rope_kv.cuh"
 #include "awq/backend/cuda/rows.h"
 
 namespace awq::cuda {
@@ -28,139 +28,6 @@ __global__ void RopeKernel(const float* inverse_frequencies, int half, bool inte
     *first = FromFloat<T>((a * c - b * s) * magnitude);
     *second = FromFloat<T>((b * c + a * s) * magnitude);
   }
-}
-
-struct KvPlace {
-  const int* seq_start;
-  const int* kv_len;
-  const int* table;
-  int64_t table_stride;
-  int sequences, page_size, kv_heads;
-};
-
-// Where a token's keys and values lie.
-struct KvRow {
-  int64_t page;
-  int slot;
-  __device__ int64_t Element(const KvPlace& place, int g, int d) const {
-    return ((page * place.kv_heads + g) * place.page_size + slot) * d;
-  }
-};
-__device__ KvRow FindRow(const KvPlace& place, int t) {
-  int low = 0;  // the sequence of t: the last that starts at or before it
-  int high = place.sequences - 1;
-  // Where each has one row, it is number t: no search, each of whose steps waits for memory.
-  if (t <= high && place.seq_start[t] == t && place.seq_start[t + 1] == t + 1) low = high = t;
-  while (low < high) {
-    const int middle = (low + high + 1) / 2;
-    if (place.seq_start[middle] <= t) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  const int position = place.kv_len[low] - (place.seq_start[low + 1] - t);
-  return {place.table[low * place.table_stride + position / place.page_size],
-          position % place.page_size};
-}
-
-template <typename T>
-struct QkvRows {
-  T* q;
-  const T* k;
-  const T* v;
-  int64_t q_stride, k_stride, v_stride;
-};
-
-// So small that blocks find room beside the product that makes q, k and v, which leaves 4096
-// registers of an SM (docs/kernels.md).
-constexpr int kRopeThreads = 64;
-
-struct HeadNormWeights {
-  const float *q, *k;
-  float epsilon;
-};
-
-// Thread: two pairs of elements of a head of a token; heads are those of q, then k, then v.
-// kNormLanes: of a head, whose q and k are normed; or 0.
-template <typename T, typename C, int kNormLanes>
-__global__ void __launch_bounds__(kRopeThreads)
-    RopeKvWriteKernel(HeadNormWeights norms, const float* inverse_frequencies, int half,
-                      bool interleaved, float magnitude, const int* positions, int heads,
-                      KvPlace place, QkvRows<T> x, C* keys, C* values, int d) {
-  AllowNextKernel();
-  const int t = static_cast<int>(blockIdx.x);
-  const int item = static_cast<int>(blockIdx.y) * kRopeThreads + static_cast<int>(threadIdx.x);
-  const int all_heads = heads + 2 * place.kv_heads;
-  const bool beyond = item / (d / 4) >= all_heads;
-  if (kNormLanes == 0 && beyond) return;
-  const int head = min(item / (d / 4), all_heads - 1);
-  const int i = item % (d / 4) * 2;  // the first pair
-  const bool turned = head < heads + place.kv_heads && i < half;
-  const bool apart = turned && !interleaved;  // the elements of a pair
-  const int first = apart ? i : 2 * i;
-  const int second = apart ? first + half : first + 2;
-  const int g = (head - heads) % place.kv_heads;
-  const T* from = head < heads                    ? x.q + t * x.q_stride + head * d
-                  : head < heads + place.kv_heads ? x.k + t * x.k_stride + g * d
-                                                  : x.v + t * x.v_stride + g * d;
-  float s[2] = {};
-  float c[2] = {1.0f, 1.0f};
-  if (turned) {
-    const auto position = static_cast<float>(positions[t]);
-    sincosf(position * inverse_frequencies[i], &s[0], &c[0]);
-    sincosf(position * inverse_frequencies[i + 1], &s[1], &c[1]);
-  }
-  float weights[2][2] = {{1.0f, 1.0f}, {1.0f, 1.0f}};
-  const bool normed = kNormLanes > 0 && head < heads + place.kv_heads;
-  if (normed) {
-    const float* w = head < heads ? norms.q : norms.k;
-    LoadFloats<float, 2>(w + first, weights[0]);
-    LoadFloats<float, 2>(w + second, weights[1]);
-  }
-  const KvRow row = FindRow(place, t);
-  WaitForPreviousKernel();
-  float a[2];
-  float b[2];
-  LoadFloats<T, 2>(from + first, a);
-  LoadFloats<T, 2>(from + second, b);
-  if constexpr (kNormLanes > 0) {
-    const float squares =
-        WarpSum<kNormLanes>(a[0] * a[0] + a[1] * a[1] + b[0] * b[0] + b[1] * b[1]);
-    if (beyond) return;
-    const float inverse = normed ? rsqrtf(squares / static_cast<float>(d) + norms.epsilon) : 1.0f;
-#pragma unroll
-    for (int e = 0; e < 2; ++e) {
-      a[e] *= inverse * weights[0][e];
-      b[e] *= inverse * weights[1][e];
-    }
-  }
-  if (turned) {
-    float& y0 = interleaved ? a[1] : b[0];  // of the first pair
-    float& x1 = interleaved ? b[0] : a[1];  // of the second
-    const float x0 = (a[0] * c[0] - y0 * s[0]) * magnitude;
-    y0 = (y0 * c[0] + a[0] * s[0]) * magnitude;
-    a[0] = x0;
-    const float turned_x1 = (x1 * c[1] - b[1] * s[1]) * magnitude;
-    b[1] = (b[1] * c[1] + x1 * s[1]) * magnitude;
-    x1 = turned_x1;
-  }
-  if (head < heads) {
-    if (!turned && !normed) return;
-    T* to = x.q + t * x.q_stride + head * d;
-    StoreFloats<T, 2>(to + first, a);
-    StoreFloats<T, 2>(to + second, b);
-    return;
-  }
-  // As Rope leaves them and KvWrite stores them.
-#pragma unroll
-  for (int e = 0; e < 2; ++e) {
-    a[e] = ToFloat(FromFloat<T>(a[e]));
-    b[e] = ToFloat(FromFloat<T>(b[e]));
-  }
-  C* to = (head < heads + place.kv_heads ? keys : values) + row.Element(place, g, d);
-  StoreFloats<C, 2>(to + first, a);
-  StoreFloats<C, 2>(to + second, b);
 }
 
 // One block a token.
@@ -255,15 +122,21 @@ void RopeKvWrite(const Queue& queue, const HeadNorms& norms, const RopeArgs& arg
                         IsWide(norms.q) && IsWide(norms.k);
   if (!together) norm_apart();
   const int64_t items = (q.dim(1) + 2 * k.dim(1)) * (d / 4);
+  // Threads keep their pairs from head to head where a block holds whole heads.
+  const bool many = q.dim(0) >= kManyTokens && kRopeThreads % (d / 4) == 0;
+  const dim3 grid(static_cast<unsigned>(q.dim(0)),
+                  Blocks(items, kRopeThreads * (many ? kTurns : 1)));
   WithType(q.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     WithCacheType(cache.keys.dtype, [&](auto cached) {
       using C = typename decltype(cached)::type;
-      const dim3 grid(static_cast<unsigned>(q.dim(0)), Blocks(items, kRopeThreads));
-      const auto kernel = !together ? RopeKvWriteKernel<T, C, 0>
-                          : d == 64 ? RopeKvWriteKernel<T, C, 16>
-                                    : RopeKvWriteKernel<T, C, 32>;
-      Launch(queue, kernel, grid, kRopeThreads, 0,
+      const auto few = !together ? RopeKvWriteKernel<T, C, 0>
+                       : d == 64 ? RopeKvWriteKernel<T, C, 16>
+                                 : RopeKvWriteKernel<T, C, 32>;
+      const auto more = !together ? RopeKvWriteManyKernel<T, C, 0>
+                        : d == 64 ? RopeKvWriteManyKernel<T, C, 16>
+                                  : RopeKvWriteManyKernel<T, C, 32>;
+      Launch(queue, many ? more : few, grid, kRopeThreads, 0,
              HeadNormWeights{norms.q.As<const float>(), norms.k.As<const float>(), norms.epsilon},
              args.inverse_frequencies.As<const float>(), static_cast<int>(half), args.interleaved,
              args.magnitude, batch.positions.As<const int>(), static_cast<int>(q.dim(1)),

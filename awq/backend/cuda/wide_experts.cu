@@ -20,7 +20,7 @@ struct Kernel {
 
 template <typename T, int kGroups, bool kZeros, int kRows>
 Kernel KernelOf() {
-  using Size = WideSize<kRows, kWarpgroups, 1, WideQ4<4, true>::kMostBytes>;
+  using Size = WideSize<kRows, kWarpgroups, WideQ4<4, true>::kMostBytes>;
   using Codes = WideQ4<kGroups, kZeros>;
   return {&WideLinear<T, Codes, Size, RoutedItem>, Size::kThreads,
           Size::SharedBytes(Codes::kBlockBytes)};

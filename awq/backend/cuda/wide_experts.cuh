@@ -26,21 +26,39 @@ struct RoutedItem {
   // that of its pair in y.
   template <typename T, int kM>
   __device__ void Store(const WideArgs& a, int m, int n, const float (&acc)[kM / 2]) const {
-    if (n >= a.n) return;
     const float scale = a.routing.stack[tile.expert].scale;
-    const GatedOutput gated{a.y, a.y_stride, a.n, a.gate, scale};
+    const auto row_of_y = [&](int row) {
+      return static_cast<T*>(a.y) + a.routing.pairs[row] * a.y_stride;
+    };
+    if (a.gate >= 0 && a.y_pairs && n / kTileN * kTileN + kTileN <= a.n) {
+      const GatedOutput gated{a.y, a.y_stride, a.n, a.gate, scale};
+      const GateBias none(gated, n);
+      const auto store_all = [&](auto silu) {
+        constexpr bool kSilu = decltype(silu)::value;
+#pragma unroll
+        for (int j = 0; j < kM / 2; j += 4) {
+          const uint32_t pair =
+              OutputsOfRow(GatedInTile<T, kSilu>(gated, none, acc[j], acc[j + 2]),
+                           GatedInTile<T, kSilu>(gated, none, acc[j + 1], acc[j + 3]));
+          const int row = tile.begin + m + 2 * j + RowOfLane();
+          if (row < tile.end) *reinterpret_cast<uint32_t*>(row_of_y(row) + n / 4 * 2) = pair;
+        }
+      };
+      return IsSilu(gated) ? store_all(std::true_type()) : store_all(std::false_type());
+    }
+    if (n >= a.n) return;
 #pragma unroll
     for (int i = 0; i < kM / 4; ++i) {
       const int row = tile.begin + m + i / 2 * 8 + i % 2;
       if (row >= tile.end) continue;
-      const int pair = a.routing.pairs[row];
       const float y0 = acc[i / 2 * 4 + i % 2];
       const float y1 = acc[i / 2 * 4 + i % 2 + 2];
       if (a.gate >= 0) {
-        StoreGated<T>(gated, pair, n, y0, y1);
+        const GatedOutput gated{a.y, a.y_stride, a.n, a.gate, scale};
+        StoreGated<T>(gated, a.routing.pairs[row], n, y0, y1);
         continue;
       }
-      T* to = static_cast<T*>(a.y) + pair * a.y_stride + n;
+      T* to = row_of_y(row) + n;
       if (a.y_pairs && n + 1 < a.n) {
         StoreBoth(to, y0 * scale, y1 * scale);
       } else {

@@ -8,11 +8,17 @@
 namespace awq::cuda {
 namespace {
 
+void AllowShared(const WideKernel& kernel) {
+  AWQ_CUDA(cudaFuncSetAttribute(kernel.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                kernel.shared));
+}
+
 // How many clusters of so many thread blocks fit on the device at once.
 int Clusters(const WideKernel& kernel, int blocks) {
   std::atomic<int>& known = kernel.clusters[blocks];
   int count = known;
   if (count > 0) return count;
+  AllowShared(kernel);
   cudaLaunchConfig_t launch = {};
   launch.gridDim = dim3(static_cast<unsigned>(blocks));
   launch.blockDim = dim3(static_cast<unsigned>(kernel.threads));
@@ -29,21 +35,16 @@ int Clusters(const WideKernel& kernel, int blocks) {
 
 }  // namespace
 
-WideCut CutFor(const WideKernel& kernel, const WideProblem& p) {
-  AWQ_CUDA(cudaFuncSetAttribute(kernel.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                kernel.shared));
-  if (kernel.tile.blocks > 1) {
-    AWQ_CUDA(cudaFuncSetAttribute(kernel.function, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                  cudaSharedmemCarveoutMaxShared));
-  }
-  return CutWide(kernel.tile, p.m, p.n, p.blocks_per_row,
+WideCut CutFor(const WideKernel& kernel, const WideProblem& p, const DeviceLimits& device) {
+  return CutWide(kernel.tile, p.m, p.n, p.blocks_per_row, device.sms,
                  [&](int blocks) { return Clusters(kernel, blocks); });
 }
 
 void LaunchWide(const WideKernel& kernel, const WideProblem& p, const DeviceLimits& device,
                 const LaunchContext& context) {
   const WideTile& tile = kernel.tile;
-  const WideCut cut = CutFor(kernel, p);
+  const WideCut cut = CutFor(kernel, p, device);
+  AllowShared(kernel);
   WideArgs args = {
       .x = SwizzledRowsMap(p.x, p.m, p.k, p.x_stride, tile.rows),
       .weights = BlocksMap(p.blocks, p.row_tiles, cut.steps, p.block_bytes, 4 * tile.warpgroups),
@@ -64,7 +65,7 @@ void LaunchWide(const WideKernel& kernel, const WideProblem& p, const DeviceLimi
       .m_group = 2048 / tile.rows};
   cudaLaunchConfig_t launch = {};
   int64_t blocks = cut.m_tiles * cut.n_tiles * cut.parts;
-  if (cut.parts == 1) blocks = std::min<int64_t>(device.sms * tile.blocks, blocks);
+  if (cut.parts == 1) blocks = std::min<int64_t>(device.sms, blocks);
   launch.gridDim = dim3(static_cast<unsigned>(blocks));
   launch.blockDim = dim3(static_cast<unsigned>(kernel.threads));
   launch.dynamicSmemBytes = static_cast<size_t>(kernel.shared);

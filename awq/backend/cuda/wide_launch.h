@@ -65,7 +65,7 @@ struct WideProblem {
 };
 
 // Throws kDevice.
-WideCut CutFor(const WideKernel& kernel, const WideProblem& problem);
+WideCut CutFor(const WideKernel& kernel, const WideProblem& problem, const DeviceLimits& device);
 void LaunchWide(const WideKernel& kernel, const WideProblem& problem, const DeviceLimits& device,
                 const LaunchContext& context);
 

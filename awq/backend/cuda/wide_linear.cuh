@@ -2,9 +2,9 @@
 // registers.
 //
 // A thread block makes tiles of 128 to 256 outputs × kM rows of x, 64 outputs a warpgroup. Weights
-// and x come through two rings in shared memory that one more warpgroup fills: a box of 8 to 16
-// blocks of the layout, and boxes of x, [kM rows][64 inputs], straight from the rows of x, swizzled
-// by the copy engine as wgmma reads them. A lane takes the codes of its outputs
+// and x come through a ring in shared memory that one more warpgroup fills: a box of 8 to 16 blocks
+// of the layout, and boxes of x, [kM rows][64 inputs], straight from the rows of x, swizzled by the
+// copy engine as wgmma reads them. A lane takes the codes of its outputs
 // by ldmatrix (wide_codes.cuh), which brings inputs into their own order, and expands them into the
 // A operand, multiplied with the scale of their group. (Loads into registers some steps ahead are
 // no way to hide the latency of memory here: a warp has six scoreboards, and waiting for one load
@@ -23,8 +23,7 @@ namespace awq::cuda {
 
 // Item: a WideItem, or a RoutedItem (wide_experts.cuh).
 template <typename T, typename Codes, typename Size, typename Item = WideItem>
-__global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
-    WideLinear(const __grid_constant__ WideArgs a) {
+__global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_constant__ WideArgs a) {
 #if AWQ_SM90A
   constexpr int kM = Size::kRows;
   constexpr int kWarpgroups = Size::kWarpgroups;
@@ -32,14 +31,15 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   constexpr int kBlockBytes = Codes::kBlockBytes;
   using CopyX = WideCopies<Size, true, Codes, Item>;
   using CopyWeights = WideCopies<Size, false, Codes, Item>;
+  constexpr int kStages = Size::kStages;
+  constexpr int kStageBytes = Size::StageBytes(kBlockBytes);
+  static_assert(MostBytesOfSums<kM, kWarpgroups>() <= kStages * kStageBytes);
   extern __shared__ uint8_t dynamic[];
-  // Full and empty stages of x, then of weights; sums have arrived.
-  __shared__ uint64_t barriers[2 * Size::kXStages + 2 * Size::kStages + 1];
-  uint8_t* x_ring = dynamic + (1024 - SharedAddress(dynamic) % 1024) % 1024;
-  uint8_t* ring = x_ring + Size::kXStages * Size::kXBytes;
-  const uint32_t x_barriers = SharedAddress(barriers);
-  const uint32_t weight_barriers = x_barriers + 16 * Size::kXStages;
-  const uint32_t arrived = weight_barriers + 16 * Size::kStages;
+  // Full and empty stages; sums have arrived.
+  __shared__ uint64_t barriers[2 * kStages + 1];
+  uint8_t* ring = dynamic + (1024 - SharedAddress(dynamic) % 1024) % 1024;
+  const uint32_t barriers_at = SharedAddress(barriers);
+  const uint32_t arrived = barriers_at + 16 * kStages;
   const int warp = static_cast<int>(threadIdx.x) % 128 / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int group = static_cast<int>(threadIdx.x) / 128;  // the last one copies
@@ -50,13 +50,9 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   if (Item::kRouted) WaitForPreviousKernel();  // it has said what there is to do
   const int items = Item::Count(a);
   if (threadIdx.x == 0) {
-    for (int s = 0; s < Size::kXStages; ++s) {
-      BarrierInit(x_barriers + 8 * s, 1);
-      BarrierInit(x_barriers + 8 * (Size::kXStages + s), 4 * kWarpgroups);
-    }
-    for (int s = 0; s < Size::kStages; ++s) {
-      BarrierInit(weight_barriers + 8 * s, 1);
-      BarrierInit(weight_barriers + 8 * (Size::kStages + s), 4 * kWarpgroups);
+    for (int s = 0; s < kStages; ++s) {
+      BarrierInit(barriers_at + 8 * s, 2);  // x and weights
+      BarrierInit(barriers_at + 8 * (kStages + s), 4 * kWarpgroups);
     }
     BarrierInit(arrived, 1);
     BarrierInitFence();
@@ -72,13 +68,13 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   if (group == kWarpgroups) {
     GiveRegisters<Size::kLeft>();
     if (warp == 1 && lane == 0) {
-      CopyX copy(a, x_barriers, SharedAddress(x_ring));
+      CopyX copy(a, barriers_at, SharedAddress(ring));
       PrefetchMap(&a.x);
       WaitForPreviousKernel();
       while (!copy.Done()) copy.Copy(a);
     }
     if (warp == 0 && lane == 0) {
-      CopyWeights copy(a, weight_barriers, SharedAddress(ring));
+      CopyWeights copy(a, barriers_at, SharedAddress(ring));
       if (!Item::kRouted) PrefetchMap(&a.weights);
       while (!copy.Done()) copy.Copy(a);
     }
@@ -89,7 +85,8 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   TakeRegisters<Size::kRegisters>();
   const int r = lane / 4;
   const int q = lane % 4;
-  const int block_at = (group * 4 + warp) * kBlockBytes;  // this warp's, in a stage
+  // This warp's block in the first stage.
+  const int block_at = Size::kXBytes + (group * 4 + warp) * kBlockBytes;
   const uint32_t codes_at = SharedAddress(ring) + block_at + Codes::FirstPlace(lane);
   const int turn = Codes::Turn(Codes::FirstPlace(lane));
   float acc[kM / 2];
@@ -101,13 +98,16 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
   constexpr int kBatches = 8 / kBatch;
   constexpr int kLoads = (kBatch + Codes::kSteps - 1) / Codes::kSteps;  // of codes, for a batch
   uint32_t operand[kBuffers][kBatch][4];
-  WideRing<Size::kXStages> at_x(x_barriers);
-  WideRing<Size::kStages> at(weight_barriers);
+  // In a register: the compiler would compute it again in each step.
+  uint32_t barriers_here = barriers_at;
+  asm volatile("" : "+r"(barriers_here));
+  WideRing<kStages> at(barriers_here);
+  int place = 0;         // of the stage, in bytes
   bool running = false;  // whether products of an earlier step may be
-  // Gives back the stage of x before the present one.
+  // Gives back the stage before the present one.
   const auto give_back = [&] {
-    const int stage = at_x.stage == 0 ? Size::kXStages - 1 : at_x.stage - 1;
-    if (lane == 0) BarrierArrive(at_x.empty + 8 * stage);
+    const int stage = at.stage == 0 ? kStages - 1 : at.stage - 1;
+    if (lane == 0) BarrierArrive(at.empty + 8 * stage);
   };
   for (int i = first_item; i < items; i += blocks) {
     const Item item(a, i);
@@ -116,8 +116,11 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
 #pragma unroll 1
     for (int step = item.begin; step < item.end; ++step) {
       BarrierWait(at.Full(), at.phase);
-      const uint32_t codes = codes_at + at.stage * Size::StageBytes(kBlockBytes);
-      const uint8_t* block = ring + at.stage * Size::StageBytes(kBlockBytes) + block_at;
+      const uint32_t codes = codes_at + place;
+      const uint8_t* block = ring + block_at + place;
+      // The same in all lanes, which the compiler does not see.
+      const int stage = __shfl_sync(~0u, at.stage, 0);
+      const uint64_t b = SwizzledRows(SharedAddress(ring) + stage * kStageBytes);
       uint32_t words[kLoads][4];
       typename Codes::Meta meta[kGroups];
 #pragma unroll
@@ -131,7 +134,6 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
           LoadMatrices(codes + Codes::Further(mma, turn), words[load]);
         }
         auto& a_operand = operand[batch % kBuffers];
-        if (batch == 0) BarrierWait(at_x.Full(), at_x.phase);
         WgmmaWait<kBuffers - 1>();
         if (batch == kBuffers - 1 && running) give_back();  // the products of the step before
 #pragma unroll
@@ -140,7 +142,6 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
           Codes::template Expand<T>(words[t / Codes::kSteps], mma, meta[mma * kGroups / 8],
                                     a_operand[t]);
         }
-        const uint64_t b = SwizzledRows(SharedAddress(x_ring) + at_x.stage * Size::kXBytes);
         WgmmaFence();
 #pragma unroll
         for (int t = 0; t < kBatch; ++t) {
@@ -150,15 +151,14 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks)
         WgmmaCommit();
       }
       running = true;
-      if (lane == 0) BarrierArrive(at.Empty());
       at.Advance();
-      at_x.Advance();
+      place = place == (kStages - 1) * kStageBytes ? 0 : place + kStageBytes;
     }
     WgmmaWait<0>();
     if constexpr (!Item::kRouted) {
       if (a.parts > 1) {
         ClusterSync();
-        ShareSums<T, kM, kWarpgroups>(a, item, acc, x_ring, arrived);
+        ShareSums<T, kM, kWarpgroups>(a, item, acc, ring, arrived);
         return;
       }
     }

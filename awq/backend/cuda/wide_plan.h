@@ -8,24 +8,24 @@ namespace awq::cuda {
 
 inline constexpr int kWideParts = 8;  // of a tile at most: thread blocks of a cluster
 
-// A tile of a thread block: rows of x, and 64 outputs a warpgroup.
+// A tile of a thread block, of which each SM has one at a time: rows of x, and 64 outputs a
+// warpgroup.
 struct WideTile {
   int rows;
   int warpgroups;
-  int blocks;      // thread blocks an SM
   double step_us;  // what 128 inputs take (H200; docs/kernels.md)
 };
 
-// Named by rows, warpgroups, thread blocks an SM, warps that copy.
-inline constexpr WideTile kWide16x4x1x4 = {16, 4, 1, 0.60};
-inline constexpr WideTile kWide32x4x1x4 = {32, 4, 1, 0.64};
-inline constexpr WideTile kWide64x4x1x4 = {64, 4, 1, 0.81};
-inline constexpr WideTile kWide128x4x1x4 = {128, 4, 1, 1.36};
-inline constexpr WideTile kWide128x3x1x4 = {128, 3, 1, 0.96};
-inline constexpr WideTile kWide256x2x1x4 = {256, 2, 1, 1.35};
-inline constexpr WideTile kWide16x2x2x4 = {16, 2, 2, 0.58};
-inline constexpr WideTile kWide32x2x2x4 = {32, 2, 2, 0.62};
-inline constexpr WideTile kWide64x2x2x4 = {64, 2, 2, 0.84};
+// Named by rows and warpgroups.
+inline constexpr WideTile kWide16x4 = {16, 4, 0.60};
+inline constexpr WideTile kWide32x4 = {32, 4, 0.64};
+inline constexpr WideTile kWide64x4 = {64, 4, 0.78};
+inline constexpr WideTile kWide128x4 = {128, 4, 1.18};
+inline constexpr WideTile kWide64x3 = {64, 3, 0.65};
+inline constexpr WideTile kWide128x3 = {128, 3, 0.92};
+inline constexpr WideTile kWide64x2 = {64, 2, 0.47};
+inline constexpr WideTile kWide128x2 = {128, 2, 0.65};
+inline constexpr WideTile kWide256x2 = {256, 2, 1.22};
 
 struct WideCut {
   int64_t m_tiles, n_tiles;
@@ -33,12 +33,13 @@ struct WideCut {
   int parts;      // of a tile's inputs: a cluster of as many thread blocks
 };
 
-// `clusters`: how many clusters of so many thread blocks fit on the device at once. Each lies in
-// one of the groups of up to 18 SMs that the chip is made of, which are not all of one size.
-WideCut CutWide(const WideTile& tile, int64_t m, int64_t n, int64_t steps,
-                const std::function<int(int)>& clusters);
-
-// What it takes, about: to choose among tiles.
+// What it takes on so many SMs, about: to choose among cuts and tiles.
 double WideMicroseconds(const WideTile& tile, const WideCut& cut, int sms);
+
+// The cut that takes least. `clusters`: how many clusters of so many thread blocks fit on the
+// device at once. Each lies in one of the groups of up to 18 SMs that the chip is made of, which
+// are not all of one size.
+WideCut CutWide(const WideTile& tile, int64_t m, int64_t n, int64_t steps, int sms,
+                const std::function<int(int)>& clusters);
 
 }  // namespace awq::cuda

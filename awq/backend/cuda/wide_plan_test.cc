@@ -11,24 +11,24 @@ namespace awq::cuda {
 namespace {
 
 constexpr std::pair<const char*, WideTile> kTiles[] = {
-    {"16x4x1x4", kWide16x4x1x4},   {"32x4x1x4", kWide32x4x1x4},   {"64x4x1x4", kWide64x4x1x4},
-    {"128x3x1x4", kWide128x3x1x4}, {"128x4x1x4", kWide128x4x1x4}, {"256x2x1x4", kWide256x2x1x4},
-    {"16x2x2x4", kWide16x2x2x4},   {"32x2x2x4", kWide32x2x2x4},   {"64x2x2x4", kWide64x2x2x4}};
+    {"16x4", kWide16x4},   {"32x4", kWide32x4},   {"64x4", kWide64x4},
+    {"128x4", kWide128x4}, {"64x3", kWide64x3},   {"128x3", kWide128x3},
+    {"64x2", kWide64x2},   {"128x2", kWide128x2}, {"256x2", kWide256x2}};
 
-// Groups of SMs of an H200, such that as many clusters fit as its driver says.
-int ClustersOfH200(int blocks_an_sm, int blocks) {
-  int count = 0;
-  for (const int sms : {18, 18, 18, 16, 16, 16, 16, 14}) count += sms * blocks_an_sm / blocks;
-  return count;
+constexpr int kSmsOfH200 = 132;
+
+// How many clusters of so many thread blocks fit on an H200 at once, by its driver.
+int ClustersOfH200(int blocks) {
+  constexpr int kCounts[] = {132, 66, 39, 30, 22, 17, 15, 15};
+  return kCounts[blocks - 1];
 }
 
 WideCut Cut(const WideTile& tile, int64_t m, int64_t n, int64_t k) {
-  return CutWide(tile, m, n, k / 128,
-                 [&](int blocks) { return ClustersOfH200(tile.blocks, blocks); });
+  return CutWide(tile, m, n, k / 128, kSmsOfH200, ClustersOfH200);
 }
 
-// What has been measured (docs/kernels.md): the fastest first, µs. Rows more than 5 % slower are
-// left out.
+// What has been measured (docs/kernels.md): the fastest first, µs. Tiles more than 12 % slower
+// are left out.
 struct Found {
   int64_t n, k, m;
   std::vector<std::pair<const char*, double>> fastest;
@@ -36,41 +36,84 @@ struct Found {
 
 TEST(WidePlan, TakesTheFastest) {
   const std::vector<Found> measured = {
-      {4096, 4096, 32, {{"32x4x1x4", 9.04}}},
-      {4096, 4096, 64, {{"64x2x2x4", 11.15}, {"32x2x2x4", 11.32}}},
-      {4096, 4096, 128, {{"64x2x2x4", 14.09}, {"64x4x1x4", 14.58}}},
-      {4096, 4096, 256, {{"64x4x1x4", 19.87}, {"64x2x2x4", 20.17}}},
-      {4096, 4096, 512, {{"128x4x1x4", 31.27}, {"256x2x1x4", 31.53}, {"64x4x1x4", 31.89}}},
-      {4096, 4096, 1024, {{"256x2x1x4", 49.05}, {"128x4x1x4", 50.15}}},
-      {4096, 4096, 4096, {{"256x2x1x4", 220.2}, {"128x4x1x4", 222.1}}},
-      {6144, 4096, 32, {{"32x2x2x4", 9.26}}},
-      {6144, 4096, 64, {{"64x2x2x4", 11.54}}},
-      {6144, 4096, 128, {{"128x3x1x4", 17.31}, {"64x2x2x4", 18.14}}},
-      {6144, 4096, 256, {{"128x3x1x4", 23.13}}},
-      {6144, 4096, 512, {{"128x3x1x4", 35.32}}},
-      {6144, 4096, 1024, {{"128x3x1x4", 78.36}}},
-      {6144, 4096, 4096, {{"256x2x1x4", 320.9}, {"128x4x1x4", 334.7}}},
-      {28672, 4096, 16, {{"16x2x2x4", 23.42}, {"16x4x1x4", 24.25}}},
-      {28672, 4096, 32, {{"32x2x2x4", 24.82}, {"32x4x1x4", 25.61}}},
-      {28672, 4096, 64, {{"64x4x1x4", 30.88}, {"64x2x2x4", 31.51}}},
-      {28672, 4096, 128, {{"128x4x1x4", 46.15}}},
-      {28672, 4096, 256, {{"256x2x1x4", 85.73}}},
-      {28672, 4096, 512, {{"256x2x1x4", 187.9}, {"128x4x1x4", 196.8}}},
-      {28672, 4096, 1024, {{"256x2x1x4", 350.7}}},
-      {28672, 4096, 4096, {{"256x2x1x4", 1450}}},
-      {4096, 14336, 32, {{"32x4x1x4", 18.65}, {"32x2x2x4", 18.74}}},
-      {4096, 14336, 64, {{"64x4x1x4", 23.71}}},
-      {4096, 14336, 128, {{"128x3x1x4", 30.14}}},
-      {4096, 14336, 256, {{"64x4x1x4", 57.49}, {"64x2x2x4", 57.89}, {"256x2x1x4", 58.60}}},
-      {4096, 14336, 512, {{"256x2x1x4", 82.47}}},
-      {4096, 14336, 1024, {{"256x2x1x4", 168.1}}},
-      {4096, 14336, 4096, {{"256x2x1x4", 721.5}}}};
+      {2048, 2048, 64, {{"64x2", 5.62}}},
+      {2048, 2048, 128, {{"64x2", 7.13}, {"64x3", 7.29}, {"128x2", 7.42}}},
+      {2048, 2048, 256, {{"64x2", 8.86}, {"64x3", 9.03}}},
+      {2048, 2048, 512, {{"64x2", 11.51}, {"128x2", 12.5}}},
+      {2048, 2048, 1024, {{"128x2", 17.03}}},
+      {2048, 2048, 2048, {{"256x2", 27.41}, {"128x4", 28.75}}},
+      {4096, 4096, 64, {{"64x2", 9.2}, {"64x3", 9.82}}},
+      {4096, 4096, 128, {{"64x2", 11.9}, {"128x2", 12.11}}},
+      {4096, 4096, 256, {{"128x2", 15.31}}},
+      {4096, 4096, 512, {{"128x2", 24}, {"256x2", 25.66}, {"128x4", 26.38}}},
+      {4096, 4096, 1024, {{"256x2", 42.08}, {"128x4", 43.22}}},
+      {4096, 4096, 2048, {{"256x2", 89.82}, {"128x4", 96.37}}},
+      {11264, 2048, 16, {{"16x4", 8.14}}},
+      {11264, 2048, 32, {{"32x4", 8.81}}},
+      {11264, 2048, 64, {{"64x3", 9.67}, {"64x2", 10.03}, {"64x4", 10.77}}},
+      {11264, 2048, 128, {{"128x2", 12.79}, {"128x3", 13.47}, {"64x3", 13.53}}},
+      {11264, 2048, 256, {{"128x3", 18.91}}},
+      {11264, 2048, 512, {{"128x3", 35.25}}},
+      {11264, 2048, 1024, {{"128x4", 76.76}, {"128x3", 79.43}, {"256x2", 81.72}}},
+      {11264,
+       2048,
+       2048,
+       {{"256x2", 143.2}, {"128x4", 152.33}, {"128x3", 152.36}, {"128x2", 156.34}}},
+      {6144, 4096, 16, {{"16x4", 9.3}}},
+      {6144, 4096, 32, {{"32x4", 10.08}}},
+      {6144, 4096, 64, {{"64x2", 11.28}, {"64x3", 11.64}, {"64x4", 12.36}}},
+      {6144, 4096, 128, {{"128x2", 14.6}, {"64x3", 15.35}}},
+      {6144, 4096, 256, {{"128x3", 21.05}, {"128x2", 22.33}}},
+      {6144, 4096, 512, {{"128x3", 35.96}}},
+      {6144, 4096, 1024, {{"128x3", 67.7}, {"128x2", 73.96}}},
+      {6144, 4096, 2048, {{"256x2", 130.22}, {"128x4", 132.99}, {"128x2", 145.6}}},
+      {4096, 14336, 16, {{"16x4", 17.41}}},
+      {4096, 14336, 32, {{"32x4", 18.41}}},
+      {4096, 14336, 64, {{"64x3", 21.22}, {"64x2", 21.75}, {"64x4", 23.22}}},
+      {4096, 14336, 128, {{"128x2", 28.87}, {"128x3", 30.08}, {"64x2", 30.88}}},
+      {4096, 14336, 256, {{"128x2", 42.39}}},
+      {4096, 14336, 512, {{"128x4", 79.72}, {"256x2", 80.08}, {"128x2", 87.37}}},
+      {4096, 14336, 1024, {{"256x2", 160.72}, {"128x4", 163.37}}},
+      {4096, 14336, 2048, {{"256x2", 332.87}, {"128x4", 339.21}, {"128x3", 368.49}}},
+      {8192, 8192, 16, {{"16x4", 17.67}}},
+      {8192, 8192, 64, {{"64x2", 19.66}}},
+      {8192, 8192, 128, {{"128x2", 26.23}}},
+      {8192, 8192, 256, {{"256x2", 45.35}, {"128x4", 46.81}, {"128x2", 47.23}}},
+      {8192, 8192, 512, {{"256x2", 82.04}, {"128x4", 84.8}}},
+      {8192, 8192, 1024, {{"128x4", 174.32}, {"256x2", 174.89}}},
+      {8192, 8192, 2048, {{"256x2", 371.01}, {"128x4", 379.41}}},
+      {5120, 13824, 16, {{"16x4", 18.67}}},
+      {5120, 13824, 32, {{"32x4", 20.07}}},
+      {5120, 13824, 64, {{"64x3", 23.22}, {"64x4", 24.7}}},
+      {5120, 13824, 128, {{"128x3", 32.47}, {"128x4", 36.21}}},
+      {5120, 13824, 256, {{"128x3", 59.11}}},
+      {5120, 13824, 512, {{"128x3", 120.44}}},
+      {5120, 13824, 1024, {{"128x3", 248.64}, {"128x2", 272.25}}},
+      {5120,
+       13824,
+       2048,
+       {{"128x2", 453.21}, {"256x2", 458.8}, {"128x4", 472.01}, {"128x3", 482.15}}},
+      {28672, 4096, 16, {{"16x4", 22.95}}},
+      {28672, 4096, 32, {{"32x4", 24.64}}},
+      {28672, 4096, 64, {{"64x4", 29.26}}},
+      {28672, 4096, 128, {{"128x4", 43.04}, {"128x2", 45.17}}},
+      {28672, 4096, 256, {{"128x4", 84.11}, {"256x2", 84.91}, {"128x2", 89.92}}},
+      {28672,
+       4096,
+       512,
+       {{"128x2", 161.53}, {"256x2", 163.77}, {"128x3", 165.46}, {"128x4", 168.4}}},
+      {28672, 4096, 1024, {{"256x2", 302}, {"128x4", 334.81}}},
+      {28672,
+       4096,
+       2048,
+       {{"128x4", 671.52}, {"256x2", 675.23}, {"128x3", 720.27}, {"128x2", 724.97}}}};
+  double together = 0.0;
   for (const Found& found : measured) {
     const char* chosen = nullptr;
     double least = 0.0;
     std::string all;
     for (const auto& [name, tile] : kTiles) {
-      const double us = WideMicroseconds(tile, Cut(tile, found.m, found.n, found.k), 132);
+      const double us = WideMicroseconds(tile, Cut(tile, found.m, found.n, found.k), kSmsOfH200);
       if (chosen == nullptr || us < least) chosen = name, least = us;
       all += std::string(" ") + name + " " + std::to_string(us);
     }
@@ -78,23 +121,27 @@ TEST(WidePlan, TakesTheFastest) {
     for (const auto& [name, time] : found.fastest) {
       if (std::strcmp(name, chosen) == 0) us = time;
     }
-    EXPECT_LE(us, 1.02 * found.fastest[0].second)
+    EXPECT_LE(us, 1.1 * found.fastest[0].second)
         << found.n << "x" << found.k << " M=" << found.m << ": " << chosen << " is taken for "
         << found.fastest[0].first << ";" << all;
-    EXPECT_LT(least, 1.25 * found.fastest[0].second)
+    together += us / found.fastest[0].second;
+    EXPECT_LT(least, 1.3 * found.fastest[0].second)
         << found.n << "x" << found.k << " M=" << found.m;
-    EXPECT_GT(least, 0.85 * found.fastest[0].second)
+    EXPECT_GT(least, 0.75 * found.fastest[0].second)
         << found.n << "x" << found.k << " M=" << found.m;
   }
+  EXPECT_LT(together, 1.015 * static_cast<double>(measured.size()));
 }
 
 TEST(WidePlan, PartsThatFit) {
-  EXPECT_EQ(Cut(kWide64x4x1x4, 64, 4096, 4096).parts, 7);   // 16 tiles: of eight fit 15
-  EXPECT_EQ(Cut(kWide64x2x2x4, 64, 4096, 4096).parts, 4);   // 8 steps each
-  EXPECT_EQ(Cut(kWide64x2x2x4, 64, 4096, 14336).parts, 7);  // 32 tiles: of eight fit 31
-  EXPECT_EQ(Cut(kWide256x2x1x4, 4096, 4096, 4096).parts, 1);
-  EXPECT_EQ(Cut(kWide16x4x1x4, 16, 64, 128).parts, 1);
+  EXPECT_EQ(Cut(kWide64x4, 64, 4096, 14336).parts, 6);  // 16 tiles: of seven fit 15
+  EXPECT_EQ(Cut(kWide128x2, 256, 4096, 4096).parts, 2);
+  EXPECT_EQ(Cut(kWide256x2, 4096, 4096, 4096).parts, 1);
+  EXPECT_EQ(Cut(kWide16x4, 16, 64, 128).parts, 1);
 }
+
+// Six parts would have three steps instead of four, and more to exchange.
+TEST(WidePlan, NoMorePartsThanHelp) { EXPECT_EQ(Cut(kWide64x2, 64, 2048, 2048).parts, 4); }
 
 }  // namespace
 }  // namespace awq::cuda

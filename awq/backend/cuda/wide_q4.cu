@@ -50,31 +50,31 @@ WideProblem ProblemOf(const LinearQ4& p) {
     AWQ_WIDE_GROUP(type, 4, __VA_ARGS__), AWQ_WIDE_GROUP(type, 2, __VA_ARGS__), \
         AWQ_WIDE_GROUP(type, 1, __VA_ARGS__)                                    \
   }
-#define AWQ_WIDE(name)                                                                  \
-  WideConfig Wide##name() {                                                             \
-    using Size = WideSize<kWide##name.rows, kWide##name.warpgroups, kWide##name.blocks, \
-                          WideQ4<4, true>::kMostBytes>;                                 \
-    static std::array<std::atomic<int>, kWideParts + 1> clusters = {};                  \
-    return {kWide##name,                                                                \
-            Size::kThreads,                                                             \
-            Size::SharedBytes,                                                          \
-            AWQ_WIDE_TYPE(__half, Size),                                                \
-            AWQ_WIDE_TYPE(__nv_bfloat16, Size),                                         \
-            clusters.data()};                                                           \
+#define AWQ_WIDE(name)                                                                            \
+  WideConfig Wide##name() {                                                                       \
+    using Size = WideSize<kWide##name.rows, kWide##name.warpgroups, WideQ4<4, true>::kMostBytes>; \
+    static std::array<std::atomic<int>, kWideParts + 1> clusters = {};                            \
+    return {kWide##name,                                                                          \
+            Size::kThreads,                                                                       \
+            Size::SharedBytes,                                                                    \
+            AWQ_WIDE_TYPE(__half, Size),                                                          \
+            AWQ_WIDE_TYPE(__nv_bfloat16, Size),                                                   \
+            clusters.data()};                                                                     \
   }
 
-AWQ_WIDE(16x4x1x4)
-AWQ_WIDE(32x4x1x4)
-AWQ_WIDE(64x4x1x4)
-AWQ_WIDE(128x4x1x4)
-AWQ_WIDE(128x3x1x4)
-AWQ_WIDE(256x2x1x4)
-AWQ_WIDE(16x2x2x4)
-AWQ_WIDE(32x2x2x4)
-AWQ_WIDE(64x2x2x4)
+AWQ_WIDE(16x4)
+AWQ_WIDE(32x4)
+AWQ_WIDE(64x4)
+AWQ_WIDE(128x4)
+AWQ_WIDE(64x3)
+AWQ_WIDE(128x3)
+AWQ_WIDE(64x2)
+AWQ_WIDE(128x2)
+AWQ_WIDE(256x2)
 
 double WideMicroseconds(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device) {
-  return WideMicroseconds(config.tile, CutFor(KernelOf(config, p), ProblemOf(p)), device.sms);
+  const WideCut cut = CutFor(KernelOf(config, p), ProblemOf(p), device);
+  return WideMicroseconds(config.tile, cut, device.sms);
 }
 
 void LaunchWide(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device,

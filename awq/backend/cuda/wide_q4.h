@@ -24,14 +24,14 @@ double WideMicroseconds(const WideConfig& config, const LinearQ4& problem,
 void LaunchWide(const WideConfig& config, const LinearQ4& problem, const DeviceLimits& device,
                 const LaunchContext& context);
 
-WideConfig Wide16x4x1x4();
-WideConfig Wide32x4x1x4();
-WideConfig Wide64x4x1x4();
-WideConfig Wide128x4x1x4();
-WideConfig Wide128x3x1x4();
-WideConfig Wide256x2x1x4();
-WideConfig Wide16x2x2x4();
-WideConfig Wide32x2x2x4();
-WideConfig Wide64x2x2x4();
+WideConfig Wide16x4();
+WideConfig Wide32x4();
+WideConfig Wide64x4();
+WideConfig Wide128x4();
+WideConfig Wide64x3();
+WideConfig Wide128x3();
+WideConfig Wide64x2();
+WideConfig Wide128x2();
+WideConfig Wide256x2();
 
 }  // namespace awq::cuda

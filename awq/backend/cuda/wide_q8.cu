@@ -13,12 +13,18 @@ namespace {
 constexpr int64_t kFewestRows = 3;
 constexpr int64_t kMostRows = 256;
 
+// For these tiles the plan takes 4-bit times.
+constexpr WideTile TileOf(int rows) {
+  return rows == 16 ? kWide16x4 : rows == 32 ? kWide32x4 : rows == 64 ? kWide64x4 : kWide128x4;
+}
+
 template <typename T, int kGroups, int kRows>
 WideKernel KernelOf(const Q8Shape& shape) {
   using Codes = WideQ8<kGroups>;
-  using Size = WideSize<kRows, 4, 1, Codes::kMostBytes>;
+  constexpr WideTile kTile = TileOf(kRows);
+  using Size = WideSize<kTile.rows, kTile.warpgroups, Codes::kMostBytes>;
   static std::array<std::atomic<int>, kWideParts + 1> clusters = {};
-  return {.tile = {.rows = kRows, .warpgroups = 4, .blocks = 1, .step_us = 0},
+  return {.tile = kTile,
           .function = reinterpret_cast<const void*>(&WideLinear<T, Codes, Size>),
           .threads = Size::kThreads,
           .shared = Size::SharedBytes(static_cast<int>(shape.BlockBytes())),

@@ -1,7 +1,7 @@
 // The end of a tile of wide_linear: its sums are stored, or first shared out in a cluster.
 #pragma once
 
-#include "awq/backend/cuda/gate.cuh"
+#include "awq/backend/cuda/wide_gate.cuh"
 #include "awq/backend/cuda/wide_tile.cuh"
 
 namespace awq::cuda {
@@ -48,32 +48,81 @@ __device__ inline void StorePair(const WideArgs& a, int m, int n, float y0, floa
   }
 }
 
-// All sums of this thread, as Y: rows m, m + 1, m + 8, m + 9 … of outputs n and n + 1.
-template <typename Y, int kM>
-__device__ inline void StorePairs(const WideArgs& a, int m, int n, const BiasPair& bias,
-                                  const float (&acc)[kM / 2]) {
-  Y* y = static_cast<Y*>(a.y) + m * a.y_stride + n;
-  const auto store = [&](Y* to, float y0, float y1) {
-    StoreBoth(to, y0 * a.scale + bias.even, y1 * a.scale + bias.odd);
-  };
-#pragma unroll
-  for (int j = 0; j < kM / 8; ++j) {
-    if (m + 8 * j < a.m) store(y, acc[4 * j], acc[4 * j + 2]);
-    if (m + 8 * j + 1 < a.m) store(y + a.y_stride, acc[4 * j + 1], acc[4 * j + 3]);
-    y += 8 * a.y_stride;
+// Where a thread's sums go: rows m, m + 1 of outputs n and n + 1 first, then those of eight rows
+// further on, and so on, while they are below `rows`.
+template <typename Y>
+class PlainOutputs {
+ public:
+  __device__ PlainOutputs(const WideArgs& a, int m, int n, int rows)
+      : bias_(a, n), y_(static_cast<Y*>(a.y) + m * a.y_stride + n), m_(m), rows_(rows) {}
+  __device__ void Store(const WideArgs& a, float v0, float v1, float v2, float v3) {
+    if (m_ < rows_) Store(a, y_, v0, v2);
+    if (m_ + 1 < rows_) Store(a, y_ + a.y_stride, v1, v3);
+    m_ += 8;
+    y_ += 8 * a.y_stride;
   }
+
+ private:
+  __device__ void Store(const WideArgs& a, Y* to, float y0, float y1) const {
+    StoreBoth(to, y0 * a.scale + bias_.even, y1 * a.scale + bias_.odd);
+  }
+  BiasPair bias_;
+  Y* y_;
+  int m_, rows_;
+};
+
+// The same where outputs n and n + 1 are gate and up. All lanes of a warp take part.
+template <typename T, bool kSilu>
+class GatedOutputs {
+ public:
+  __device__ GatedOutputs(const WideArgs& a, int m, int n, int rows)
+      : bias_(a, n), m_(m + RowOfLane()), rows_(rows) {
+    y_ = static_cast<T*>(a.y) + m_ * a.y_stride + n / 4 * 2;
+  }
+  __device__ void Store(const WideArgs& a, float v0, float v1, float v2, float v3) {
+    const uint32_t pair = OutputsOfRow(GatedInTile<T, kSilu>(a, bias_, v0, v2),
+                                       GatedInTile<T, kSilu>(a, bias_, v1, v3));
+    if (m_ < rows_) *reinterpret_cast<uint32_t*>(y_) = pair;
+    m_ += 8;
+    y_ += 8 * a.y_stride;
+  }
+
+ private:
+  GateBias bias_;
+  T* y_;
+  int m_, rows_;
+};
+
+// Calls store with where this thread's sums go, if two neighbouring outputs can be stored at once
+// for all lanes of this warp; else it returns false.
+template <typename T, typename F>
+__device__ inline bool WithOutputs(const WideArgs& a, int m, int n, int rows, F&& store) {
+  const bool whole = n / kTileN * kTileN + kTileN <= a.n;
+  if (!a.y_pairs || !whole) return false;
+  if (IsSilu(a)) {
+    store(GatedOutputs<T, true>(a, m, n, rows));
+  } else if (a.gate >= 0) {
+    store(GatedOutputs<T, false>(a, m, n, rows));
+  } else if (a.y_f32) {
+    store(PlainOutputs<float>(a, m, n, rows));
+  } else {
+    store(PlainOutputs<T>(a, m, n, rows));
+  }
+  return true;
 }
 
-// The plain case has code for each sum, others (gated, odd) for an eighth of them, so that the code
-// stays small.
+// The usual cases have code for each sum, others for an eighth of them, so that the code stays
+// small.
 template <typename T, int kM>
 __device__ inline void StoreTile(const WideArgs& a, int m, int n, const float (&acc)[kM / 2]) {
-  if (n >= a.n) return;
+  const auto all = [&](auto outputs) {
+#pragma unroll
+    for (int j = 0; j < kM / 2; j += 4) {
+      outputs.Store(a, acc[j], acc[j + 1], acc[j + 2], acc[j + 3]);
+    }
+  };
+  if (WithOutputs<T>(a, m, n, a.m, all) || n >= a.n) return;
   const BiasPair bias(a, n);
-  if (a.gate < 0 && a.y_pairs && n + 1 < a.n) {
-    if (a.y_f32) return StorePairs<float, kM>(a, m, n, bias, acc);
-    return StorePairs<T, kM>(a, m, n, bias, acc);
-  }
   constexpr int kTogether = kM < 64 ? 1 : kM / 64;
 #pragma unroll 1
   for (int first = 0; first < kM / 8; first += kTogether) {
@@ -98,6 +147,38 @@ __device__ inline int QuadsBefore(int part, int parts) {
   return kM / 8 * part / parts;
 }
 
+// The most shared memory that sums of parts are in, with what is read beyond them.
+template <int kM, int kWarpgroups>
+AWQ_HD constexpr int MostBytesOfSums() {
+  int most = 0;
+  for (int parts = 2; parts <= kWideParts; ++parts) {
+    const int of_a_part = (kM / 8 + parts - 1) / parts;
+    const int quads = (parts - 1) * of_a_part + (of_a_part + 3) / 4 * 4;
+    most = quads > most ? quads : most;
+  }
+  return most * 128 * kWarpgroups * 16;
+}
+
+// This thread's sums of kQuads quads, kQuadBytes apart, added up in the order of the parts.
+template <int kQuads, int kQuadBytes>
+__device__ inline void AddParts(const uint8_t* sums, int parts, int part_bytes,
+                                float4 (&total)[kQuads]) {
+#pragma unroll
+  for (float4& t : total) t = make_float4(0, 0, 0, 0);
+#pragma unroll 1
+  for (int part = 0; part < parts; ++part) {
+#pragma unroll
+    for (int j = 0; j < kQuads; ++j) {
+      const auto v = *reinterpret_cast<const float4*>(sums + j * kQuadBytes);
+      total[j].x += v.x;
+      total[j].y += v.y;
+      total[j].z += v.z;
+      total[j].w += v.w;
+    }
+    sums += part_bytes;
+  }
+}
+
 // Sends each quad of this thread's sums to its part, waits for those of this part and stores them.
 // `sums` is shared memory that the whole cluster has done with, `arrived` a barrier that expects
 // what the others send.
@@ -108,43 +189,60 @@ __device__ void ShareSums(const WideArgs& a, const WideItem& item, const float (
   constexpr int kQuadBytes = 128 * kWarpgroups * 16;
   const int thread = static_cast<int>(threadIdx.x);
   // [part that sends][quad of the part that stores]
-  const int most = (kQuads + a.parts - 1) / a.parts;
+  const int part_bytes = (kQuads + a.parts - 1) / a.parts * kQuadBytes;
   uint8_t* mine = sums + thread * 16;
-  uint8_t* row = mine + item.part * most * kQuadBytes;
+  uint8_t* row = mine + item.part * part_bytes;
   int owner = -1;
-  int first = 0;
+  uint8_t* at = row;
+  uint32_t to = 0;
+  uint32_t counts = 0;
 #pragma unroll
   for (int quad = 0; quad < kQuads; ++quad) {
     const int next = ((quad + 1) * a.parts - 1) / kQuads;
-    if (next != owner) owner = next, first = quad;
+    if (next != owner) {
+      owner = next;
+      at = row;
+      to = ClusterAddress(SharedAddress(row), owner);
+      counts = ClusterAddress(arrived, owner);
+    }
     const float v[4] = {acc[4 * quad], acc[4 * quad + 1], acc[4 * quad + 2], acc[4 * quad + 3]};
-    uint8_t* at = row + (quad - first) * kQuadBytes;
     if (owner == item.part) {
       *reinterpret_cast<float4*>(at) = make_float4(v[0], v[1], v[2], v[3]);
     } else {
-      ClusterStore(SharedAddress(at), arrived, static_cast<uint32_t>(owner), v);
+      ClusterStore(to, counts, v);
     }
+    at += kQuadBytes;
+    to += kQuadBytes;
   }
   const int begin = QuadsBefore<kM>(item.part, a.parts);
   const int end = QuadsBefore<kM>(item.part + 1, a.parts);
   if (begin == end) return;
-  BarrierWait(arrived, 0);
   const int n = item.n_tile * 64 * kWarpgroups + thread / 32 * kTileN + thread % 32 / 4 * 2;
-  const BiasPair bias(a, n);
-  for (int quad = begin; quad < end; ++quad) {
-    float4 sum = make_float4(0, 0, 0, 0);
-#pragma unroll 8
-    for (int part = 0; part < a.parts; ++part) {
-      const auto v =
-          *reinterpret_cast<const float4*>(mine + (part * most + quad - begin) * kQuadBytes);
-      sum.x += v.x;
-      sum.y += v.y;
-      sum.z += v.z;
-      sum.w += v.w;
+  const int m = item.m_tile * kM + 2 * (thread % 4) + 8 * begin;
+  const int rows = min(a.m, item.m_tile * kM + 8 * end);
+  BarrierWait(arrived, 0);
+  // Four quads at a time, so that loads and stores of one do not wait for those of another; beyond
+  // the last one lies shared memory as well.
+  const auto all = [&](auto outputs) {
+#pragma unroll 1
+    for (int quad = begin; quad < end; quad += 4) {
+      float4 total[4];
+      AddParts<4, kQuadBytes>(mine, a.parts, part_bytes, total);
+#pragma unroll
+      for (const float4& v : total) outputs.Store(a, v.x, v.y, v.z, v.w);
+      mine += 4 * kQuadBytes;
     }
-    const int m = item.m_tile * kM + 8 * quad + 2 * (thread % 4);
-    StorePair<T>(a, m, n, sum.x, sum.z, bias);
-    StorePair<T>(a, m + 1, n, sum.y, sum.w, bias);
+  };
+  if (WithOutputs<T>(a, m, n, rows, all)) return;
+  const BiasPair bias(a, n);
+#pragma unroll 1
+  for (int quad = 0; quad < end - begin; ++quad) {
+    float4 total[1];
+    AddParts<1, kQuadBytes>(mine, a.parts, part_bytes, total);
+    const float4& v = total[0];
+    StorePair<T>(a, m + 8 * quad, n, v.x, v.z, bias);
+    StorePair<T>(a, m + 8 * quad + 1, n, v.y, v.w, bias);
+    mine += kQuadBytes;
   }
 }
 

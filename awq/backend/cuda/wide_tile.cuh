@@ -1,4 +1,4 @@
-// What the thread blocks of wide_linear are made of, their pieces of work, and the rings that bring
+// What the thread blocks of wide_linear are made of, their pieces of work, and the ring that brings
 // them weights and x.
 #pragma once
 
@@ -7,45 +7,41 @@
 
 namespace awq::cuda {
 
-// What a thread block is made of: warpgroups of 64 outputs, and one that copies, which gives its
-// registers to the others. kMostBytes: of a block of the layout.
-template <int kRowsOfX, int kGroupsOfWarps, int kBlocksAnSm, int kMostBytes>
+// What a thread block, one an SM, is made of: warpgroups of 64 outputs, and one that copies, which
+// gives its registers to the others. kMostBytes: of a block of the layout.
+template <int kRowsOfX, int kGroupsOfWarps, int kMostBytes>
 struct WideSize {
   static constexpr int kRows = kRowsOfX;  // of a tile
   static constexpr int kWarpgroups = kGroupsOfWarps;
-  static constexpr int kBlocks = kBlocksAnSm;  // at once on an SM
   static constexpr int kThreads = 128 * (kWarpgroups + 1);
 
-  // Each quarter of an SM has registers for whole warps only.
-  static constexpr int kWarpsAQuarter = (kThreads / 32 * kBlocks + 3) / 4;
-  static constexpr int kLaunched = 16384 / kWarpsAQuarter / 32 / 8 * 8;
+  // The compiler shares out an SM's registers among so many threads; those of threads that are not
+  // launched are left for blocks of the kernels around.
+  static constexpr int kBound = kRows <= 64                        ? 640
+                                : kRows == 128 && kWarpgroups == 2 ? 512
+                                                                   : kThreads;
+  static constexpr int kLaunched = 65536 / kBound / 8 * 8;
   static constexpr int kLeft = 24;
   static constexpr int kMost = (kThreads * kLaunched - 128 * kLeft) / (128 * kWarpgroups) / 8 * 8;
   static constexpr int kRegisters = kMost < 240 ? kMost : 240;
 
-  // The rings, in stages of 128 inputs. An SM has 228 KB, of
-  // which each block costs one; another aligns the rings, then there are barriers.
-  static constexpr int kSpace = (228 << 10) / kBlocks - (2 << 10) - 512;
+  // The ring, in stages of 128 inputs, and barriers. An SM has 228 KB, of which a block costs one
+  // and another aligns the ring. With few rows no more than 164 KB, so that blocks of the kernels
+  // around find room beside: a step of a model is faster for it (docs/kernels.md).
+  static constexpr int kSpace = ((kRows <= 64 ? 164 : 228) << 10) - (2 << 10) - 512;
   // Batches of mma steps whose operands have registers: one is expanded while the other's products
-  // run. With two, ptxas would wait for each product if a wait for x lay between.
+  // run.
   static constexpr int kBuffers = kRows == 128 && kRegisters <= 128 ? 1 : 2;
   static constexpr int kXBytes = kRows * 256;
-  static constexpr int kXStages = kBlocks == 1  ? kRows == 256   ? 3
-                                                  : kRows == 128 ? 4
-                                                  : kRows == 64  ? 6
-                                                  : kRows == 32  ? 8
-                                                                 : 9
-                                  : kRows == 64 ? 4
-                                  : kRows == 32 ? 6
-                                                : 7;
-  AWQ_HD static constexpr int StageBytes(int block_bytes) {  // of weights
-    return (4 * kWarpgroups * block_bytes + 127) / 128 * 128;
+  // A stage: x, then weights.
+  AWQ_HD static constexpr int StageBytes(int block_bytes) {
+    return kXBytes + (4 * kWarpgroups * block_bytes + 1023) / 1024 * 1024;
   }
-  static constexpr int kFit = (kSpace - kXStages * kXBytes) / StageBytes(kMostBytes);
+  static constexpr int kFit = kSpace / StageBytes(kMostBytes);
   static constexpr int kStages = kFit < 9 ? kFit : 9;
   static_assert(kStages >= 2);
   static constexpr int SharedBytes(int block_bytes) {
-    return 1024 + kXStages * kXBytes + kStages * StageBytes(block_bytes);
+    return 1024 + kStages * StageBytes(block_bytes);
   }
 };
 
@@ -87,11 +83,12 @@ struct WideRing {
   __device__ uint32_t Empty() const { return empty + 8 * stage; }
 };
 
-// Copies the stages of x or of the weights, one after another, through all tiles of a block.
+// Copies the x or the weights of stages, one after another, through all tiles of a block.
 template <typename Size, bool kX, typename Codes, typename Item>
 struct WideCopies {
   static constexpr int kBlockBytes = Codes::kBlockBytes;
-  WideRing<kX ? Size::kXStages : Size::kStages> ring;
+  static constexpr int kStageBytes = Size::StageBytes(kBlockBytes);
+  WideRing<Size::kStages> ring;
   uint32_t to;
   int i, count;
   int at, end, tile;
@@ -113,15 +110,14 @@ struct WideCopies {
   __device__ bool Done() const { return i >= count; }
   __device__ void Copy(const WideArgs& a) {
     BarrierWait(ring.Empty(), ring.phase ^ 1);  // the first round finds the ring empty
+    const uint32_t stage = to + ring.stage * kStageBytes;
     if constexpr (kX) {
-      const uint32_t stage = to + ring.stage * Size::kXBytes;
       BarrierExpect(ring.Full(), Size::kXBytes);
       BoxCopy(stage, &a.x, at * kBlockK, tile, ring.Full());
       BoxCopy(stage + Size::kXBytes / 2, &a.x, at * kBlockK + 64, tile, ring.Full());
     } else {
       BarrierExpect(ring.Full(), 4 * Size::kWarpgroups * kBlockBytes);
-      Codes::CopyBlocks(to + ring.stage * Size::StageBytes(kBlockBytes), weights, at, tile,
-                        ring.Full());
+      Codes::CopyBlocks(stage + Size::kXBytes, weights, at, tile, ring.Full());
     }
     ring.Advance();
     if (++at < end) return;
