@@ -84,7 +84,9 @@ HWY_NOINLINE void ScaleChunk(const ScaleArgs& args, float* x, int64_t n) {
 HWY_INLINE VF Sigmoid(VF x) {
   const DF d;
   const VF one = hn::Set(d, 1.0f);
-  return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Neg(x))));
+  // Exp is valid up to 104; at 88 the quotient is 0 but for a denormal.
+  const VF power = hn::Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0f)));
+  return hn::Div(one, hn::Add(one, power));
 }
 
 // Φ(x), the normal distribution, from erfc by Abramowitz and Stegun 7.1.26 (absolute error 1.5e-7).

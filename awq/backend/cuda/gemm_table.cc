@@ -90,7 +90,7 @@ bool SupportsWide(const LinearQ4& p, const DeviceLimits& device) {
 
 // From how many rows on before the direct kernels (docs/kernels.md).
 int64_t FirstWideRow(int64_t weights) {
-  return weights >= int64_t{20} << 20 ? 9 : weights >= int64_t{8} << 20 ? 17 : 33;
+  return weights >= int64_t{20} << 20 ? 9 : weights >= int64_t{16} << 20 ? 17 : 33;
 }
 
 // Among each other by what they are expected to take, less than 1e6 µs.

@@ -226,7 +226,7 @@ __global__ void __launch_bounds__(kRopeThreads)
         }
       }
     }
-    if (turn.beyond) return;
+    if (turn.beyond) continue;
     if (turn.turned) {
       TurnPairs(s, c, interleaved, magnitude, a, b);
     }

@@ -27,11 +27,11 @@ struct RoutedItem {
   template <typename T, int kM>
   __device__ void Store(const WideArgs& a, int m, int n, const float (&acc)[kM / 2]) const {
     const float scale = a.routing.stack[tile.expert].scale;
+    const GatedOutput gated{a.y, a.y_stride, a.n, a.gate, scale};
     const auto row_of_y = [&](int row) {
       return static_cast<T*>(a.y) + a.routing.pairs[row] * a.y_stride;
     };
     if (a.gate >= 0 && a.y_pairs && n / kTileN * kTileN + kTileN <= a.n) {
-      const GatedOutput gated{a.y, a.y_stride, a.n, a.gate, scale};
       const GateBias none(gated, n);
       const auto store_all = [&](auto silu) {
         constexpr bool kSilu = decltype(silu)::value;
@@ -54,7 +54,6 @@ struct RoutedItem {
       const float y0 = acc[i / 2 * 4 + i % 2];
       const float y1 = acc[i / 2 * 4 + i % 2 + 2];
       if (a.gate >= 0) {
-        const GatedOutput gated{a.y, a.y_stride, a.n, a.gate, scale};
         StoreGated<T>(gated, a.routing.pairs[row], n, y0, y1);
         continue;
       }

@@ -10,9 +10,10 @@
 // no way to hide the latency of memory here: a warp has six scoreboards, and waiting for one load
 // waits for all that share its.)
 //
-// A thread block takes tiles one after another. While there are fewer tiles than half the thread
-// blocks, each tile's inputs are cut into equal parts, one for each thread block of a cluster; each
-// sends its sums to the block that stores them, which adds them in the order of the parts.
+// A thread block takes tiles one after another. While there are fewer tiles than half the SMs, each
+// tile's inputs may be cut into equal parts, as wide_plan.h expects to take least, one for each
+// thread block of a cluster; each sends its sums to the block that stores them, which adds them in
+// the order of the parts.
 #pragma once
 
 #include "awq/backend/cuda/wgmma.cuh"
@@ -98,9 +99,8 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
   constexpr int kBatches = 8 / kBatch;
   constexpr int kLoads = (kBatch + Codes::kSteps - 1) / Codes::kSteps;  // of codes, for a batch
   uint32_t operand[kBuffers][kBatch][4];
-  // In a register: the compiler would compute it again in each step.
   uint32_t barriers_here = barriers_at;
-  asm volatile("" : "+r"(barriers_here));
+  Keep(barriers_here);
   WideRing<kStages> at(barriers_here);
   int place = 0;         // of the stage, in bytes
   bool running = false;  // whether products of an earlier step may be
@@ -155,6 +155,7 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
       place = place == (kStages - 1) * kStageBytes ? 0 : place + kStageBytes;
     }
     WgmmaWait<0>();
+    WgmmaDone(acc);
     if constexpr (!Item::kRouted) {
       if (a.parts > 1) {
         ClusterSync();

@@ -126,6 +126,7 @@ void AddRopeKvWrites(Table& table) {
     bool interleaved;
     bool e4m3 = false;
     bool normed = false;
+    bool many = false;  // tokens, of which a device may take several heads at a time
   };
   // A rotated key whose rounding to E4M3 is a tie but for the last bit of an f32 may be one step,
   // an eighth, off.
@@ -135,41 +136,45 @@ void AddRopeKvWrites(Table& table) {
         Rotation{24, 6, true}, Rotation{128, 128, false, true}, Rotation{24, 6, true, true},
         Rotation{128, 128, false, false, true}, Rotation{64, 64, false, false, true},
         Rotation{64, 16, true, false, true}, Rotation{128, 32, false, true, true},
-        Rotation{80, 80, false, false, true}, Rotation{24, 6, true, false, true}}) {
+        Rotation{80, 80, false, false, true}, Rotation{24, 6, true, false, true},
+        Rotation{128, 128, false, false, false, true}, Rotation{64, 16, true, true, false, true},
+        Rotation{96, 96, false, false, false, true}, Rotation{256, 64, false, false, false, true},
+        Rotation{128, 128, false, false, true, true}, Rotation{64, 64, true, false, true, true}}) {
     const std::string name =
         Cat("rope_kv_write/d", r.d, "_r", r.rotary, r.interleaved ? "_interleaved" : "",
-            r.e4m3 ? "_e4m3" : "", r.normed ? "_normed" : "");
+            r.e4m3 ? "_e4m3" : "", r.normed ? "_normed" : "", r.many ? "_many" : "");
     // A norm's output is rounded to the type of x, or not, before it is rotated.
-    table.Add(name,
-              r.e4m3     ? kOneStep
-              : r.normed ? kRounded
-                         : 1e-10,
-              [=](Fixture& f) {
-                const AttentionInputs in = MakeAttention(f, act,
-                                                         {.sequences = {{0, 9}, {70, 1}, {33, 5}},
-                                                          .heads = 6,
-                                                          .kv_heads = 2,
-                                                          .d = r.d,
-                                                          .e4m3 = r.e4m3});
-                const Tensor frequencies = MakeTensor(DType::kF32, {r.rotary / 2});
-                for (int64_t i = 0; i < r.rotary / 2; ++i) {
-                  frequencies.As<float>()[i] = 1.0f / static_cast<float>(1 + i * i);
-                }
-                const RopeArgs args{.inverse_frequencies = f.Upload(frequencies),
-                                    .interleaved = r.interleaved,
-                                    .magnitude = 1.25f};
-                HeadNorms norms;
-                if (r.normed) {
-                  norms = {.q = f.Floats(DType::kF32, {r.d}, 0.2f, 1.0f),
-                           .k = f.Floats(DType::kF32, {r.d}, 0.2f, 1.0f),
-                           .epsilon = 1e-3f};
-                }
-                return Setup{[=, &f] {
-                               f.backend().RopeKvWrite(norms, args, in.batch, in.q, in.k, in.v,
-                                                       in.cache);
-                             },
-                             {in.q, in.cache.keys, in.cache.values}};
-              });
+    table.Add(
+        name,
+        r.e4m3     ? kOneStep
+        : r.normed ? kRounded
+                   : 1e-10,
+        [=](Fixture& f) {
+          const int64_t longest = r.many ? 120 : 9;
+          const AttentionInputs in = MakeAttention(f, act,
+                                                   {.sequences = {{0, longest}, {70, 1}, {33, 7}},
+                                                    .heads = 6,
+                                                    .kv_heads = 2,
+                                                    .d = r.d,
+                                                    .e4m3 = r.e4m3});
+          const Tensor frequencies = MakeTensor(DType::kF32, {r.rotary / 2});
+          for (int64_t i = 0; i < r.rotary / 2; ++i) {
+            frequencies.As<float>()[i] = 1.0f / static_cast<float>(1 + i * i);
+          }
+          const RopeArgs args{.inverse_frequencies = f.Upload(frequencies),
+                              .interleaved = r.interleaved,
+                              .magnitude = 1.25f};
+          HeadNorms norms;
+          if (r.normed) {
+            norms = {.q = f.Floats(DType::kF32, {r.d}, 0.2f, 1.0f),
+                     .k = f.Floats(DType::kF32, {r.d}, 0.2f, 1.0f),
+                     .epsilon = 1e-3f};
+          }
+          return Setup{[=, &f] {
+                         f.backend().RopeKvWrite(norms, args, in.batch, in.q, in.k, in.v, in.cache);
+                       },
+                       {in.q, in.cache.keys, in.cache.values}};
+        });
   }
 }
 

@@ -116,12 +116,20 @@ void AddLinears(Table& table) {
   }
   for (int64_t m : {1, 5, 16, 40, 70, 300}) {
     for (Activation kind : {Activation::kSilu, Activation::kGeluTanh}) {
-      AddGated(table, g128, {.m = m, .n = 554, .k = 384, .bias = m == 5, .gap = 8}, kind);
+      AddGated(table, g128,
+               {.m = m, .n = m % 4 == 0 ? 552 : 554, .k = 384, .bias = m == 5 || m == 70, .gap = 8},
+               kind);
+      // Inputs enough to be cut into parts.
+      AddGated(table, g128, {.m = m, .n = 208, .k = 1536, .bias = m == 40}, kind);
     }
     AddGated(table, {.bits = 4, .group = 32, .symmetric = true}, {.m = m, .n = 96, .k = 72},
              Activation::kGelu);
   }
   AddQuantized(table, g128, {.m = 800, .n = 40, .k = 128});
+  for (int64_t m : {20, 60, 130}) {
+    AddQuantized(table, g128, {.m = m, .n = 208, .k = 2048, .bias = true});
+    AddQuantized(table, g128, {.m = m, .n = 331, .k = 1160, .f32_out = true}, DType::kF32);
+  }
   for (int64_t m : {4, 17, 40, 70, 130}) {  // and of many rows
     const QuantScheme s{.bits = 8, .group = m == 40 ? 64 : 128, .symmetric = m != 70};
     AddQuantized(table, s, {.m = m, .n = 1300, .k = 264, .bias = true, .gap = 8});

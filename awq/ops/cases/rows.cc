@@ -145,6 +145,13 @@ void AddElementwise(Table& table) {
           return Setup{[=, &f] { f.backend().Activate(kind, gate, up, y); }, {y}};
         });
       }
+      // So far from zero that exponentials overflow.
+      table.Add(Cat("activate/", kind_name, gated ? "_gated" : "", "_large"), kExact,
+                [=, kind = kind](Fixture& f) {
+                  const TensorView gate = gated ? f.Floats(act, {5, 131}, 200.0f) : TensorView();
+                  const TensorView up = f.Floats(act, {5, 131}, gated ? 1.0f : 200.0f);
+                  return Setup{[=, &f] { f.backend().Activate(kind, gate, up, up); }, {up}};
+                });
     }
   }
 }
