@@ -242,6 +242,7 @@ class Runner {
 };
 
 void CheckOptions(const BenchOptions& o, int64_t context) {
+  constexpr int64_t kFewestTokens = 4;
   const auto check = [&](bool ok, const char* name, int64_t value, const char* range) {
     AWQ_CHECK(ok, kInvalidArgument, name, ": expected ", range, ", found ", value);
   };
@@ -249,10 +250,10 @@ void CheckOptions(const BenchOptions& o, int64_t context) {
     check(p > 0 && p <= context, "prompt", p, Cat("1 … ", context).c_str());
   }
   for (int64_t b : o.batches) check(b > 0 && b <= 4096, "batch", b, "1 … 4096");
-  check(o.context > 0 && o.context + 4 <= context, "ctx", o.context,
-        Cat("1 … ", context - 4, " for a model of ", context, " tokens").c_str());
-  check(o.tokens >= 4 && o.context + o.tokens <= context, "tokens", o.tokens,
-        Cat("4 … ", context - o.context, " beside the context").c_str());
+  check(o.context > 0 && o.context + kFewestTokens <= context, "ctx", o.context,
+        Cat("1 … ", context - kFewestTokens, " for a model of ", context, " tokens").c_str());
+  check(o.tokens >= kFewestTokens && o.context + o.tokens <= context, "tokens", o.tokens,
+        Cat(kFewestTokens, " … ", context - o.context, " beside the context").c_str());
   check(o.repeats > 0, "repeats", o.repeats, "at least 1");
   check(o.chunk > 0, "chunk", o.chunk, "at least 1");
 }

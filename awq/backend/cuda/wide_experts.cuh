@@ -38,8 +38,7 @@ struct RoutedItem {
 #pragma unroll
         for (int j = 0; j < kM / 2; j += 4) {
           const uint32_t pair =
-              OutputsOfRow(GatedInTile<T, kSilu>(gated, none, acc[j], acc[j + 2]),
-                           GatedInTile<T, kSilu>(gated, none, acc[j + 1], acc[j + 3]));
+              GatedOutputsOfRow<T, kSilu>(gated, none, acc[j], acc[j + 1], acc[j + 2], acc[j + 3]);
           const int row = tile.begin + m + 2 * j + RowOfLane();
           if (row < tile.end) *reinterpret_cast<uint32_t*>(row_of_y(row) + n / 4 * 2) = pair;
         }

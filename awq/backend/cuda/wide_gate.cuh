@@ -48,4 +48,13 @@ __device__ inline uint32_t OutputsOfRow(T first_row, T second_row) {
   return reinterpret_cast<const uint32_t&>(pair);
 }
 
+// That of the sums of two rows: of gate and up of the first, v0 and v2, and of the second, v1 and
+// v3.
+template <typename T, bool kSilu, typename A>
+__device__ inline uint32_t GatedOutputsOfRow(const A& a, const GateBias& bias, float v0, float v1,
+                                             float v2, float v3) {
+  return OutputsOfRow(GatedInTile<T, kSilu>(a, bias, v0, v2),
+                      GatedInTile<T, kSilu>(a, bias, v1, v3));
+}
+
 }  // namespace awq::cuda

@@ -4,11 +4,11 @@
 // A thread block makes tiles of 128 to 256 outputs × kM rows of x, 64 outputs a warpgroup. Weights
 // and x come through a ring in shared memory that one more warpgroup fills: a box of 8 to 16 blocks
 // of the layout, and boxes of x, [kM rows][64 inputs], straight from the rows of x, swizzled by the
-// copy engine as wgmma reads them. A lane takes the codes of its outputs
-// by ldmatrix (wide_codes.cuh), which brings inputs into their own order, and expands them into the
-// A operand, multiplied with the scale of their group. (Loads into registers some steps ahead are
-// no way to hide the latency of memory here: a warp has six scoreboards, and waiting for one load
-// waits for all that share its.)
+// copy engine as wgmma reads them. A lane takes the codes of its outputs by ldmatrix
+// (wide_codes.cuh), which brings inputs into their own order, and expands them into the A operand,
+// multiplied with the scale of their group. (Loads into registers some steps ahead are no way to
+// hide the latency of memory here: a warp has six scoreboards, and waiting for one load waits for
+// all that share its.)
 //
 // A thread block takes tiles one after another. While there are fewer tiles than half the SMs, each
 // tile's inputs may be cut into equal parts, as wide_plan.h expects to take least, one for each

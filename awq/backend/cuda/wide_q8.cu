@@ -13,15 +13,10 @@ namespace {
 constexpr int64_t kFewestRows = 3;
 constexpr int64_t kMostRows = 256;
 
-// For these tiles the plan takes 4-bit times.
-constexpr WideTile TileOf(int rows) {
-  return rows == 16 ? kWide16x4 : rows == 32 ? kWide32x4 : rows == 64 ? kWide64x4 : kWide128x4;
-}
-
-template <typename T, int kGroups, int kRows>
+// The tiles, and what the plan takes them to need, are those of 4 bits.
+template <typename T, int kGroups, const WideTile& kTile>
 WideKernel KernelOf(const Q8Shape& shape) {
   using Codes = WideQ8<kGroups>;
-  constexpr WideTile kTile = TileOf(kRows);
   using Size = WideSize<kTile.rows, kTile.warpgroups, Codes::kMostBytes>;
   static std::array<std::atomic<int>, kWideParts + 1> clusters = {};
   return {.tile = kTile,
@@ -33,10 +28,10 @@ WideKernel KernelOf(const Q8Shape& shape) {
 
 template <typename T, int kGroups>
 WideKernel KernelOf(const Q8Shape& shape, int64_t rows) {
-  return rows <= 16   ? KernelOf<T, kGroups, 16>(shape)
-         : rows <= 32 ? KernelOf<T, kGroups, 32>(shape)
-         : rows <= 64 ? KernelOf<T, kGroups, 64>(shape)
-                      : KernelOf<T, kGroups, 128>(shape);
+  return rows <= 16   ? KernelOf<T, kGroups, kWide16x4>(shape)
+         : rows <= 32 ? KernelOf<T, kGroups, kWide32x4>(shape)
+         : rows <= 64 ? KernelOf<T, kGroups, kWide64x4>(shape)
+                      : KernelOf<T, kGroups, kWide128x4>(shape);
 }
 
 template <typename T>

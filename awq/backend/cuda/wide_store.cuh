@@ -80,8 +80,7 @@ class GatedOutputs {
     y_ = static_cast<T*>(a.y) + m_ * a.y_stride + n / 4 * 2;
   }
   __device__ void Store(const WideArgs& a, float v0, float v1, float v2, float v3) {
-    const uint32_t pair = OutputsOfRow(GatedInTile<T, kSilu>(a, bias_, v0, v2),
-                                       GatedInTile<T, kSilu>(a, bias_, v1, v3));
+    const uint32_t pair = GatedOutputsOfRow<T, kSilu>(a, bias_, v0, v1, v2, v3);
     if (m_ < rows_) *reinterpret_cast<uint32_t*>(y_) = pair;
     m_ += 8;
     y_ += 8 * a.y_stride;
