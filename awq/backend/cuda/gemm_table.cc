@@ -5,6 +5,7 @@
 
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/direct_q4.h"
+#include "awq/backend/cuda/held_q4.h"
 #include "awq/backend/cuda/integer_q4.h"
 #include "awq/backend/cuda/wide_q4.h"
 
@@ -111,6 +112,40 @@ GemmRow Wide(std::string_view name) {
           NoWorkspace, true,        LaunchWide<kConfig>};
 }
 
+using MakeHeld = HeldConfig (*)();
+
+template <MakeHeld kConfig>
+bool SupportsHeld(const LinearQ4& p, const DeviceLimits& device) {
+  return Readable(p) && !p.same_sums && SupportsHeld(kConfig(), p, device);
+}
+
+// Where a step of a model takes less that way (docs/kernels.md): weights from 64 · 2^20 on in few
+// parts, with one thread block an SM from 5 rows on alone; from 9 rows on from 20 · 2^20.
+MakeHeld BestHeld(const LinearQ4& p) {
+  const int64_t weights = p.shape.n * p.shape.k;
+  const int64_t blocks = p.shape.BlocksPerRow();
+  if (p.m > 8) return weights >= int64_t{20} << 20 ? Held16x1x16 : nullptr;
+  if (p.m <= 2 || weights < int64_t{64} << 20) return nullptr;
+  if (HeldPartsOf(kHeld8x2x8, blocks) <= 2) return Held8x2x8;
+  return p.m > 4 && HeldPartsOf(kHeld16x1x8, blocks) <= 2 ? Held16x1x8 : nullptr;
+}
+
+template <MakeHeld kConfig>
+double EstimateHeld(const LinearQ4& p, const DeviceLimits&) {
+  return BestHeld(p) == kConfig ? -2.0 : 3.0;
+}
+
+template <MakeHeld kConfig>
+void LaunchHeld(const LinearQ4& p, const DeviceLimits&, const LaunchContext& context) {
+  LaunchHeld(kConfig(), p, context);
+}
+
+template <MakeHeld kConfig>
+GemmRow Held(std::string_view name) {
+  return {name,        "q4_tile16", SupportsHeld<kConfig>, EstimateHeld<kConfig>,
+          NoWorkspace, false,       LaunchHeld<kConfig>};
+}
+
 const std::array kRows = {
     GemmRow{"integer", "q4_tile16", SupportsInteger, EstimateInteger, NoWorkspace, false,
             LaunchIntegerQ4},
@@ -123,6 +158,9 @@ const std::array kRows = {
     Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),
     Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
     Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),
+    Held<Held8x2x8>("held8x2x8"),
+    Held<Held16x1x8>("held16x1x8"),
+    Held<Held16x1x16>("held16x1x16"),
     Wide<Wide16x4>("wide16x4"),
     Wide<Wide32x4>("wide32x4"),
     Wide<Wide64x4>("wide64x4"),

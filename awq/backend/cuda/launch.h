@@ -3,6 +3,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <atomic>
+
 #include "awq/backend/cuda/cuda_check.h"
 
 namespace awq::cuda {
@@ -57,6 +59,27 @@ bool LaunchTogether(const Queue& queue, void (*kernel)(P...), dim3 grid, dim3 bl
     AWQ_CUDA(status);
     return true;
   }(static_cast<P>(args)...);
+}
+
+// How many clusters of so many thread blocks run on the device at once; `known`, 0 at first, keeps
+// it.
+inline int CountClusters(std::atomic<int>& known, const void* kernel, int threads, int shared,
+                         int blocks) {
+  int count = known;
+  if (count > 0) return count;
+  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = static_cast<size_t>(shared);
+  cudaLaunchAttribute together = {};
+  together.id = cudaLaunchAttributeClusterDimension;
+  together.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
+  config.attrs = &together;
+  config.numAttrs = 1;
+  AWQ_CUDA(cudaOccupancyMaxActiveClusters(&count, kernel, &config));
+  known = count;
+  return count;
 }
 
 template <typename... P, typename... A>

@@ -89,7 +89,7 @@ __device__ inline void BarrierInit(uint32_t bar, uint32_t count) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(bar), "r"(count) : "memory");
 #endif
 }
-// Makes initialised barriers visible to the copy engine.
+// Makes initialised barriers visible to the copy engine and to the cluster.
 __device__ inline void BarrierInitFence() {
 #if AWQ_SM90
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
@@ -173,6 +173,9 @@ __device__ inline void StoreShared(uint32_t to, uint32_t a, uint32_t b, uint32_t
   asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(to), "r"(a), "r"(b), "r"(c), "r"(d)
                : "memory");
 }
+__device__ inline void StoreSharedPair(uint32_t to, float a, float b) {
+  asm volatile("st.shared.v2.f32 [%0], {%1,%2};" ::"r"(to), "f"(a), "f"(b) : "memory");
+}
 template <typename W>  // of 32 bits
 __device__ inline void LoadShared(uint32_t from, W (&to)[4]) {
   uint32_t v[4];
@@ -239,10 +242,30 @@ __device__ inline uint32_t ClusterRank() {
 #endif
   return rank;
 }
+// Of this cluster in the grid.
+__device__ inline int ClusterIndex() {
+  uint32_t index = blockIdx.x;
+#if AWQ_SM90
+  asm("mov.u32 %0, %%clusterid.x;" : "=r"(index));
+#endif
+  return static_cast<int>(index);
+}
 // Of all threads of all its blocks that have not ended.
 __device__ inline void ClusterSync() {
 #if AWQ_SM90
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+// ClusterSync in two halves: tells the others that this block has begun, with its barriers as
+// BarrierInitFence left them; waits until all have.
+__device__ inline void ClusterArrive() {
+#if AWQ_SM90
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+#endif
+}
+__device__ inline void ClusterWait() {
+#if AWQ_SM90
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 #endif
 }
@@ -262,6 +285,13 @@ __device__ inline void ClusterStore(uint32_t to, uint32_t bar, const float (&v)[
           "r"(to),
       "r"(bar), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
       : "memory");
+#endif
+}
+// Arrives on a barrier at a ClusterAddress, when this thread's reads are over. (Of the cluster's
+// scope it would wait for stores to global memory too: 4 µs of 25 in held_q4.)
+__device__ inline void ClusterBarrierArrive(uint32_t bar) {
+#if AWQ_SM90
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(bar) : "memory");
 #endif
 }
 // What lies at this block's address `at` in the shared memory of block `rank` of this cluster.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/launch.h"
 #include "awq/backend/cuda/tensor_map.h"
 
 namespace awq::cuda {
@@ -13,24 +14,9 @@ void AllowShared(const WideKernel& kernel) {
                                 kernel.shared));
 }
 
-// How many clusters of so many thread blocks fit on the device at once.
 int Clusters(const WideKernel& kernel, int blocks) {
-  std::atomic<int>& known = kernel.clusters[blocks];
-  int count = known;
-  if (count > 0) return count;
-  AllowShared(kernel);
-  cudaLaunchConfig_t launch = {};
-  launch.gridDim = dim3(static_cast<unsigned>(blocks));
-  launch.blockDim = dim3(static_cast<unsigned>(kernel.threads));
-  launch.dynamicSmemBytes = static_cast<size_t>(kernel.shared);
-  cudaLaunchAttribute cluster = {};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
-  launch.attrs = &cluster;
-  launch.numAttrs = 1;
-  AWQ_CUDA(cudaOccupancyMaxActiveClusters(&count, kernel.function, &launch));
-  known = count;
-  return count;
+  return CountClusters(kernel.clusters[blocks], kernel.function, kernel.threads, kernel.shared,
+                       blocks);
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ constexpr const char* kUsage =
     "       awq_cuda_bench attention\n"
     "       awq_cuda_bench sample\n"
     "       awq_cuda_bench bench [--bf16] [--date YYYY-MM-DD] [--json FILE]\n"
-    "       awq_cuda_bench sweep [--kernel PART] [--layer PART] [--rows M,M]\n";
+    "       awq_cuda_bench sweep [--kernel PART] [--layer PART,NxK] [--rows M,M]\n";
 
 const std::vector<LayerShape> kLayers = {
     {"qkv8b", 6144, 4096}, {"o8b", 4096, 4096}, {"gateup8b", 28672, 4096}, {"down8b", 4096, 14336}};
@@ -39,6 +39,25 @@ bool Flag(int argc, char** argv, const char* name) {
     if (std::strcmp(argv[i], name) == 0) return true;
   }
   return false;
+}
+
+// Of a list of parts of names and of sizes, outputs x inputs; empty: all that have names.
+std::vector<LayerShape> LayersOf(const std::string& option) {
+  if (option.empty()) return kLayers;
+  std::vector<LayerShape> out;
+  std::istringstream list(option);
+  for (std::string part; std::getline(list, part, ',');) {
+    long n = 0;
+    long k = 0;
+    if (std::sscanf(part.c_str(), "%ldx%ld", &n, &k) == 2 && n > 0 && k > 0) {
+      out.push_back({part, n, k});
+      continue;
+    }
+    for (const LayerShape& l : kLayers) {
+      if (l.name.find(part) != std::string::npos) out.push_back(l);
+    }
+  }
+  return out;
 }
 
 void WriteJson(const std::string& path, const std::string& gpu, const std::string& date,
@@ -86,10 +105,7 @@ int Run(int argc, char** argv) {
   std::printf("read %.2f TB/s, cuBLAS fp16 %.0f TFLOP/s\n", ceilings.read_tbps,
               ceilings.fp16_tflops);
   if (mode == "sweep") {
-    std::vector<LayerShape> layers;
-    for (const LayerShape& l : kLayers) {
-      if (l.name.find(Option(argc, argv, "--layer")) != std::string::npos) layers.push_back(l);
-    }
+    const std::vector<LayerShape> layers = LayersOf(Option(argc, argv, "--layer"));
     std::vector<int64_t> rows;
     std::istringstream list(Option(argc, argv, "--rows"));
     for (std::string m; std::getline(list, m, ',');) rows.push_back(std::stoll(m));

@@ -4,53 +4,21 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "awq/backend/cuda/bench/device_work.h"
+#include "awq/backend/cuda/bench/verify_case.h"
+#include "awq/backend/cuda/bench/verify_chain.h"
 #include "awq/backend/cuda/pack_q4.h"
 
 namespace awq::cuda {
 namespace {
 
-struct Case {
-  int64_t n, k, group;
-  bool symmetric;
-};
-
-template <typename T>
-DeviceArray<T> Upload(const T* from, int64_t count) {
-  DeviceArray<T> out = AllocDevice<T>(count);
-  AWQ_CUDA(cudaMemcpy(out.get(), from, static_cast<size_t>(count) * sizeof(T), cudaMemcpyDefault));
-  return out;
-}
-
-// Every 97th value becomes 300, as activations have them.
-void AddOutliers(bool bf16, int64_t count, uint16_t* x) {
-  std::vector<uint16_t> values(static_cast<size_t>(count));
-  AWQ_CUDA(cudaMemcpy(values.data(), x, values.size() * 2, cudaMemcpyDefault));
-  for (size_t i = 0; i < values.size(); i += 97) values[i] = bf16 ? 0x4396 : 0x5cb0;
-  AWQ_CUDA(cudaMemcpy(x, values.data(), values.size() * 2, cudaMemcpyDefault));
-}
-
-QuantizedWeight RandomWeight(const Case& c, uint32_t seed) {
-  std::mt19937 random(seed);
-  const QuantScheme scheme{.bits = 4, .group = c.group, .symmetric = c.symmetric};
-  QuantizedWeight w = MakeQuantizedWeight(scheme, c.n, c.k, DType::kF16);
-  auto* codes = w.codes.As<uint8_t>();
-  for (int64_t i = 0; i < c.n * c.k / 2; ++i) codes[i] = static_cast<uint8_t>(random());
-  for (int64_t i = 0; i < w.scales.view().NumElements(); ++i) {
-    StoreFloat(w.scales.view(), i, (1.0f + static_cast<float>(random() % 1024) / 256.0f) / 64.0f);
-    if (!c.symmetric) w.zeros.As<uint8_t>()[i] = static_cast<uint8_t>(random() % 16);
-  }
-  return w;
-}
-
 // One weight on the device: in the resident layout, and canonical for the oracle.
 class Bench {
  public:
-  Bench(const Case& c, const DeviceLimits& device, std::string_view pattern)
+  Bench(const VerifyCase& c, const DeviceLimits& device, std::string_view pattern)
       : case_(c), device_(device), pattern_(pattern) {
     const QuantizedWeight w = RandomWeight(c, static_cast<uint32_t>(c.n * 31 + c.k + c.group));
     const HostBlocks packed = PackQ4(w);
@@ -119,6 +87,10 @@ class Bench {
         AWQ_CUDA(cudaMemcpy(got.data(), y.get(), got.size(), cudaMemcpyDefault));
         failures += Compare(row, p, want, got);
         ++checks;
+        if (!f32_out && overlap && case_.n % 2 == 0) {
+          failures += CheckGated(row, p, workspace.get());
+          ++checks;
+        }
       }
     }
     return failures;
@@ -128,6 +100,43 @@ class Bench {
   double worst = 0.0;  // NMSE over its limit
 
  private:
+  // Pairs of outputs as gate and up, beside what the same kernel stores of them without a gate.
+  int CheckGated(const GemmRow& row, LinearQ4 p, void* workspace) {
+    p.bias = nullptr;
+    p.scale /= 64;  // products of two outputs are f16 too
+    const auto outputs = [&] {
+      std::vector<uint8_t> y(static_cast<size_t>(2 * p.m * p.y_stride));
+      AWQ_CUDA(cudaMemset(p.y, 0xff, y.size()));
+      row.launch(p, device_, {.stream = nullptr, .overlap = true, .workspace = workspace});
+      AWQ_CUDA(cudaDeviceSynchronize());
+      AWQ_CUDA(cudaMemcpy(y.data(), p.y, y.size(), cudaMemcpyDefault));
+      return y;
+    };
+    const std::vector<uint8_t> plain = outputs();
+    std::vector<double> want;
+    for (int64_t m = 0; m < p.m; ++m) {
+      for (int64_t i = m * p.y_stride; i < m * p.y_stride + case_.n; i += 2) {
+        const double gate = Output(p, plain, i);
+        want.push_back(gate / (1.0 + std::exp(-gate)) * Output(p, plain, i + 1));
+      }
+    }
+    p.gate = Activation::kSilu;
+    const std::vector<uint8_t> got = outputs();
+    p.shape.n /= 2;
+    return Compare(row, p, want, got);
+  }
+
+  static float Output(const LinearQ4& p, const std::vector<uint8_t>& y, int64_t i) {
+    if (p.out == DType::kF32) {
+      float v = 0.0f;
+      std::memcpy(&v, &y[static_cast<size_t>(4 * i)], 4);
+      return v;
+    }
+    uint16_t bits = 0;
+    std::memcpy(&bits, &y[static_cast<size_t>(2 * i)], 2);
+    return p.out == DType::kF16 ? F16ToFloat(bits) : Bf16ToFloat(bits);
+  }
+
   int64_t GroupsOf() const { return (case_.k + shape_.group - 1) / shape_.group; }
 
   int Compare(const GemmRow& row, const LinearQ4& p, const std::vector<double>& want,
@@ -142,15 +151,7 @@ class Bench {
     bool touched = false;
     for (int64_t m = 0; m < p.m; ++m) {
       for (int64_t n = 0; n < p.y_stride; ++n) {
-        const int64_t i = m * p.y_stride + n;
-        float y = 0.0f;
-        if (p.out == DType::kF32) {
-          std::memcpy(&y, &got[static_cast<size_t>(4 * i)], 4);
-        } else {
-          uint16_t bits = 0;
-          std::memcpy(&bits, &got[static_cast<size_t>(2 * i)], 2);
-          y = p.out == DType::kF16 ? F16ToFloat(bits) : Bf16ToFloat(bits);
-        }
+        const float y = Output(p, got, m * p.y_stride + n);
         if (n >= p.shape.n) {
           touched = touched || !std::isnan(y);
           continue;
@@ -163,16 +164,16 @@ class Bench {
     const double nmse = error / norm;
     if (std::isfinite(nmse)) worst = std::max(worst, nmse / limit);
     if (nmse <= limit && !touched) return 0;
-    std::printf("FAIL %-12.*s M=%ld N=%ld K=%ld group %ld %s %s->%s: nmse %.2e, limit %.0e%s\n",
+    std::printf("FAIL %-12.*s M=%ld N=%ld K=%ld group %ld %s %s->%s%s: nmse %.2e, limit %.0e%s\n",
                 static_cast<int>(row.name.size()), row.name.data(), static_cast<long>(p.m),
                 static_cast<long>(p.shape.n), static_cast<long>(p.shape.k),
                 static_cast<long>(case_.group), case_.symmetric ? "sym" : "asym",
-                std::string(NameOf(p.act)).c_str(), std::string(NameOf(p.out)).c_str(), nmse, limit,
-                touched ? ", wrote outside" : "");
+                std::string(NameOf(p.act)).c_str(), std::string(NameOf(p.out)).c_str(),
+                p.gate ? ", gated" : "", nmse, limit, touched ? ", wrote outside" : "");
     return 1;
   }
 
-  Case case_;
+  VerifyCase case_;
   const DeviceLimits& device_;
   std::string_view pattern_;
   Q4Shape shape_;
@@ -181,62 +182,17 @@ class Bench {
   DeviceArray<float> scales_, bias_;
 };
 
-// y = W·(W·(… x)) with overlapped launches equals the same chain without, bit for bit: a kernel
-// that read x before its predecessor had finished would differ.
-int CheckChain(const DeviceLimits& device) {
-  const int64_t size = 2048;
-  const Case c{size, size, 128, false};
-  const HostBlocks packed = PackQ4(RandomWeight(c, 5));
-  const auto blocks = Upload(packed.bytes.data(), static_cast<int64_t>(packed.bytes.size()));
-  int failures = 0;
-  const int64_t workspace_bytes = int64_t{64} << 20;
-  const auto workspace = AllocDevice<uint8_t>(workspace_bytes);
-  AWQ_CUDA(cudaMemset(workspace.get(), 0, static_cast<size_t>(workspace_bytes)));
-  for (const int64_t m : {1, 8, 16, 64, 100}) {
-    std::vector<uint16_t> results[2];
-    for (const bool overlap : {false, true}) {
-      DeviceArray<uint16_t> buffers[2] = {AllocDevice<uint16_t>(m * size),
-                                          AllocDevice<uint16_t>(m * size)};
-      FillNormal(true, m * size, 3, buffers[0].get());
-      AWQ_CUDA(cudaMemset(buffers[1].get(), 0, static_cast<size_t>(2 * m * size)));
-      AWQ_CUDA(cudaDeviceSynchronize());
-      for (int i = 0; i < 12; ++i) {
-        const LinearQ4 p{.shape = packed.shape,
-                         .blocks = blocks.get(),
-                         .scale = 1.0f / 8,
-                         .m = m,
-                         .act = DType::kBF16,
-                         .out = DType::kBF16,
-                         .x = buffers[i % 2].get(),
-                         .x_stride = size,
-                         .y = buffers[1 - i % 2].get(),
-                         .y_stride = size};
-        ChooseGemm(p, device).launch(
-            p, device, {.stream = nullptr, .overlap = overlap, .workspace = workspace.get()});
-      }
-      results[overlap].resize(static_cast<size_t>(m * size));
-      AWQ_CUDA(cudaMemcpy(results[overlap].data(), buffers[0].get(),
-                          static_cast<size_t>(2 * m * size), cudaMemcpyDefault));
-    }
-    const bool finite =
-        std::isfinite(Bf16ToFloat(results[0][0])) && Bf16ToFloat(results[0][0]) != 0;
-    if (results[0] != results[1] || !finite) {
-      std::printf("FAIL overlapped chain, M=%ld\n", static_cast<long>(m));
-      ++failures;
-    }
-  }
-  return failures;
-}
-
 }  // namespace
 
 int VerifyAll(const DeviceLimits& device, bool small, std::string_view pattern) {
-  std::vector<Case> cases = {{16, 128, 128, false},
-                             {37, 264, 32, false},
-                             {200, 1024, 64, true},
-                             {64, 520, -1, true},
-                             {208, 1152, 64, false}};
+  std::vector<VerifyCase> cases = {{16, 128, 128, false},
+                                   {37, 264, 32, false},
+                                   {200, 1024, 64, true},
+                                   {64, 520, -1, true},
+                                   {208, 1152, 64, false}};
   std::vector<int64_t> sizes = {1, 3, 8, 9, 17, 33, 70};
+  // Many row tiles for each SM, for kernels that go through them.
+  if (small && pattern == "held") cases.push_back({17000, 2056, 128, false}), sizes = {3, 8, 9};
   if (!small) {
     for (const int64_t group : {32, 64, 128, 256, -1}) {
       for (const bool symmetric : {false, true}) cases.push_back({1000, 2048, group, symmetric});
@@ -245,12 +201,14 @@ int VerifyAll(const DeviceLimits& device, bool small, std::string_view pattern) 
     cases.push_back({512, 11008, 128, false});
     cases.push_back({4096, 14336, 128, false});
     cases.push_back({6144, 4096, 128, true});
+    cases.push_back({20000, 2304, 128, false});  // many row tiles for each SM
+    cases.push_back({20000, 4104, 128, true});   // and more parts
     sizes = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 200, 300, 520};
   }
-  int failures = CheckChain(device);
+  int failures = VerifyChains(device, pattern);
   int64_t checks = 0;
   double worst = 0.0;
-  for (const Case& c : cases) {
+  for (const VerifyCase& c : cases) {
     Bench bench(c, device, pattern);
     for (const int64_t m : sizes) {
       for (const bool bf16 : {false, true}) {

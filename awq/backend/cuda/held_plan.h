@@ -1,0 +1,78 @@
+// How held_q4 shares out its work and its shared memory: host code without a GPU.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "awq/backend/cuda/layout.h"
+
+namespace awq::cuda {
+
+inline constexpr int kHeldParts = 8;  // thread blocks of a cluster at most
+// Of its own row tiles, sums that a part has room for. Those of a row tile may be taken as late as
+// two rounds after they were sent and one row tile more, by a group that itself waits to send: with
+// less room the parts would wait for each other.
+inline constexpr int kHeldWindow = 4;
+static_assert(kHeldWindow >= 4);
+
+// An arrangement of the kernel.
+struct HeldTile {
+  int warps;    // that multiply, of a thread block
+  int per_sm;   // thread blocks that share an SM
+  int cols;     // tiles of 8 rows of x
+  int held;     // blocks of 128 inputs of x that a warp keeps
+  int at_once;  // row tiles that a warp multiplies at once, 1 or 2
+  int shared;   // bytes a thread block may take
+
+  AWQ_HD constexpr int Rows() const { return 8 * cols; }
+  // Two groups of `cols` more warps add up and copy.
+  AWQ_HD constexpr int Threads() const { return 32 * (warps + 2 * cols); }
+  // Bytes of the sums of a row tile, f32.
+  AWQ_HD constexpr int TileBytes() const { return Rows() * kTileN * 4; }
+};
+
+// Named by warps, thread blocks an SM and rows.
+inline constexpr HeldTile kHeld8x2x8 = {8, 2, 1, 2, 1, 80 << 10};
+inline constexpr HeldTile kHeld16x1x8 = {16, 1, 1, 2, 2, 164 << 10};
+inline constexpr HeldTile kHeld16x1x16 = {16, 1, 2, 1, 2, 164 << 10};
+
+// A row of x in shared memory: 64 bytes more, so that rows do not share banks.
+AWQ_HD constexpr int HeldRowBytes(int num_blocks) { return 2 * kBlockK * num_blocks + 64; }
+
+struct HeldPlan {
+  int parts;         // of the inputs: thread blocks of a cluster
+  int part_blocks;   // blocks of 128 inputs of a part
+  int longer_parts;  // the first parts have one more
+  int clusters;      // that run at once
+  int tiles;         // row tiles of a cluster
+  int longer;        // the first clusters have one more
+  int window;        // of its own row tiles, sums that a part has room for; 0 of one part
+  int slots;         // of the ring, each for a part of a row tile
+  int slot_stride;   // bytes, a multiple of 128
+  int early_slots;   // before the place where x arrives
+
+  // Shared memory: the ring, sums of two row tiles by warps, the exchange of parts, barriers.
+  AWQ_HD constexpr int Sums() const { return slots * slot_stride; }
+  AWQ_HD constexpr int Exchange(const HeldTile& tile) const {
+    return Sums() + 2 * tile.warps * tile.TileBytes();
+  }
+  AWQ_HD constexpr int Barriers(const HeldTile& tile) const {
+    return Exchange(tile) + window * parts * tile.TileBytes();
+  }
+  AWQ_HD constexpr int SharedBytes(const HeldTile& tile) const {
+    return Barriers(tile) + 8 * (slots + 2 * window + 6);
+  }
+};
+
+// Of how many parts the inputs are; more than kHeldParts: the arrangement cannot serve them.
+inline int HeldPartsOf(const HeldTile& tile, int64_t blocks_per_row) {
+  const int64_t most = int64_t{tile.warps} * tile.held;
+  return static_cast<int>((blocks_per_row + most - 1) / most);
+}
+
+// The plan for m rows of x, or none where they do not fit. `clusters`: how many clusters of so many
+// thread blocks run at once.
+std::optional<HeldPlan> PlanHeld(const HeldTile& tile, const Q4Shape& shape, int64_t m,
+                                 const std::function<int(int)>& clusters);
+
+}  // namespace awq::cuda
