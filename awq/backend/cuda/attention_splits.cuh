@@ -2,6 +2,7 @@
 #pragma once
 
 #include "awq/backend/cuda/attention.cuh"
+#include "awq/backend/cuda/cluster.cuh"
 
 namespace awq::cuda {
 

@@ -1,6 +1,7 @@
 // The warps of held_q4 that add up sums, store them, and keep the ring of weights full.
 #pragma once
 
+#include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/gate.cuh"
 #include "awq/backend/cuda/held_block.cuh"
 

@@ -1,9 +1,9 @@
 // What a thread block of held_q4 works on: its part of a cluster's row tiles, and its barriers.
 #pragma once
 
+#include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/direct_q4.h"
 #include "awq/backend/cuda/held_plan.h"
-#include "awq/backend/cuda/ptx.cuh"
 
 namespace awq::cuda {
 

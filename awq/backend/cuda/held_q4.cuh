@@ -14,6 +14,7 @@
 // block, the latter by the sums of x.
 #pragma once
 
+#include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/codes.cuh"
 #include "awq/backend/cuda/held_adder.cuh"
 #include "awq/backend/cuda/held_codes.cuh"

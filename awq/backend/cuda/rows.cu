@@ -4,6 +4,7 @@
 #include <climits>
 #include <type_traits>
 
+#include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/gate.cuh"
 #include "awq/backend/cuda/row_access.cuh"
 

@@ -4,6 +4,7 @@
 // bound   reading the logits once; then the instructions of weights, some 50 a token with top-p
 #include <climits>
 
+#include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/row_access.cuh"
 #include "awq/backend/cuda/sample.h"
 #include "awq/backend/cuda/sample_draw.cuh"

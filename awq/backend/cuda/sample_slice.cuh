@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/numeric.cuh"
-#include "awq/backend/cuda/ptx.cuh"
 #include "awq/ops/sample_weight.h"
 
 namespace awq::cuda {

@@ -16,6 +16,7 @@
 // the order of the parts.
 #pragma once
 
+#include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/wgmma.cuh"
 #include "awq/backend/cuda/wide_codes.cuh"
 #include "awq/backend/cuda/wide_store.cuh"

@@ -1,6 +1,7 @@
 // The end of a tile of wide_linear: its sums are stored, or first shared out in a cluster.
 #pragma once
 
+#include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/wide_gate.cuh"
 #include "awq/backend/cuda/wide_tile.cuh"
 
