@@ -157,14 +157,7 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) DirectQ4(const DirectArg
       if (j < 2) StoreGated<T>(a, m, n, sum(e / 32), sum(e / 32 + 2));
       continue;
     }
-    float y = sum(e / 32);
-    y = y * a.scale + (a.bias == nullptr ? 0.0f : a.bias[n]);
-    const int64_t at = m * a.y_stride + n;
-    if (a.y_f32) {
-      static_cast<float*>(a.y)[at] = y;
-    } else {
-      static_cast<T*>(a.y)[at] = static_cast<T>(y);
-    }
+    StorePlain<T>(a, m, n, sum(e / 32), a.scale);
   }
 }
 

@@ -1,4 +1,5 @@
-// Activations, alone and as the last step of a product whose outputs are pairs of gate and up.
+// Activations, alone and as the last step of a product whose outputs are pairs of gate and up, and
+// that step of other products.
 #pragma once
 
 #include "awq/backend/cuda/numeric.cuh"
@@ -25,6 +26,18 @@ __device__ inline float FastSilu(float x) { return __fdividef(x, 1.0f + __expf(-
 __device__ inline float FastActivated(Activation kind, float x) {
   if (kind == Activation::kSilu) return FastSilu(x);
   return Activated(kind, x);
+}
+
+// y[m, n] of a product without a gate, for the sum of output n.
+template <typename T, typename A>
+__device__ inline void StorePlain(const A& a, int m, int n, float sum, float scale) {
+  const float y = sum * scale + (a.bias == nullptr ? 0.0f : a.bias[n]);
+  const int64_t at = m * a.y_stride + n;
+  if (a.y_f32) {
+    static_cast<float*>(a.y)[at] = y;
+  } else {
+    static_cast<T*>(a.y)[at] = static_cast<T>(y);
+  }
 }
 
 // What StoreGated asks for.

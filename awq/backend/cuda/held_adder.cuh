@@ -4,6 +4,7 @@
 #include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/gate.cuh"
 #include "awq/backend/cuda/held_block.cuh"
+#include "awq/backend/cuda/held_codes.cuh"
 
 namespace awq::cuda {
 
@@ -31,8 +32,8 @@ struct HeldPlace {
 // holds up a group holds up all warps soon: no divisions here.
 template <typename T, HeldTile kTile, int kBlockBytes>
 struct HeldAdder {
+  static constexpr float kUnit = RawCodes<T>::kUnit;  // of the sums
   const HeldBlock<kTile, kBlockBytes>& b;
-  float unit;  // of the sums
   int group, lane;
   int t;           // of this group's threads
   int m, outputs;  // this thread's, of a row tile
@@ -42,9 +43,8 @@ struct HeldAdder {
   uint32_t sums, sent, got;
   uint32_t stride;  // of a window's row tiles
 
-  __device__ HeldAdder(const HeldBlock<kTile, kBlockBytes>& block, float unit_of_sums, int thread)
+  __device__ HeldAdder(const HeldBlock<kTile, kBlockBytes>& block, int thread)
       : b(block),
-        unit(unit_of_sums),
         group(thread / (32 * kTile.cols)),
         lane(thread % 32),
         t(thread % (32 * kTile.cols)),
@@ -155,16 +155,10 @@ struct HeldAdder {
     for (int i = 0; i < 4; ++i) {
       if (n + i >= a.n) return;
       if (a.gate >= 0) {
-        if (i % 2 == 0) StoreGated<T>(a, m, n + i, y[i] * unit, y[i + 1] * unit);
+        if (i % 2 == 0) StoreGated<T>(a, m, n + i, y[i] * kUnit, y[i + 1] * kUnit);
         continue;
       }
-      const float v = y[i] * (a.scale * unit) + (a.bias == nullptr ? 0.0f : a.bias[n + i]);
-      const int64_t at = m * a.y_stride + n + i;
-      if (a.y_f32) {
-        static_cast<float*>(a.y)[at] = v;
-      } else {
-        static_cast<T*>(a.y)[at] = static_cast<T>(v);
-      }
+      StorePlain<T>(a, m, n + i, y[i], a.scale * kUnit);
     }
   }
 };

@@ -9,11 +9,8 @@
 namespace awq::cuda {
 namespace {
 
-using HeldKernel = void (*)(HeldArgs);
-
-HeldKernel KernelOf(const HeldConfig& config, const LinearQ4& p) {
-  return reinterpret_cast<HeldKernel>(const_cast<void*>(
-      (p.act == DType::kF16 ? config.f16 : config.bf16)[p.shape.has_zeros ? 1 : 0]));
+HeldConfig::Kernel KernelOf(const HeldConfig& config, const LinearQ4& p) {
+  return (p.act == DType::kF16 ? config.f16 : config.bf16)[p.shape.has_zeros ? 1 : 0];
 }
 
 // Whatever the types: shared memory and launch bounds decide how many fit.
@@ -29,11 +26,8 @@ std::optional<HeldPlan> PlanOf(const HeldConfig& config, const LinearQ4& p) {
 
 }  // namespace
 
-#define AWQ_HELD_TYPE(type, name)                                          \
-  {                                                                        \
-    reinterpret_cast<const void*>(&HeldQ4<type, false, HeldTile##name>),   \
-        reinterpret_cast<const void*>(&HeldQ4<type, true, HeldTile##name>) \
-  }
+#define AWQ_HELD_TYPE(type, name) \
+  { &HeldQ4<type, false, HeldTile##name>, &HeldQ4<type, true, HeldTile##name> }
 #define AWQ_HELD(name)                                                                    \
   struct HeldTile##name {                                                                 \
     static constexpr HeldTile kTile = kHeld##name;                                        \
@@ -55,7 +49,7 @@ bool SupportsHeld(const HeldConfig& config, const LinearQ4& p, const DeviceLimit
 void LaunchHeld(const HeldConfig& config, const LinearQ4& p, const LaunchContext& context) {
   const std::optional<HeldPlan> plan = PlanOf(config, p);
   AWQ_CHECK(plan, kDevice, "held_q4: no plan for M=", p.m, " N=", p.shape.n, " K=", p.shape.k);
-  const HeldKernel kernel = KernelOf(config, p);
+  const HeldConfig::Kernel kernel = KernelOf(config, p);
   AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                 config.tile.shared));
   LaunchClusters({.stream = context.stream, .overlap = context.overlap}, kernel,

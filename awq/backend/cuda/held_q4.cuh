@@ -15,7 +15,6 @@
 #pragma once
 
 #include "awq/backend/cuda/cluster.cuh"
-#include "awq/backend/cuda/codes.cuh"
 #include "awq/backend/cuda/held_adder.cuh"
 #include "awq/backend/cuda/held_codes.cuh"
 
@@ -88,9 +87,7 @@ __global__ void __launch_bounds__(Of::kTile.Threads(), Of::kTile.per_sm)
   __syncthreads();
   if (plan.parts > 1) ClusterArrive();
   if (warp >= kTile.warps) {
-    HeldAdder<T, kTile, kBlockBytes>(b, Raw::kUnit,
-                                     static_cast<int>(threadIdx.x) - 32 * kTile.warps)
-        .Run();
+    HeldAdder<T, kTile, kBlockBytes>(b, static_cast<int>(threadIdx.x) - 32 * kTile.warps).Run();
     return;
   }
 

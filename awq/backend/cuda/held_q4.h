@@ -8,11 +8,15 @@
 
 namespace awq::cuda {
 
+struct HeldArgs;
+
 struct HeldConfig {
+  using Kernel = void (*)(HeldArgs);
+
   HeldTile tile;
-  // Kernels without and with zero points.
-  const void* f16[2];
-  const void* bf16[2];
+  // Without and with zero points.
+  Kernel f16[2];
+  Kernel bf16[2];
   std::atomic<int>* clusters;  // that fit on the device, by their thread blocks; 0: not asked yet
 };
 

@@ -174,13 +174,7 @@ __global__ void __launch_bounds__(32 * kWarps, kBlocks) IntegerLinear(const Inte
         if (a.gate >= 0) {
           if (n % 2 == 0) StoreGated<T>(a, m, n, y, up);
         } else {
-          y = y * a.scale + (a.bias == nullptr ? 0.0f : a.bias[n]);
-          const int64_t at = m * a.y_stride + n;
-          if (a.y_f32) {
-            static_cast<float*>(a.y)[at] = y;
-          } else {
-            static_cast<T*>(a.y)[at] = static_cast<T>(y);
-          }
+          StorePlain<T>(a, m, n, y, a.scale);
         }
       }
     }
