@@ -85,8 +85,10 @@ double EstimateInteger(const LinearQ4& p, const DeviceLimits& device) {
 
 using MakeWide = WideConfig (*)();
 
+template <MakeWide kConfig>
 bool SupportsWide(const LinearQ4& p, const DeviceLimits& device) {
-  return device.arch == 90 && Readable(p) && p.m > 8 && !p.same_sums;
+  return device.arch == 90 && Readable(p) && p.m > 8 && !p.same_sums &&
+         p.shape.BlocksPerRow() >= kConfig().tile.Blocks();
 }
 
 // From how many rows on before the direct kernels (docs/kernels.md).
@@ -108,7 +110,7 @@ void LaunchWide(const LinearQ4& p, const DeviceLimits& device, const LaunchConte
 
 template <MakeWide kConfig>
 GemmRow Wide(std::string_view name) {
-  return {name,        "q4_tile16", SupportsWide,       EstimateWide<kConfig>,
+  return {name,        "q4_tile16", SupportsWide<kConfig>, EstimateWide<kConfig>,
           NoWorkspace, true,        LaunchWide<kConfig>};
 }
 
@@ -170,6 +172,8 @@ const std::array kRows = {
     Wide<Wide64x2>("wide64x2"),
     Wide<Wide128x2>("wide128x2"),
     Wide<Wide256x2>("wide256x2"),
+    Wide<Wide64Pair>("wide64pair"),
+    Wide<Wide128Pair>("wide128pair"),
 };
 
 }  // namespace

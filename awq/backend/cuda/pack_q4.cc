@@ -8,15 +8,27 @@
 #include "awq/base/error.h"
 
 namespace awq::cuda {
-// 2^e that brings the largest scale to [2^11, 2^12), when f16 alone would lose bits of small ones:
-// 15 times that is still below 65504, for kernels that put scales into the weights.
-float CommonScale(const QuantizedWeight& w) {
-  if (w.scales.dtype() == DType::kF16) return 1.0f;
-  float largest = 0.0f;
-  const int64_t count = w.scales.view().NumElements();
-  for (int64_t i = 0; i < count; ++i) {
-    largest = std::max(largest, std::fabs(LoadFloat(w.scales.view(), i)));
+namespace {
+
+float LargestScale(const TensorView& scales) {
+  const int64_t count = scales.NumElements();
+  if (scales.dtype == DType::kF16) {  // as integers: without a conversion each
+    uint16_t most = 0;
+    const auto* bits = scales.As<const uint16_t>();
+    for (int64_t i = 0; i < count; ++i) {
+      most = std::max(most, static_cast<uint16_t>(bits[i] & 0x7fff));
+    }
+    return F16ToFloat(most);
   }
+  float most = 0.0f;
+  for (int64_t i = 0; i < count; ++i) most = std::max(most, std::fabs(LoadFloat(scales, i)));
+  return most;
+}
+
+}  // namespace
+
+float CommonScale(const QuantizedWeight& w) {
+  const float largest = LargestScale(w.scales.view());
   if (largest == 0.0f || !std::isfinite(largest)) return 1.0f;
   return std::ldexp(1.0f, std::ilogb(largest) - 11);
 }

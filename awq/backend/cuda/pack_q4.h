@@ -11,8 +11,9 @@ namespace awq::cuda {
 
 struct HostBlocks {
   Q4Shape shape;
-  // A power of two that every stored f16 scale is to be multiplied by: 1 unless the scales of the
-  // checkpoint (BF16, F32) would leave the range of f16.
+  // A power of two that every stored f16 scale is to be multiplied by: it brings the largest stored
+  // one to [2^11, 2^12), so that f16 loses no bits of small ones, 15 times it is still below 65504
+  // for kernels that put scales into the weights, and kernels know the range (wide_codes.cuh).
   float scale = 1.0f;
   std::vector<uint8_t> bytes;
 };

@@ -11,6 +11,10 @@ __device__ int64_t SourceRow(const Q4Shape& shape, const CanonicalQ4& from, int6
   return from.gated ? row % 2 * (shape.n / 2) + row / 2 : row;
 }
 
+__device__ uint16_t Times(uint16_t scale, float by) {
+  return __half_as_ushort(__float2half(__half2float(__ushort_as_half(scale)) * by));
+}
+
 // One thread block a block of the layout.
 __global__ void __launch_bounds__(kThreads)
     PackKernel(Q4Shape shape, CanonicalQ4 from, uint8_t* to) {
@@ -47,7 +51,7 @@ __global__ void __launch_bounds__(kThreads)
   const bool inside = row < shape.n && column < shape.k;
   const int64_t group = SourceRow(shape, from, row) * from.groups + g;
   *reinterpret_cast<uint16_t*>(to + shape.ScaleOffset(row, column)) =
-      inside ? from.scales[group] : uint16_t{0};
+      inside ? Times(from.scales[group], from.times) : uint16_t{0};
   if (shape.has_zeros) {
     to[shape.ZeroOffset(row, column)] = inside ? from.zeros[group] : uint8_t{0};
   }

@@ -45,7 +45,7 @@ TEST(PackQ4, RoundTrip) {
         const QuantScheme scheme{.bits = 4, .group = group, .symmetric = symmetric};
         const QuantizedWeight w = RandomWeight(scheme, n, k, DType::kF16, 0x1p-14f);
         const HostBlocks packed = PackQ4(w);
-        EXPECT_EQ(packed.scale, 1.0f);
+        EXPECT_EQ(packed.scale, 0x1p-16f);  // the largest is 1000 · 2^-14
         EXPECT_EQ(packed.shape.BlockBytes() % 16, 0);
         const Tensor expected = Dequantize(w);
         const Tensor found = Dequantize(UnpackQ4(packed));

@@ -30,7 +30,7 @@ Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w, bool gated)
       scale_(CommonScale(w)),
       gated_(gated),
       data_(stream.Alloc(DType::kU8, {shape_.NumBytes()})) {
-  const bool stored = w.scales.dtype() == DType::kF16;  // then scale_ is 1
+  const bool stored = w.scales.dtype() == DType::kF16;  // then they are multiplied on the device
   Tensor rounded;
   if (!stored) {
     rounded = MakeTensor(DType::kF16, w.scales.shape());
@@ -44,6 +44,7 @@ Q4Weight::Q4Weight(Stream& stream, const QuantizedWeight& w, bool gated)
   PackQ4OnDevice({.stream = stream.get()}, shape_,
                  {.codes = codes.As<const uint8_t>(),
                   .scales = scales.As<const uint16_t>(),
+                  .times = stored ? 1.0f / scale_ : 1.0f,
                   .zeros = zeros.As<const uint8_t>(),
                   .groups = w.scheme.Groups(w.k()),
                   .gated = gated},

@@ -6,7 +6,7 @@
 namespace awq::cuda {
 
 // A tile of rows of x in the order of experts, and a tile of outputs; all of the inputs.
-struct RoutedItem {
+struct RoutedItem : ItemOfBlock {
   static constexpr bool kRouted = true;
   ExpertTile tile;
   int begin = 0;
@@ -26,7 +26,7 @@ struct RoutedItem {
   // that of its pair in y.
   template <typename T, int kM>
   __device__ void Store(const WideArgs& a, int m, int n, const float (&acc)[kM / 2]) const {
-    const float scale = a.routing.stack[tile.expert].scale;
+    const float scale = a.scale * a.routing.stack[tile.expert].scale;
     const GatedOutput gated{a.y, a.y_stride, a.n, a.gate, scale};
     const auto row_of_y = [&](int row) {
       return static_cast<T*>(a.y) + a.routing.pairs[row] * a.y_stride;

@@ -33,7 +33,8 @@ void LaunchWide(const WideKernel& kernel, const WideProblem& p, const DeviceLimi
   AllowShared(kernel);
   WideArgs args = {
       .x = SwizzledRowsMap(p.x, p.m, p.k, p.x_stride, tile.rows),
-      .weights = BlocksMap(p.blocks, p.row_tiles, cut.steps, p.block_bytes, 4 * tile.warpgroups),
+      .weights = BlocksMap(p.blocks, p.row_tiles, cut.steps, p.block_bytes,
+                           4 * (tile.pair ? 1 : tile.warpgroups)),
       .scale = p.scale,
       .scale_unit = p.scale_unit,
       .blocks_per_row = static_cast<int>(cut.steps),
@@ -50,18 +51,21 @@ void LaunchWide(const WideKernel& kernel, const WideProblem& p, const DeviceLimi
       .n_tiles = static_cast<int>(cut.n_tiles),
       .m_group = 2048 / tile.rows};
   cudaLaunchConfig_t launch = {};
-  int64_t blocks = cut.m_tiles * cut.n_tiles * cut.parts;
-  if (cut.parts == 1) blocks = std::min<int64_t>(device.sms, blocks);
+  const int of_cluster = tile.Blocks() * cut.parts;
+  int64_t clusters = cut.m_tiles * cut.n_tiles;
+  if (tile.pair) clusters = std::min<int64_t>(Clusters(kernel, of_cluster), clusters);
+  if (of_cluster == 1) clusters = std::min<int64_t>(device.sms, clusters);
+  const int64_t blocks = clusters * of_cluster;
   launch.gridDim = dim3(static_cast<unsigned>(blocks));
   launch.blockDim = dim3(static_cast<unsigned>(kernel.threads));
   launch.dynamicSmemBytes = static_cast<size_t>(kernel.shared);
   launch.stream = context.stream;
   cudaLaunchAttribute attributes[2] = {};
   launch.attrs = attributes;
-  if (cut.parts > 1) {
+  if (of_cluster > 1) {
     cudaLaunchAttribute& cluster = attributes[launch.numAttrs++];
     cluster.id = cudaLaunchAttributeClusterDimension;
-    cluster.val.clusterDim = {static_cast<unsigned>(cut.parts), 1, 1};
+    cluster.val.clusterDim = {static_cast<unsigned>(of_cluster), 1, 1};
   }
   if (context.overlap) {
     cudaLaunchAttribute& early = attributes[launch.numAttrs++];

@@ -24,7 +24,7 @@ struct WideRouting {
 
 struct WideArgs {
   CUtensorMap x;        // rows, 64 inputs × a tile's rows a box
-  CUtensorMap weights;  // blocks, one of each row tile of a tile a box
+  CUtensorMap weights;  // blocks, one of each row tile of a tile a box; of a warpgroup for pairs
   float scale;          // of the whole weight
   float scale_unit;     // times it: what a scale in the layout counts in the products
   int blocks_per_row;

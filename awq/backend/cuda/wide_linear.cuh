@@ -10,20 +10,21 @@
 // hide the latency of memory here: a warp has six scoreboards, and waiting for one load waits for
 // all that share its.)
 //
-// A thread block takes tiles one after another. While there are fewer tiles than half the SMs, each
-// tile's inputs may be cut into equal parts, as wide_plan.h expects to take least, one for each
-// thread block of a cluster; each sends its sums to the block that stores them, which adds them in
-// the order of the parts.
+// A thread block takes tiles one after another, or two of them a tile between them (wide_pair.cuh).
+// While there are fewer tiles than half the SMs, each tile's inputs may be cut into equal parts, as
+// wide_plan.h expects to take least, one for each thread block of a cluster; each sends its sums to
+// the block that stores them, which adds them in the order of the parts.
 #pragma once
 
 #include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/wgmma.cuh"
 #include "awq/backend/cuda/wide_codes.cuh"
+#include "awq/backend/cuda/wide_pair.cuh"
 #include "awq/backend/cuda/wide_store.cuh"
 
 namespace awq::cuda {
 
-// Item: a WideItem, or a RoutedItem (wide_experts.cuh).
+// Item: a WideItem, a PairItem (wide_pair.cuh), or a RoutedItem (wide_experts.cuh).
 template <typename T, typename Codes, typename Size, typename Item = WideItem>
 __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_constant__ WideArgs a) {
 #if AWQ_SM90A
@@ -31,22 +32,18 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
   constexpr int kWarpgroups = Size::kWarpgroups;
   constexpr int kGroups = Codes::kGroups;
   constexpr int kBlockBytes = Codes::kBlockBytes;
-  using CopyX = WideCopies<Size, true, Codes, Item>;
-  using CopyWeights = WideCopies<Size, false, Codes, Item>;
   constexpr int kStages = Size::kStages;
   constexpr int kStageBytes = Size::StageBytes(kBlockBytes);
-  static_assert(MostBytesOfSums<kM, kWarpgroups>() <= kStages * kStageBytes);
+  static_assert(Item::kPair || MostBytesOfSums<kM, kWarpgroups>() <= kStages * kStageBytes);
   extern __shared__ uint8_t dynamic[];
-  // Full and empty stages; sums have arrived.
-  __shared__ uint64_t barriers[2 * kStages + 1];
+  // Full and empty stages; sums have arrived; sums that were sent are taken.
+  __shared__ uint64_t barriers[2 * kStages + 2];
   uint8_t* ring = dynamic + (1024 - SharedAddress(dynamic) % 1024) % 1024;
   const uint32_t barriers_at = SharedAddress(barriers);
   const uint32_t arrived = barriers_at + 16 * kStages;
   const int warp = static_cast<int>(threadIdx.x) % 128 / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int group = static_cast<int>(threadIdx.x) / 128;  // the last one copies
-  const int first_item = static_cast<int>(blockIdx.x);
-  const int blocks = static_cast<int>(gridDim.x);
 
   AllowNextKernel();
   if (Item::kRouted) WaitForPreviousKernel();  // it has said what there is to do
@@ -57,28 +54,30 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
       BarrierInit(barriers_at + 8 * (kStages + s), 4 * kWarpgroups);
     }
     BarrierInit(arrived, 1);
+    BarrierInit(arrived + 8, 4);
     BarrierInitFence();
-    if (!Item::kRouted && a.parts > 1) {
-      const WideItem item(a, first_item);
+    if constexpr (Item::kPair) {
+      BarrierExpect(arrived, kPairBytes<kM>);
+    } else if (!Item::kRouted && a.parts > 1) {
+      const WideItem item(a, Item::First());
       const int quads =
           QuadsBefore<kM>(item.part + 1, a.parts) - QuadsBefore<kM>(item.part, a.parts);
       BarrierExpect(arrived, static_cast<uint32_t>((a.parts - 1) * quads * kWarpgroups * 2048));
     }
   }
   __syncthreads();
+  if (Item::kPair) ClusterArrive();
 
   if (group == kWarpgroups) {
     GiveRegisters<Size::kLeft>();
     if (warp == 1 && lane == 0) {
-      CopyX copy(a, barriers_at, SharedAddress(ring));
       PrefetchMap(&a.x);
       WaitForPreviousKernel();
-      while (!copy.Done()) copy.Copy(a);
+      CopyX<Size, Codes, Item>(a, barriers_at, SharedAddress(ring), items);
     }
     if (warp == 0 && lane == 0) {
-      CopyWeights copy(a, barriers_at, SharedAddress(ring));
       if (!Item::kRouted) PrefetchMap(&a.weights);
-      while (!copy.Done()) copy.Copy(a);
+      CopyWeights<Size, Codes, Item>(a, barriers_at, SharedAddress(ring), items);
     }
     return;
   }
@@ -88,7 +87,7 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
   const int r = lane / 4;
   const int q = lane % 4;
   // This warp's block in the first stage.
-  const int block_at = Size::kXBytes + (group * 4 + warp) * kBlockBytes;
+  const int block_at = Size::kXBytes + group * Size::GroupBytes(kBlockBytes) + warp * kBlockBytes;
   const uint32_t codes_at = SharedAddress(ring) + block_at + Codes::FirstPlace(lane);
   const int turn = Codes::Turn(Codes::FirstPlace(lane));
   float acc[kM / 2];
@@ -110,12 +109,15 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
     const int stage = at.stage == 0 ? kStages - 1 : at.stage - 1;
     if (lane == 0) BarrierArrive(at.empty + 8 * stage);
   };
-  for (int i = first_item; i < items; i += blocks) {
+  [[maybe_unused]] PairSums<kM> pair(ring + kStages * kStageBytes, arrived);
+  for (int i = Item::First(); i < items; i += Item::Takers()) {
     const Item item(a, i);
+    int end = item.end;
+    if constexpr (Item::kPair) end = item.template EndOf<Size>(group);
 #pragma unroll
     for (int j = 0; j < kM / 2; ++j) acc[j] = 0.0f;
 #pragma unroll 1
-    for (int step = item.begin; step < item.end; ++step) {
+    for (int step = item.begin; step < end; ++step) {
       BarrierWait(at.Full(), at.phase);
       const uint32_t codes = codes_at + place;
       const uint8_t* block = ring + block_at + place;
@@ -123,7 +125,7 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
       const int stage = __shfl_sync(~0u, at.stage, 0);
       const uint64_t b = SwizzledRows(SharedAddress(ring) + stage * kStageBytes);
       uint32_t words[kLoads][4];
-      typename Codes::Meta meta[kGroups];
+      typename Codes::template Meta<T> meta[kGroups];
 #pragma unroll
       for (int g = 0; g < kGroups; ++g) meta[g].Load(block, g, r, a.scale_unit);
 #pragma unroll
@@ -157,7 +159,7 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
     }
     WgmmaWait<0>();
     WgmmaDone(acc);
-    if constexpr (!Item::kRouted) {
+    if constexpr (!Item::kRouted && !Item::kPair) {
       if (a.parts > 1) {
         ClusterSync();
         ShareSums<T, kM, kWarpgroups>(a, item, acc, ring, arrived);
@@ -166,6 +168,24 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
     }
     give_back();
     running = false;
+    if constexpr (Item::kPair) {
+      const int n = item.template FirstOutput<Size>(group) + warp * kTileN + 2 * r;
+      if (end == item.end) {
+        StoreTile<T, kM>(a, item.m_tile * kM + 2 * q, n, acc);
+        continue;
+      }
+      float sums[kM / 4];
+      pair.Send(item.rank, acc, sums);
+      for (; end < item.end; ++end) {  // weights of others: what is left is to say that
+        BarrierWait(at.Full(), at.phase);
+        if (lane == 0) BarrierArrive(at.Empty());
+        at.Advance();
+      }
+      place = at.stage * kStageBytes;
+      pair.Add(item.rank, i + Item::Takers() < items, sums);
+      StoreTile<T, kM / 2>(a, item.m_tile * kM + item.rank * (kM / 2) + 2 * q, n, sums);
+      continue;
+    }
     const int n = item.n_tile * 64 * kWarpgroups + (group * 4 + warp) * kTileN + 2 * r;
     if constexpr (Item::kRouted) {
       item.template Store<T, kM>(a, 2 * q, n, acc);

@@ -9,11 +9,15 @@ namespace awq::cuda {
 inline constexpr int kWideParts = 8;  // of a tile at most: thread blocks of a cluster
 
 // A tile of a thread block, of which each SM has one at a time: rows of x, and 64 outputs a
-// warpgroup.
+// warpgroup. Of a pair (wide_pair.cuh) it is one of two thread blocks, whose last warpgroups have
+// the same outputs.
 struct WideTile {
   int rows;
   int warpgroups;
   double step_us;  // what 128 inputs take (H200; docs/kernels.md)
+  bool pair = false;
+  constexpr int Blocks() const { return pair ? 2 : 1; }
+  constexpr int Outputs() const { return 64 * (pair ? 2 * warpgroups - 1 : warpgroups); }
 };
 
 // Named by rows and warpgroups.
@@ -26,6 +30,8 @@ inline constexpr WideTile kWide128x3 = {128, 3, 0.92};
 inline constexpr WideTile kWide64x2 = {64, 2, 0.47};
 inline constexpr WideTile kWide128x2 = {128, 2, 0.65};
 inline constexpr WideTile kWide256x2 = {256, 2, 1.22};
+inline constexpr WideTile kWide64Pair = {64, 4, 0.80, true};
+inline constexpr WideTile kWide128Pair = {128, 4, 1.11, true};
 
 struct WideCut {
   int64_t m_tiles, n_tiles;

@@ -8,6 +8,11 @@
 namespace awq::cuda {
 namespace {
 
+template <const WideTile& kTile>
+using SizeOf = WideSize<kTile.rows, kTile.warpgroups, WideQ4<4, true>::kMostBytes, kTile.pair>;
+template <const WideTile& kTile>
+using ItemOf = std::conditional_t<kTile.pair, PairItem, WideItem>;
+
 WideKernel KernelOf(const WideConfig& config, const LinearQ4& p) {
   const int groups = p.shape.GroupsPerBlock();
   const int which = groups == 4 ? 0 : groups == 2 ? 1 : 2;
@@ -26,7 +31,7 @@ WideProblem ProblemOf(const LinearQ4& p) {
           .row_tiles = p.shape.RowTiles(),
           .blocks_per_row = p.shape.BlocksPerRow(),
           .block_bytes = p.shape.BlockBytes(),
-          .scale = p.scale,
+          .scale = p.scale / (p.act == DType::kF16 ? ScaledCodes<__half>::kUnit : 1.0f),
           .scale_unit = 1.0f,
           .m = p.m,
           .x = p.x,
@@ -50,16 +55,17 @@ WideProblem ProblemOf(const LinearQ4& p) {
     AWQ_WIDE_GROUP(type, 4, __VA_ARGS__), AWQ_WIDE_GROUP(type, 2, __VA_ARGS__), \
         AWQ_WIDE_GROUP(type, 1, __VA_ARGS__)                                    \
   }
-#define AWQ_WIDE(name)                                                                            \
-  WideConfig Wide##name() {                                                                       \
-    using Size = WideSize<kWide##name.rows, kWide##name.warpgroups, WideQ4<4, true>::kMostBytes>; \
-    static std::array<std::atomic<int>, kWideParts + 1> clusters = {};                            \
-    return {kWide##name,                                                                          \
-            Size::kThreads,                                                                       \
-            Size::SharedBytes,                                                                    \
-            AWQ_WIDE_TYPE(__half, Size),                                                          \
-            AWQ_WIDE_TYPE(__nv_bfloat16, Size),                                                   \
-            clusters.data()};                                                                     \
+#define AWQ_WIDE(name)                                                 \
+  WideConfig Wide##name() {                                            \
+    using Size = SizeOf<kWide##name>;                                  \
+    using Item = ItemOf<kWide##name>;                                  \
+    static std::array<std::atomic<int>, kWideParts + 1> clusters = {}; \
+    return {kWide##name,                                               \
+            Size::kThreads,                                            \
+            Size::SharedBytes,                                         \
+            AWQ_WIDE_TYPE(__half, Size, Item),                         \
+            AWQ_WIDE_TYPE(__nv_bfloat16, Size, Item),                  \
+            clusters.data()};                                          \
   }
 
 AWQ_WIDE(16x4)
@@ -71,6 +77,8 @@ AWQ_WIDE(128x3)
 AWQ_WIDE(64x2)
 AWQ_WIDE(128x2)
 AWQ_WIDE(256x2)
+AWQ_WIDE(64Pair)
+AWQ_WIDE(128Pair)
 
 double WideMicroseconds(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device) {
   const WideCut cut = CutFor(KernelOf(config, p), ProblemOf(p), device);

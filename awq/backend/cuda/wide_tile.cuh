@@ -7,9 +7,13 @@
 
 namespace awq::cuda {
 
+// Shared memory for sums of 64 outputs and half of the rows, that the other block of a pair sends.
+template <int kRows>
+inline constexpr int kPairBytes = 64 * kRows / 2 * 4;
+
 // What a thread block, one an SM, is made of: warpgroups of 64 outputs, and one that copies, which
-// gives its registers to the others. kMostBytes: of a block of the layout.
-template <int kRowsOfX, int kGroupsOfWarps, int kMostBytes>
+// gives its registers to the others. kMostBytes: of a block of the layout. kPair: wide_pair.cuh.
+template <int kRowsOfX, int kGroupsOfWarps, int kMostBytes, bool kPair = false>
 struct WideSize {
   static constexpr int kRows = kRowsOfX;  // of a tile
   static constexpr int kWarpgroups = kGroupsOfWarps;
@@ -28,45 +32,63 @@ struct WideSize {
   // The ring, in stages of 128 inputs, and barriers. An SM has 228 KB, of which a block costs one
   // and another aligns the ring. With few rows no more than 164 KB, so that blocks of the kernels
   // around find room beside: a step of a model is faster for it (docs/kernels.md).
-  static constexpr int kSpace = ((kRows <= 64 ? 164 : 228) << 10) - (2 << 10) - 512;
+  static constexpr int kSpace =
+      ((kRows <= 64 ? 164 : 228) << 10) - (2 << 10) - 512 - (kPair ? kPairBytes<kRows> : 0);
   // Batches of mma steps whose operands have registers: one is expanded while the other's products
   // run.
   static constexpr int kBuffers = kRows == 128 && kRegisters <= 128 ? 1 : 2;
   static constexpr int kXBytes = kRows * 256;
+  // A warpgroup's weights; those of a pair are copied apart, which wants multiples of 128 bytes.
+  AWQ_HD static constexpr int GroupBytes(int block_bytes) {
+    return kPair ? (4 * block_bytes + 127) / 128 * 128 : 4 * block_bytes;
+  }
   // A stage: x, then weights.
   AWQ_HD static constexpr int StageBytes(int block_bytes) {
-    return kXBytes + (4 * kWarpgroups * block_bytes + 1023) / 1024 * 1024;
+    return kXBytes + (kWarpgroups * GroupBytes(block_bytes) + 1023) / 1024 * 1024;
   }
   static constexpr int kFit = kSpace / StageBytes(kMostBytes);
   static constexpr int kStages = kFit < 9 ? kFit : 9;
   static_assert(kStages >= 2);
   static constexpr int SharedBytes(int block_bytes) {
-    return 1024 + kStages * StageBytes(block_bytes);
+    return 1024 + kStages * StageBytes(block_bytes) + (kPair ? kPairBytes<kRows> : 0);
   }
 };
 
-// A piece of work: a tile, and steps [begin, end) of 128 inputs each. Tiles of m_group tiles of
-// rows follow each other, so that their x stay in L2.
-struct WideItem {
-  static constexpr bool kRouted = false;
-  int part, begin, end, m_tile, n_tile;
-  __device__ static int Count(const WideArgs& a) { return a.m_tiles * a.n_tiles * a.parts; }
-  template <typename Size>
-  __device__ int FirstRow() const {
-    return m_tile * Size::kRows;
-  }
-  __device__ const void* Weights(const WideArgs& a) const { return &a.weights; }
-  __device__ WideItem(const WideArgs& a, int item)
-      : part(item % a.parts),
-        begin(a.blocks_per_row * part / a.parts),
-        end(a.blocks_per_row * (part + 1) / a.parts) {
-    const int tile = item / a.parts;
+// Where a tile lies. Those of m_group tiles of rows follow each other, so that their x stay in L2.
+struct TilePlace {
+  int m_tile, n_tile;
+  __device__ TilePlace(const WideArgs& a, int tile) {
     const int before = tile / (a.m_group * a.n_tiles) * a.m_group;
     const int at = tile - before * a.n_tiles;
     const int rows = min(a.m_group, a.m_tiles - before);
     m_tile = before + at % rows;
     n_tile = at / rows;
   }
+  template <typename Size>
+  __device__ int FirstRow() const {
+    return m_tile * Size::kRows;
+  }
+};
+
+// Pieces of work that a thread block takes in turn with all others, each all of its own.
+struct ItemOfBlock {
+  static constexpr bool kPair = false;
+  __device__ static int First() { return static_cast<int>(blockIdx.x); }
+  __device__ static int Takers() { return static_cast<int>(gridDim.x); }
+  __device__ static int Block(int step) { return step; }  // of the inputs
+};
+
+// A piece of work: a tile, and steps [begin, end) of 128 inputs each.
+struct WideItem : ItemOfBlock, TilePlace {
+  static constexpr bool kRouted = false;
+  int part, begin, end;
+  __device__ static int Count(const WideArgs& a) { return a.m_tiles * a.n_tiles * a.parts; }
+  __device__ const void* Weights(const WideArgs& a) const { return &a.weights; }
+  __device__ WideItem(const WideArgs& a, int item)
+      : TilePlace(a, item / a.parts),
+        part(item % a.parts),
+        begin(a.blocks_per_row * part / a.parts),
+        end(a.blocks_per_row * (part + 1) / a.parts) {}
 };
 
 // A ring's barriers, full and empty, and a place in it.
@@ -83,47 +105,47 @@ struct WideRing {
   __device__ uint32_t Empty() const { return empty + 8 * stage; }
 };
 
-// Copies the x or the weights of stages, one after another, through all tiles of a block.
-template <typename Size, bool kX, typename Codes, typename Item>
-struct WideCopies {
-  static constexpr int kBlockBytes = Codes::kBlockBytes;
-  static constexpr int kStageBytes = Size::StageBytes(kBlockBytes);
-  WideRing<Size::kStages> ring;
-  uint32_t to;
-  int i, count;
-  int at, end, tile;
-  const void* weights = nullptr;
-
-  __device__ WideCopies(const WideArgs& a, uint32_t barriers, uint32_t ring_at)
-      : ring(barriers), to(ring_at), i(static_cast<int>(blockIdx.x)), count(Item::Count(a)) {
-    if (!Done()) Begin(a);
-  }
-  __device__ void Begin(const WideArgs& a) {
+// Fills the stages with x, one after another, through all items of a block.
+template <typename Size, typename Codes, typename Item>
+__device__ void CopyX(const WideArgs& a, uint32_t barriers, uint32_t to, int items) {
+  WideRing<Size::kStages> ring(barriers);
+  for (int i = Item::First(); i < items; i += Item::Takers()) {
     const Item item(a, i);
-    at = item.begin;
-    end = item.end;
-    tile = kX ? item.template FirstRow<Size>() : item.n_tile * 4 * Size::kWarpgroups;
-    const void* map = item.Weights(a);
-    if (Item::kRouted && !kX && map != weights) AcquireMap(map);
-    weights = map;
-  }
-  __device__ bool Done() const { return i >= count; }
-  __device__ void Copy(const WideArgs& a) {
-    BarrierWait(ring.Empty(), ring.phase ^ 1);  // the first round finds the ring empty
-    const uint32_t stage = to + ring.stage * kStageBytes;
-    if constexpr (kX) {
+    const int row = item.template FirstRow<Size>();
+    for (int step = item.begin; step < item.end; ++step) {
+      BarrierWait(ring.Empty(), ring.phase ^ 1);  // the first round finds the ring empty
+      const uint32_t stage = to + ring.stage * Size::StageBytes(Codes::kBlockBytes);
+      const int input = item.Block(step) * kBlockK;
       BarrierExpect(ring.Full(), Size::kXBytes);
-      BoxCopy(stage, &a.x, at * kBlockK, tile, ring.Full());
-      BoxCopy(stage + Size::kXBytes / 2, &a.x, at * kBlockK + 64, tile, ring.Full());
-    } else {
-      BarrierExpect(ring.Full(), 4 * Size::kWarpgroups * kBlockBytes);
-      Codes::CopyBlocks(stage + Size::kXBytes, weights, at, tile, ring.Full());
+      BoxCopy(stage, &a.x, input, row, ring.Full());
+      BoxCopy(stage + Size::kXBytes / 2, &a.x, input + 64, row, ring.Full());
+      ring.Advance();
     }
-    ring.Advance();
-    if (++at < end) return;
-    i += static_cast<int>(gridDim.x);
-    if (!Done()) Begin(a);
   }
-};
+}
+
+// The same for weights.
+template <typename Size, typename Codes, typename Item>
+__device__ void CopyWeights(const WideArgs& a, uint32_t barriers, uint32_t to, int items) {
+  WideRing<Size::kStages> ring(barriers);
+  const void* last = nullptr;
+  for (int i = Item::First(); i < items; i += Item::Takers()) {
+    const Item item(a, i);
+    const void* map = item.Weights(a);
+    if (Item::kRouted && map != last) AcquireMap(map);
+    last = map;
+    for (int step = item.begin; step < item.end; ++step) {
+      BarrierWait(ring.Empty(), ring.phase ^ 1);
+      const uint32_t stage = to + ring.stage * Size::StageBytes(Codes::kBlockBytes) + Size::kXBytes;
+      if constexpr (Item::kPair) {
+        item.template CopyWeights<Size, Codes>(map, step, stage, ring.Full());
+      } else {
+        BarrierExpect(ring.Full(), 4 * Size::kWarpgroups * Codes::kBlockBytes);
+        Codes::CopyBlocks(stage, map, step, item.n_tile * 4 * Size::kWarpgroups, ring.Full());
+      }
+      ring.Advance();
+    }
+  }
+}
 
 }  // namespace awq::cuda

@@ -20,7 +20,7 @@ __global__ void FillBlocksKernel(Q4Shape shape, int64_t bytes, uint32_t seed, ui
     uint32_t v = Hash(i, seed) & 0xffff;
     if (in_block >= kCodeBytes) {
       const int in_meta = (in_block - kCodeBytes) % shape.MetaBytes();
-      v = in_meta < 2 * kTileN ? 0x2400u | (v & 0x3ffu) : v & 0x0f0fu;
+      v = in_meta < 2 * kTileN ? 0x6800u | (v & 0x3ffu) : v & 0x0f0fu;  // scales from 2^11 on
     }
     reinterpret_cast<uint16_t*>(blocks)[i] = static_cast<uint16_t>(v);
   }

@@ -34,6 +34,7 @@ struct Layer {
   LinearQ4 Problem(int64_t m, int copy) const {
     return {.shape = shape,
             .blocks = blocks.get() + copy % copies * shape.NumBytes(),
+            .scale = 0x1p-17f,  // FillRandomBlocks
             .m = m,
             .act = bf16 ? DType::kBF16 : DType::kF16,
             .out = bf16 ? DType::kBF16 : DType::kF16,

@@ -29,7 +29,7 @@ class Chain {
   LinearQ4 Problem(int64_t m, int step) const {
     return {.shape = packed_.shape,
             .blocks = blocks_.get(),
-            .scale = 1.0f / 16,
+            .scale = packed_.scale / 16,
             .m = m,
             .act = DType::kBF16,
             .out = DType::kBF16,
