@@ -58,6 +58,17 @@ __device__ inline void ClusterStore(uint32_t to, uint32_t bar, const float (&v)[
       : "memory");
 #endif
 }
+// BoxCopy to the same places of both blocks of a cluster of two, counted on both their barriers.
+__device__ inline void BoxCopyToBoth(uint32_t to, const void* map, int column, int row,
+                                     uint32_t bar) {
+#if AWQ_SM90
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      ".multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(to),
+      "l"(map), "r"(column), "r"(row), "r"(bar), "h"(static_cast<uint16_t>(3))
+      : "memory");
+#endif
+}
 // Arrives on a barrier at a ClusterAddress, when this thread's reads are over. (Of the cluster's
 // scope it would wait for stores to global memory too: 4 µs of 25 in held_q4.)
 __device__ inline void ClusterBarrierArrive(uint32_t bar) {

@@ -172,7 +172,7 @@ const std::array kRows = {
     Wide<Wide64x2>("wide64x2"),
     Wide<Wide128x2>("wide128x2"),
     Wide<Wide256x2>("wide256x2"),
-    Wide<Wide64Pair>("wide64pair"),
+    Wide<Wide256Twin>("wide256twin"),
     Wide<Wide128Pair>("wide128pair"),
 };
 

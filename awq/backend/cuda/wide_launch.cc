@@ -34,7 +34,7 @@ void LaunchWide(const WideKernel& kernel, const WideProblem& p, const DeviceLimi
   WideArgs args = {
       .x = SwizzledRowsMap(p.x, p.m, p.k, p.x_stride, tile.rows),
       .weights = BlocksMap(p.blocks, p.row_tiles, cut.steps, p.block_bytes,
-                           4 * (tile.pair ? 1 : tile.warpgroups)),
+                           4 * (tile.share == WideShare::kTile ? 1 : tile.warpgroups)),
       .scale = p.scale,
       .scale_unit = p.scale_unit,
       .blocks_per_row = static_cast<int>(cut.steps),
@@ -53,7 +53,7 @@ void LaunchWide(const WideKernel& kernel, const WideProblem& p, const DeviceLimi
   cudaLaunchConfig_t launch = {};
   const int of_cluster = tile.Blocks() * cut.parts;
   int64_t clusters = cut.m_tiles * cut.n_tiles;
-  if (tile.pair) clusters = std::min<int64_t>(Clusters(kernel, of_cluster), clusters);
+  if (tile.Blocks() > 1) clusters = std::min<int64_t>(Clusters(kernel, of_cluster), clusters);
   if (of_cluster == 1) clusters = std::min<int64_t>(device.sms, clusters);
   const int64_t blocks = clusters * of_cluster;
   launch.gridDim = dim3(static_cast<unsigned>(blocks));

@@ -24,7 +24,7 @@
 
 namespace awq::cuda {
 
-// Item: a WideItem, a PairItem (wide_pair.cuh), or a RoutedItem (wide_experts.cuh).
+// Item: a WideItem, a TwinItem or PairItem (wide_pair.cuh), or a RoutedItem (wide_experts.cuh).
 template <typename T, typename Codes, typename Size, typename Item = WideItem>
 __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_constant__ WideArgs a) {
 #if AWQ_SM90A
@@ -34,13 +34,16 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
   constexpr int kBlockBytes = Codes::kBlockBytes;
   constexpr int kStages = Size::kStages;
   constexpr int kStageBytes = Size::StageBytes(kBlockBytes);
-  static_assert(Item::kPair || MostBytesOfSums<kM, kWarpgroups>() <= kStages * kStageBytes);
+  static_assert(!Item::kParts || MostBytesOfSums<kM, kWarpgroups>() <= kStages * kStageBytes);
   extern __shared__ uint8_t dynamic[];
-  // Full and empty stages; sums have arrived; sums that were sent are taken.
-  __shared__ uint64_t barriers[2 * kStages + 2];
+  // Full and empty stages; sums have arrived; sums that were sent are taken; the other block of a
+  // cluster has room in a stage.
+  constexpr int kRooms = Item::kSharesX ? kStages : 0;
+  __shared__ uint64_t barriers[2 * kStages + 2 + kRooms];
   uint8_t* ring = dynamic + (1024 - SharedAddress(dynamic) % 1024) % 1024;
   const uint32_t barriers_at = SharedAddress(barriers);
   const uint32_t arrived = barriers_at + 16 * kStages;
+  const uint32_t rooms = arrived + 16;
   const int warp = static_cast<int>(threadIdx.x) % 128 / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int group = static_cast<int>(threadIdx.x) / 128;  // the last one copies
@@ -55,25 +58,28 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
     }
     BarrierInit(arrived, 1);
     BarrierInit(arrived + 8, 4);
+    for (int s = 0; s < kRooms; ++s) BarrierInit(rooms + 8 * s, 1);
     BarrierInitFence();
-    if constexpr (Item::kPair) {
-      BarrierExpect(arrived, kPairBytes<kM>);
-    } else if (!Item::kRouted && a.parts > 1) {
-      const WideItem item(a, Item::First());
-      const int quads =
-          QuadsBefore<kM>(item.part + 1, a.parts) - QuadsBefore<kM>(item.part, a.parts);
-      BarrierExpect(arrived, static_cast<uint32_t>((a.parts - 1) * quads * kWarpgroups * 2048));
+    if (Item::kPair) BarrierExpect(arrived, kPairBytes<kM>);
+    if constexpr (Item::kParts) {
+      if (a.parts > 1) {
+        const Item item(a, Item::First());
+        const int quads =
+            QuadsBefore<kM>(item.part + 1, a.parts) - QuadsBefore<kM>(item.part, a.parts);
+        BarrierExpect(arrived, static_cast<uint32_t>((a.parts - 1) * quads * kWarpgroups * 2048));
+      }
     }
   }
   __syncthreads();
-  if (Item::kPair) ClusterArrive();
+  if (Item::kSharesX) ClusterArrive();
 
   if (group == kWarpgroups) {
     GiveRegisters<Size::kLeft>();
+    if (Item::kSharesX && warp == 1) ClusterWait();
     if (warp == 1 && lane == 0) {
       PrefetchMap(&a.x);
       WaitForPreviousKernel();
-      CopyX<Size, Codes, Item>(a, barriers_at, SharedAddress(ring), items);
+      CopyX<Size, Codes, Item>(a, barriers_at, rooms, SharedAddress(ring), items);
     }
     if (warp == 0 && lane == 0) {
       if (!Item::kRouted) PrefetchMap(&a.weights);
@@ -104,6 +110,10 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
   WideRing<kStages> at(barriers_here);
   int place = 0;         // of the stage, in bytes
   bool running = false;  // whether products of an earlier step may be
+  const auto advance = [&] {
+    at.Advance();
+    place = place == (kStages - 1) * kStageBytes ? 0 : place + kStageBytes;
+  };
   // Gives back the stage before the present one.
   const auto give_back = [&] {
     const int stage = at.stage == 0 ? kStages - 1 : at.stage - 1;
@@ -112,12 +122,21 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
   [[maybe_unused]] PairSums<kM> pair(ring + kStages * kStageBytes, arrived);
   for (int i = Item::First(); i < items; i += Item::Takers()) {
     const Item item(a, i);
-    int end = item.end;
-    if constexpr (Item::kPair) end = item.template EndOf<Size>(group);
 #pragma unroll
     for (int j = 0; j < kM / 2; ++j) acc[j] = 0.0f;
 #pragma unroll 1
-    for (int step = item.begin; step < end; ++step) {
+    for (int step = item.begin; step < item.end; ++step) {
+      if constexpr (Item::kPair) {
+        if (!item.template Takes<Size>(step, group)) {  // it has no weights here
+          WgmmaWait<0>();
+          if (running) give_back();
+          running = false;
+          BarrierWait(at.Full(), at.phase);
+          if (lane == 0) BarrierArrive(at.Empty());
+          advance();
+          continue;
+        }
+      }
       BarrierWait(at.Full(), at.phase);
       const uint32_t codes = codes_at + place;
       const uint8_t* block = ring + block_at + place;
@@ -154,34 +173,27 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
         WgmmaCommit();
       }
       running = true;
-      at.Advance();
-      place = place == (kStages - 1) * kStageBytes ? 0 : place + kStageBytes;
+      advance();
     }
     WgmmaWait<0>();
     WgmmaDone(acc);
-    if constexpr (!Item::kRouted && !Item::kPair) {
+    if constexpr (Item::kParts) {
       if (a.parts > 1) {
         ClusterSync();
         ShareSums<T, kM, kWarpgroups>(a, item, acc, ring, arrived);
         return;
       }
     }
-    give_back();
+    if (!Item::kPair || running) give_back();
     running = false;
     if constexpr (Item::kPair) {
       const int n = item.template FirstOutput<Size>(group) + warp * kTileN + 2 * r;
-      if (end == item.end) {
+      if (group < kWarpgroups - 1) {
         StoreTile<T, kM>(a, item.m_tile * kM + 2 * q, n, acc);
         continue;
       }
       float sums[kM / 4];
       pair.Send(item.rank, acc, sums);
-      for (; end < item.end; ++end) {  // weights of others: what is left is to say that
-        BarrierWait(at.Full(), at.phase);
-        if (lane == 0) BarrierArrive(at.Empty());
-        at.Advance();
-      }
-      place = at.stage * kStageBytes;
       pair.Add(item.rank, i + Item::Takers() < items, sums);
       StoreTile<T, kM / 2>(a, item.m_tile * kM + item.rank * (kM / 2) + 2 * q, n, sums);
       continue;

@@ -1,7 +1,5 @@
-// Pieces of work of wide_linear.cuh for two thread blocks, a cluster: a tile of seven times 64
-// outputs. Three warpgroups of each block make 64 outputs of their own, the fourth of both the
-// seventh 64, of half of the inputs each, while the block is at these; the other half comes to
-// it later. That way 28672 outputs fill 128 of 132 SMs instead of 112.
+// Pieces of work of wide_linear.cuh for two thread blocks, a cluster, with the same rows of x,
+// which come from L2 once.
 #pragma once
 
 #include "awq/backend/cuda/cluster.cuh"
@@ -9,34 +7,39 @@
 
 namespace awq::cuda {
 
-// Steps [begin, end) of a tile: block 0 begins with the first half of the inputs, block 1 with the
-// second.
-struct PairItem : TilePlace {
+// A tile of both blocks, all of its inputs.
+struct SharedItem : TilePlace {
   static constexpr bool kRouted = false;
-  static constexpr bool kPair = true;
+  static constexpr bool kSharesX = true;
+  static constexpr bool kParts = false;
   static constexpr int begin = 0;
   int end;
-  int rank;        // of this block
-  int first;       // of its blocks of inputs
-  int end_shared;  // steps of the warpgroup whose outputs are shared
-
+  int rank;  // of this block
   __device__ static int First() { return ClusterIndex(); }
   __device__ static int Takers() { return static_cast<int>(gridDim.x) / 2; }
   __device__ static int Count(const WideArgs& a) { return a.m_tiles * a.n_tiles; }
   __device__ const void* Weights(const WideArgs& a) const { return &a.weights; }
-  __device__ PairItem(const WideArgs& a, int tile)
-      : TilePlace(a, tile), end(a.blocks_per_row), rank(static_cast<int>(ClusterRank())) {
-    const int half = (end + 1) / 2;
-    first = rank * half;
-    end_shared = rank == 0 ? half : end - half;
+  __device__ SharedItem(const WideArgs& a, int tile)
+      : TilePlace(a, tile), end(a.blocks_per_row), rank(static_cast<int>(ClusterRank())) {}
+};
+
+// Each block makes one half of the outputs.
+struct TwinItem : SharedItem {
+  static constexpr bool kPair = false;
+  __device__ TwinItem(const WideArgs& a, int tile) : SharedItem(a, tile) {
+    n_tile = 2 * n_tile + rank;
   }
-  __device__ int Block(int step) const {
-    const int block = first + step;
-    return block < end ? block : block - end;
-  }
+};
+
+// The tile has an odd number of times 64 outputs. The last warpgroups of both blocks make the same
+// ones, block 0 of even steps, block 1 of odd ones: 28672 outputs are 64 tiles of seven times 64
+// that fill 128 of 132 SMs, where they would fill 112 by four a block.
+struct PairItem : SharedItem {
+  static constexpr bool kPair = true;
+  __device__ PairItem(const WideArgs& a, int tile) : SharedItem(a, tile) {}
   template <typename Size>
-  __device__ int EndOf(int group) const {
-    return group == Size::kWarpgroups - 1 ? end_shared : end;
+  __device__ bool Takes(int step, int group) const {
+    return group < Size::kWarpgroups - 1 || step % 2 == rank;
   }
   template <typename Size>
   __device__ int FirstOutput(int group) const {
@@ -46,16 +49,16 @@ struct PairItem : TilePlace {
   }
   template <typename Size, typename Codes>
   __device__ void CopyWeights(const void* map, int step, uint32_t to, uint32_t bar) const {
-    const int groups = step < end_shared ? Size::kWarpgroups : Size::kWarpgroups - 1;
+    const int groups = Size::kWarpgroups - (step % 2 == rank ? 0 : 1);
     BarrierExpect(bar, 4 * groups * Codes::kBlockBytes);
     for (int group = 0; group < groups; ++group) {
-      Codes::CopyBlocks(to + group * Size::GroupBytes(Codes::kBlockBytes), map, Block(step),
+      Codes::CopyBlocks(to + group * Size::GroupBytes(Codes::kBlockBytes), map, step,
                         FirstOutput<Size>(group) / kTileN, bar);
     }
   }
 };
 
-// The sums that both blocks have of the outputs that they share: each stores half of the rows. What
+// The sums that both blocks of a pair have of the same outputs: each stores half of the rows. What
 // the other block sends lies in `sums`, [eight rows][thread] four floats.
 template <int kM>
 class PairSums {
@@ -66,8 +69,6 @@ class PairSums {
 
   // Of acc those that this block stores go to kept, the rest to the other one.
   __device__ void Send(int rank, const float (&acc)[kM / 2], float (&kept)[kM / 4]) {
-    if (first_) ClusterWait();  // until the other block has begun
-    first_ = false;
     BarrierWait(arrived_ + 8, phase_ ^ 1);  // until it has added what it got before
     const uint32_t to = ClusterAddress(SharedAddress(sums_), 1 - rank);
     const uint32_t counts = ClusterAddress(arrived_, 1 - rank);
@@ -107,7 +108,6 @@ class PairSums {
   const uint8_t* sums_;
   uint32_t arrived_;
   uint32_t phase_ = 0;
-  bool first_ = true;
 };
 
 }  // namespace awq::cuda

@@ -29,7 +29,8 @@ WideCut CutWide(const WideTile& tile, int64_t m, int64_t n, int64_t steps, int s
                   .steps = steps,
                   .parts = 1};
   const int64_t tiles = best.m_tiles * best.n_tiles;
-  const int64_t most = tile.pair ? 1 : std::min<int64_t>({kWideParts, steps / 2, sms / tiles});
+  const int64_t most =
+      tile.Blocks() > 1 ? 1 : std::min<int64_t>({kWideParts, steps / 2, sms / tiles});
   double least = WideMicroseconds(tile, best, sms);
   for (int parts = 2; parts <= most; ++parts) {
     if (tiles > clusters(parts)) continue;

@@ -8,16 +8,22 @@ namespace awq::cuda {
 
 inline constexpr int kWideParts = 8;  // of a tile at most: thread blocks of a cluster
 
+// What a thread block shares with another one, a cluster with it (wide_pair.cuh): the rows of x of
+// neighbouring tiles, or a tile too, whose outputs the last warpgroups of both make together.
+enum class WideShare { kNothing, kX, kTile };
+
 // A tile of a thread block, of which each SM has one at a time: rows of x, and 64 outputs a
-// warpgroup. Of a pair (wide_pair.cuh) it is one of two thread blocks, whose last warpgroups have
-// the same outputs.
+// warpgroup.
 struct WideTile {
   int rows;
   int warpgroups;
   double step_us;  // what 128 inputs take (H200; docs/kernels.md)
-  bool pair = false;
-  constexpr int Blocks() const { return pair ? 2 : 1; }
-  constexpr int Outputs() const { return 64 * (pair ? 2 * warpgroups - 1 : warpgroups); }
+  WideShare share = WideShare::kNothing;
+  // Of thread blocks that share, together.
+  constexpr int Blocks() const { return share == WideShare::kNothing ? 1 : 2; }
+  constexpr int Outputs() const {
+    return 64 * (Blocks() * warpgroups - (share == WideShare::kTile ? 1 : 0));
+  }
 };
 
 // Named by rows and warpgroups.
@@ -30,8 +36,8 @@ inline constexpr WideTile kWide128x3 = {128, 3, 0.92};
 inline constexpr WideTile kWide64x2 = {64, 2, 0.47};
 inline constexpr WideTile kWide128x2 = {128, 2, 0.65};
 inline constexpr WideTile kWide256x2 = {256, 2, 1.22};
-inline constexpr WideTile kWide64Pair = {64, 4, 0.80, true};
-inline constexpr WideTile kWide128Pair = {128, 4, 1.11, true};
+inline constexpr WideTile kWide256Twin = {256, 2, 1.20, WideShare::kX};
+inline constexpr WideTile kWide128Pair = {128, 4, 1.10, WideShare::kTile};
 
 struct WideCut {
   int64_t m_tiles, n_tiles;

@@ -9,9 +9,12 @@ namespace awq::cuda {
 namespace {
 
 template <const WideTile& kTile>
-using SizeOf = WideSize<kTile.rows, kTile.warpgroups, WideQ4<4, true>::kMostBytes, kTile.pair>;
+using SizeOf = WideSize<kTile.rows, kTile.warpgroups, WideQ4<4, true>::kMostBytes,
+                        kTile.share == WideShare::kTile>;
 template <const WideTile& kTile>
-using ItemOf = std::conditional_t<kTile.pair, PairItem, WideItem>;
+using ItemOf =
+    std::conditional_t<kTile.share == WideShare::kNothing, WideItem,
+                       std::conditional_t<kTile.share == WideShare::kX, TwinItem, PairItem>>;
 
 WideKernel KernelOf(const WideConfig& config, const LinearQ4& p) {
   const int groups = p.shape.GroupsPerBlock();
@@ -77,7 +80,7 @@ AWQ_WIDE(128x3)
 AWQ_WIDE(64x2)
 AWQ_WIDE(128x2)
 AWQ_WIDE(256x2)
-AWQ_WIDE(64Pair)
+AWQ_WIDE(256Twin)
 AWQ_WIDE(128Pair)
 
 double WideMicroseconds(const WideConfig& config, const LinearQ4& p, const DeviceLimits& device) {

@@ -33,7 +33,7 @@ WideConfig Wide128x3();
 WideConfig Wide64x2();
 WideConfig Wide128x2();
 WideConfig Wide256x2();
-WideConfig Wide64Pair();
+WideConfig Wide256Twin();
 WideConfig Wide128Pair();
 
 }  // namespace awq::cuda

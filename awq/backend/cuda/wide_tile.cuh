@@ -2,7 +2,7 @@
 // them weights and x.
 #pragma once
 
-#include "awq/backend/cuda/ptx.cuh"
+#include "awq/backend/cuda/cluster.cuh"
 #include "awq/backend/cuda/wide_launch.h"
 
 namespace awq::cuda {
@@ -12,7 +12,8 @@ template <int kRows>
 inline constexpr int kPairBytes = 64 * kRows / 2 * 4;
 
 // What a thread block, one an SM, is made of: warpgroups of 64 outputs, and one that copies, which
-// gives its registers to the others. kMostBytes: of a block of the layout. kPair: wide_pair.cuh.
+// gives its registers to the others. kMostBytes: of a block of the layout. kPair: that it is one of
+// a pair (wide_pair.cuh).
 template <int kRowsOfX, int kGroupsOfWarps, int kMostBytes, bool kPair = false>
 struct WideSize {
   static constexpr int kRows = kRowsOfX;  // of a tile
@@ -72,15 +73,17 @@ struct TilePlace {
 
 // Pieces of work that a thread block takes in turn with all others, each all of its own.
 struct ItemOfBlock {
-  static constexpr bool kPair = false;
+  static constexpr bool kSharesX = false;  // with the other block of a cluster
+  static constexpr bool kPair = false;     // nor outputs
+  static constexpr bool kParts = false;    // of inputs
   __device__ static int First() { return static_cast<int>(blockIdx.x); }
   __device__ static int Takers() { return static_cast<int>(gridDim.x); }
-  __device__ static int Block(int step) { return step; }  // of the inputs
 };
 
 // A piece of work: a tile, and steps [begin, end) of 128 inputs each.
 struct WideItem : ItemOfBlock, TilePlace {
   static constexpr bool kRouted = false;
+  static constexpr bool kParts = true;
   int part, begin, end;
   __device__ static int Count(const WideArgs& a) { return a.m_tiles * a.n_tiles * a.parts; }
   __device__ const void* Weights(const WideArgs& a) const { return &a.weights; }
@@ -105,9 +108,11 @@ struct WideRing {
   __device__ uint32_t Empty() const { return empty + 8 * stage; }
 };
 
-// Fills the stages with x, one after another, through all items of a block.
+// Fills the stages with x, one after another, through all items of a block. `rooms`: a barrier a
+// stage, on which the block that shares x says that it has room.
 template <typename Size, typename Codes, typename Item>
-__device__ void CopyX(const WideArgs& a, uint32_t barriers, uint32_t to, int items) {
+__device__ void CopyX(const WideArgs& a, uint32_t barriers, uint32_t rooms, uint32_t to,
+                      int items) {
   WideRing<Size::kStages> ring(barriers);
   for (int i = Item::First(); i < items; i += Item::Takers()) {
     const Item item(a, i);
@@ -115,10 +120,18 @@ __device__ void CopyX(const WideArgs& a, uint32_t barriers, uint32_t to, int ite
     for (int step = item.begin; step < item.end; ++step) {
       BarrierWait(ring.Empty(), ring.phase ^ 1);  // the first round finds the ring empty
       const uint32_t stage = to + ring.stage * Size::StageBytes(Codes::kBlockBytes);
-      const int input = item.Block(step) * kBlockK;
+      const int input = step * kBlockK;
       BarrierExpect(ring.Full(), Size::kXBytes);
-      BoxCopy(stage, &a.x, input, row, ring.Full());
-      BoxCopy(stage + Size::kXBytes / 2, &a.x, input + 64, row, ring.Full());
+      if constexpr (Item::kSharesX) {  // each copies half for both, when both have room
+        const uint32_t room = rooms + 8 * ring.stage;
+        ClusterBarrierArrive(ClusterAddress(room, 1 - item.rank));
+        BarrierWait(room, ring.phase);
+        BoxCopyToBoth(stage + item.rank * (Size::kXBytes / 2), &a.x, input + 64 * item.rank, row,
+                      ring.Full());
+      } else {
+        BoxCopy(stage, &a.x, input, row, ring.Full());
+        BoxCopy(stage + Size::kXBytes / 2, &a.x, input + 64, row, ring.Full());
+      }
       ring.Advance();
     }
   }
