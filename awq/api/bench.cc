@@ -34,6 +34,9 @@ int64_t KvBytes(const KvCache& cache) {
   return bytes;
 }
 
+// A step is recorded first, and caches fill: not measured.
+constexpr int64_t kFewestTokens = 4;
+
 class Runner {
  public:
   Runner(const BenchOptions& options, const std::function<bool()>& cancelled)
@@ -43,26 +46,25 @@ class Runner {
         source_(OpenModel(options.model)),
         device_(MakeBackend(options.device, options.threads, options.deterministic)),
         profiler_(*device_),
-        backend_(options.explain ? &profiler_ : device_.get()),
-        act_(ActivationType(options.dtype, backend_->Info(), false)),
+        act_(ActivationType(options.dtype, device_->Info(), false)),
         kv_type_(KvCacheType(options.kv_type, act_)),
-        head_bits_(HeadBits(options.head_bits, backend_->Info(), source_.checkpoint())),
-        model_(options.same_layers ? WithSameLayers(*backend_, source_, head_bits_)
-                                   : CausalLm(*backend_, source_, head_bits_)),
-        scratch_(*backend_) {
-    backend_->Sync();
+        head_bits_(HeadBits(options.head_bits, device_->Info(), source_.checkpoint())),
+        model_(options.same_layers ? WithSameLayers(*device_, source_, head_bits_)
+                                   : CausalLm(*device_, source_, head_bits_)),
+        scratch_(*device_) {
+    device_->Sync();
     load_seconds_ = SecondsSince(start_);
-    if (const auto memory = backend_->Memory()) weights_held_ = memory->held;
+    if (const auto memory = device_->Memory()) weights_held_ = memory->held;
   }
 
   BenchReport Describe() {
     BenchReport out;
-    out.device = backend_->Info().device;
+    out.device = device_->Info().device;
     out.dtype = NameOf(act_);
     out.head_bits = head_bits_;
     out.kv_type = NameOf(kv_type_);
     out.load_seconds = load_seconds_;
-    if (const auto memory = backend_->Memory()) out.context_bytes = memory->outside;
+    if (const auto memory = device_->Memory()) out.context_bytes = memory->outside;
     for (const auto& file : source_.checkpoint().files()) {
       for (const std::string& name : file->Names()) {
         out.weight_bytes += file->Get(name).view().NumBytes();
@@ -76,65 +78,44 @@ class Runner {
   }
 
   BenchResult Prefill(int64_t tokens) {
-    KvCache cache(*backend_, source_.spec(), tokens, kv_type_);
+    KvCache cache(*device_, source_.spec(), tokens, kv_type_);
     const int64_t sequence = Open(cache, tokens);
     std::vector<double> times;
     for (int64_t i = -1; i < options_.repeats; ++i) {
-      profiler_.Begin();
       const auto start = Clock::now();
-      Read(cache, sequence, tokens);
-      backend_->Sync();
+      Read(*device_, cache, sequence, tokens);
       if (i >= 0) times.push_back(SecondsSince(start));
     }
-    return Summarize("prefill", 1, tokens, tokens, std::move(times));
+    BenchResult out = Summarize("prefill", 1, tokens, tokens, std::move(times));
+    if (options_.explain) {
+      Read(profiler_, cache, sequence, tokens);
+      out.ops = Ops();
+    }
+    return out;
   }
 
   BenchResult Decode(int64_t batch) {
     const int64_t each = options_.context + options_.tokens;
     const int64_t pages = (each + kKvPageSize - 1) / kKvPageSize;
-    KvCache cache(*backend_, source_.spec(), batch * pages * kKvPageSize, kv_type_);
-    const auto with_cache = backend_->Memory();
+    KvCache cache(*device_, source_.spec(), batch * pages * kKvPageSize, kv_type_);
+    const auto with_cache = device_->Memory();
     std::vector<DecodeStep::Row> rows;
     for (int64_t b = 0; b < batch; ++b) {
       const int64_t sequence = Open(cache, each);
-      Read(cache, sequence, options_.context);
+      Read(*device_, cache, sequence, options_.context);
       rows.push_back({RandomToken(), options_.context, cache.pool().Table(sequence)});
     }
-    std::vector<SampleRow> samples;
-    if (options_.sample) {
-      samples.assign(rows.size(), SampleRow{.top_k = 50, .top_p = 0.95f});
-    }
-    const std::optional<int64_t> seen = options_.sample ? std::optional<int64_t>(0) : std::nullopt;
-    DecodeStep step(*backend_, model_, cache, act_, batch, pages, seen);
-    const auto run_on = [&] {
-      if (!step.recorded()) profiler_.Begin();
-      for (SampleRow& row : samples) row.random = random_();
-      step.RunOn(samples);
-    };
-    std::vector<double> times;
-    step.Run(rows, samples);
-    auto start = Clock::now();
-    for (int64_t i = 0; i < options_.tokens; ++i) {
-      Poll();
-      // As an engine does it: where a device repeats steps by itself, the next one begins before
-      // this one's tokens are known.
-      const bool more = i + 1 < options_.tokens;
-      const bool ahead = step.recorded();
-      if (more && ahead) run_on();
-      const std::span<const int32_t> drawn = step.Await();
-      constexpr int64_t kWarmUp = 3;
-      if (i >= kWarmUp) times.push_back(SecondsSince(start));
-      start = Clock::now();
-      AWQ_CHECK(std::find(drawn.begin(), drawn.end(), -1) == drawn.end(), kInternal, "step ", i,
-                ": logits that are no numbers");
-      if (more && !ahead) run_on();
-    }
-    BenchResult out = Summarize("decode", batch, options_.context, batch, std::move(times));
+    BenchResult out = Summarize("decode", batch, options_.context, batch,
+                                StepTimes(*device_, cache, rows, pages, options_.tokens));
     if (with_cache) {
       const int64_t kv_cache = KvBytes(cache);
       out.memory = BenchMemory{.weights = weights_held_,
                                .kv_cache = kv_cache,
-                               .workspace = backend_->Memory()->most - weights_held_ - kv_cache};
+                               .workspace = device_->Memory()->most - weights_held_ - kv_cache};
+    }
+    if (options_.explain) {
+      StepTimes(profiler_, cache, rows, pages, kFewestTokens);
+      out.ops = Ops();
     }
     return out;
   }
@@ -148,24 +129,59 @@ class Runner {
   int32_t RandomToken() {
     return static_cast<int32_t>(random_() % static_cast<uint64_t>(source_.spec().vocab));
   }
+  // Of steps that begin after rows, but the first ones.
+  std::vector<double> StepTimes(Backend& backend, KvCache& cache,
+                                const std::vector<DecodeStep::Row>& rows, int64_t pages,
+                                int64_t tokens) {
+    std::vector<SampleRow> samples;
+    if (options_.sample) {
+      samples.assign(rows.size(), SampleRow{.top_k = 50, .top_p = 0.95f});
+    }
+    const std::optional<int64_t> seen = options_.sample ? std::optional<int64_t>(0) : std::nullopt;
+    DecodeStep step(backend, model_, cache, act_, static_cast<int64_t>(rows.size()), pages, seen);
+    const auto run_on = [&] {
+      if (!step.recorded()) profiler_.Begin();
+      for (SampleRow& row : samples) row.random = random_();
+      step.RunOn(samples);
+    };
+    std::vector<double> times;
+    step.Run(rows, samples);
+    auto start = Clock::now();
+    for (int64_t i = 0; i < tokens; ++i) {
+      Poll();
+      // As an engine does it: where a device repeats steps by itself, the next one begins before
+      // this one's tokens are known.
+      const bool more = i + 1 < tokens;
+      const bool ahead = step.recorded();
+      if (more && ahead) run_on();
+      const std::span<const int32_t> drawn = step.Await();
+      if (i >= kFewestTokens - 1) times.push_back(SecondsSince(start));
+      start = Clock::now();
+      AWQ_CHECK(std::find(drawn.begin(), drawn.end(), -1) == drawn.end(), kInternal, "step ", i,
+                ": logits that are no numbers");
+      if (more && !ahead) run_on();
+    }
+    return times;
+  }
   // Reads random tokens into an empty sequence, in chunks, and finds what follows them.
-  void Read(KvCache& cache, int64_t sequence, int64_t tokens) {
+  void Read(Backend& backend, KvCache& cache, int64_t sequence, int64_t tokens) {
+    profiler_.Begin();
     for (int64_t done = 0; done < tokens; done += options_.chunk) {
       Poll();
       const int64_t count = std::min(options_.chunk, tokens - done);
       std::vector<int32_t> ids(static_cast<size_t>(count));
       for (int32_t& id : ids) id = RandomToken();
       const Workspace::Scope scope(scratch_);
-      ExecContext ctx{*backend_, scratch_, act_, nullptr};
+      ExecContext ctx{backend, scratch_, act_, nullptr};
       BatchBuilder builder;
       builder.Add(ids, done, cache.pool().Table(sequence));
-      const Batch batch = builder.Build(*backend_);
+      const Batch batch = builder.Build(backend);
       const TensorView hidden = scratch_.Take(DType::kF32, {count, source_.spec().hidden});
       model_.Forward(ctx, batch, cache.layers(), hidden);
       if (done + count < tokens) continue;
       const TensorView logits = scratch_.Take(DType::kF32, {1, source_.spec().vocab});
       model_.Logits(ctx, hidden.Rows(count - 1, count), logits);
-      backend_->Sync();
+      backend.Sync();
     }
   }
   void Poll() const {
@@ -206,21 +222,19 @@ class Runner {
   }
   std::vector<BenchOp> Ops() {
     std::vector<BenchOp> out;
-    if (!options_.explain) return out;
     for (OpProfile& p : profiler_.Take()) {
       out.push_back({std::move(p.name), p.calls, p.seconds, p.bytes, p.flops});
     }
     return out;
   }
-  BenchResult Summarize(std::string name, int64_t batch, int64_t tokens, int64_t work,
-                        std::vector<double> times) {
+  static BenchResult Summarize(std::string name, int64_t batch, int64_t tokens, int64_t work,
+                               std::vector<double> times) {
     std::sort(times.begin(), times.end());
     BenchResult out{.name = std::move(name), .batch = batch, .tokens = tokens};
     out.median = times[times.size() / 2];
     out.least = times.front();
     out.most = times.back();
     out.tokens_per_second = static_cast<double>(work) / out.median;
-    out.ops = Ops();
     return out;
   }
 
@@ -229,8 +243,7 @@ class Runner {
   Clock::time_point start_;
   WeightSource source_;
   std::unique_ptr<Backend> device_;
-  Profiler profiler_;
-  Backend* backend_;
+  Profiler profiler_;  // for a pass of its own, since it keeps operations apart
   DType act_;
   DType kv_type_;
   int head_bits_;
@@ -242,7 +255,6 @@ class Runner {
 };
 
 void CheckOptions(const BenchOptions& o, int64_t context) {
-  constexpr int64_t kFewestTokens = 4;
   const auto check = [&](bool ok, const char* name, int64_t value, const char* range) {
     AWQ_CHECK(ok, kInvalidArgument, name, ": expected ", range, ", found ", value);
   };

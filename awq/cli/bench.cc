@@ -97,13 +97,15 @@ RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
 }
 
 int RunBench(const BenchOptions& options, bool json) {
-  if (!json) {
-    PrintErr("  ms              batch  tokens    median       min       max    tokens/s\n");
-  }
+  bool first = true;
   const BenchReport report = Bench(
       options,
       [&](const BenchResult& r) {
-        if (!json) Print(Row(r));
+        if (json) return;
+        if (first)
+          PrintErr("  ms              batch  tokens    median       min       max    tokens/s\n");
+        first = false;
+        Print(Row(r));
       },
       [] { return Interrupted(); });
   if (json) {
@@ -147,7 +149,8 @@ void AddBench(CLI::App& app, Action& chosen) {
   verb->add_flag("--sample", options->sample,
                  "draw tokens, with top-k 50 and top-p 0.95, instead of taking the most likely");
   verb->add_flag("--explain", options->explain,
-                 "also what each operation takes, and what this device would allow");
+                 "also what each operation takes by itself, in a pass of its own, and what this "
+                 "device would allow");
   verb->add_flag("--json", *json, "print one JSON object");
   verb->footer(
       "Example:\n  awq bench models/demo --prompt 128,512 --batch 1,8\n\n"

@@ -278,13 +278,10 @@ class CudaBackend : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> MakeCudaBackend(int threads, bool deterministic) {
-  int device = 0;
-  AWQ_CUDA(cudaGetDevice(&device));
+  const int device = CurrentDevice();
   cudaDeviceProp properties;
   AWQ_CUDA(cudaGetDeviceProperties(&properties, device));
   const DeviceLimits limits = ReadDeviceLimits(device);
-  AWQ_CHECK(limits.arch >= 75, kUnsupported, "backend cuda: ", properties.name, " is sm_",
-            limits.arch, "; supported: sm_75 and later");
   return std::make_unique<CudaBackend>(
       limits, properties.name, threads > 0 ? threads : ThreadPool::AvailableCores(), deterministic);
 }

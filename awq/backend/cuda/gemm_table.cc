@@ -199,17 +199,4 @@ const GemmRow& ChooseGemm(const LinearQ4& problem, const DeviceLimits& device) {
        "; needs sm_80 (sm_75 for f16), K and stride multiples of 8, x aligned to 16 bytes");
 }
 
-DeviceLimits ReadDeviceLimits(int device) {
-  DeviceLimits out;
-  int major = 0;
-  int minor = 0;
-  AWQ_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  AWQ_CUDA(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
-  AWQ_CUDA(cudaDeviceGetAttribute(&out.sms, cudaDevAttrMultiProcessorCount, device));
-  AWQ_CUDA(cudaDeviceGetAttribute(&out.shared_per_block, cudaDevAttrMaxSharedMemoryPerBlockOptin,
-                                  device));
-  out.arch = 10 * major + minor;
-  return out;
-}
-
 }  // namespace awq::cuda

@@ -8,19 +8,12 @@
 #include <span>
 #include <string_view>
 
+#include "awq/backend/cuda/device_limits.h"
 #include "awq/backend/cuda/layout.h"
 #include "awq/base/dtype.h"
 #include "awq/ops/args.h"
 
 namespace awq::cuda {
-
-// What a plan needs to know of a GPU; read once.
-struct DeviceLimits {
-  int arch = 0;  // 80, 86, 89, 90, …
-  int sms = 0;
-  int shared_per_block = 0;  // bytes a block may opt in to
-};
-DeviceLimits ReadDeviceLimits(int device);
 
 // y[M, N] = x[M, K] · Wᵀ + bias[N]; pointers on the device, strides in elements.
 struct LinearQ4 {

@@ -91,9 +91,10 @@ int Run(int argc, char** argv) {
     std::fputs(kUsage, stderr);
     return 2;
   }
+  const int current = CurrentDevice();
   cudaDeviceProp properties;
-  AWQ_CUDA(cudaGetDeviceProperties(&properties, 0));
-  const DeviceLimits device = ReadDeviceLimits(0);
+  AWQ_CUDA(cudaGetDeviceProperties(&properties, current));
+  const DeviceLimits device = ReadDeviceLimits(current);
   std::printf("%s, sm_%d, %d SMs, L2 %d MB\n", properties.name, device.arch, device.sms,
               properties.l2CacheSize >> 20);
   const std::string pattern = Option(argc, argv, "--kernel");

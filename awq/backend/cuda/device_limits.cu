@@ -1,0 +1,79 @@
+#include "awq/backend/cuda/device_limits.h"
+
+#include <algorithm>
+#include <string>
+
+#include "awq/backend/cuda/cuda_check.h"
+#include "awq/backend/cuda/wgmma.cuh"
+
+namespace awq::cuda {
+namespace {
+
+constexpr int kSm90a = -1;
+
+// What it was compiled for; code of a later architecture can do all that an earlier one can, but
+// sm_90a.
+__global__ void CodeArchKernel(int* arch) {
+#if AWQ_SM90A
+  *arch = kSm90a;
+#elif defined(__CUDA_ARCH__)
+  *arch = __CUDA_ARCH__ / 10;
+#endif
+}
+
+int CodeArch() {
+  int* on_device = nullptr;
+  int arch = 0;
+  AWQ_CUDA(cudaMalloc(&on_device, sizeof(int)));
+  CodeArchKernel<<<1, 1>>>(on_device);
+  cudaError_t status = cudaGetLastError();
+  if (status == cudaSuccess) {
+    status = cudaMemcpy(&arch, on_device, sizeof(int), cudaMemcpyDeviceToHost);
+  }
+  cudaFree(on_device);
+  if (status == cudaErrorNoKernelImageForDevice) return 0;
+  AWQ_CUDA(status);
+  return arch;
+}
+
+}  // namespace
+
+int CurrentDevice() {
+  constexpr const char* kInstead = "; --device cpu does without";
+  constexpr int kNeeded = CUDART_VERSION / 1000;
+  int driver = 0;  // 1000 · major + 10 · minor of CUDA
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
+    Fail(ErrorCode::kDevice, "backend cuda: found no NVIDIA driver here", kInstead);
+  }
+  AWQ_CHECK(driver / 1000 >= kNeeded, kDevice, "backend cuda: expected a driver for CUDA ", kNeeded,
+            " or later, found one for CUDA ", driver / 1000, ".", driver % 1000 / 10, kInstead);
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  AWQ_CHECK(status == cudaSuccess && count > 0, kDevice, "backend cuda: found no GPU (",
+            cudaGetErrorString(status == cudaSuccess ? cudaErrorNoDevice : status), ")", kInstead);
+  int device = 0;
+  AWQ_CUDA(cudaGetDevice(&device));
+  return device;
+}
+
+DeviceLimits ReadDeviceLimits(int device) {
+  cudaDeviceProp properties;
+  AWQ_CUDA(cudaGetDeviceProperties(&properties, device));
+  const int arch = 10 * properties.major + properties.minor;
+  AWQ_CHECK(arch >= 75, kUnsupported, "backend cuda: ", properties.name, " is sm_", arch,
+            "; supported: sm_75 and later");
+  int code = CodeArch();
+  AWQ_CHECK(
+      code != 0, kUnsupported, "backend cuda: this program has no code for ", properties.name,
+      "; configure with -DAWQ_CUDA_ARCHITECTURES=", arch == 90 ? "90a" : std::to_string(arch));
+  if (code == kSm90a) {
+    code = 90;
+  } else if (code == 90) {
+    code = arch == 90 ? 89 : arch;
+  }
+  return {.arch = std::min(arch, code),
+          .sms = properties.multiProcessorCount,
+          .shared_per_block = static_cast<int>(properties.sharedMemPerBlockOptin)};
+}
+
+}  // namespace awq::cuda
