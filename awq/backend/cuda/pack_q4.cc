@@ -10,18 +10,24 @@
 namespace awq::cuda {
 namespace {
 
+// Of those that are finite: the others spoil their own rows alone.
 float LargestScale(const TensorView& scales) {
   const int64_t count = scales.NumElements();
   if (scales.dtype == DType::kF16) {  // as integers: without a conversion each
+    constexpr uint16_t kInfinity = 0x7c00;
     uint16_t most = 0;
     const auto* bits = scales.As<const uint16_t>();
     for (int64_t i = 0; i < count; ++i) {
-      most = std::max(most, static_cast<uint16_t>(bits[i] & 0x7fff));
+      const auto size = static_cast<uint16_t>(bits[i] & 0x7fff);
+      most = std::max(most, size < kInfinity ? size : uint16_t{0});
     }
     return F16ToFloat(most);
   }
   float most = 0.0f;
-  for (int64_t i = 0; i < count; ++i) most = std::max(most, std::fabs(LoadFloat(scales, i)));
+  for (int64_t i = 0; i < count; ++i) {
+    const float size = std::fabs(LoadFloat(scales, i));
+    if (std::isfinite(size)) most = std::max(most, size);
+  }
   return most;
 }
 
@@ -29,8 +35,8 @@ float LargestScale(const TensorView& scales) {
 
 float CommonScale(const QuantizedWeight& w) {
   const float largest = LargestScale(w.scales.view());
-  if (largest == 0.0f || !std::isfinite(largest)) return 1.0f;
-  return std::ldexp(1.0f, std::ilogb(largest) - 11);
+  if (largest == 0.0f) return 1.0f;
+  return std::ldexp(1.0f, std::max(std::ilogb(largest) - 11, -126));  // its inverse is finite
 }
 
 Q4Shape MakeQ4Shape(const QuantScheme& scheme, int64_t n, int64_t k) {

@@ -38,6 +38,16 @@ TEST(PackQ4, PlacesOfABlockAreAPermutation) {
   EXPECT_EQ(seen.size(), size_t{kTileN * kBlockK});
 }
 
+// A scale that is no number must not take the others out of the range of f16.
+TEST(PackQ4, CommonScaleOfFiniteOnes) {
+  QuantizedWeight w = RandomWeight({.bits = 4, .group = 128}, 16, 256, DType::kF16, 0x1p-14f);
+  const float expected = CommonScale(w);
+  for (const uint16_t bits : {uint16_t{0x7c00}, uint16_t{0xfe00}}) {  // infinity, NaN
+    w.scales.view().As<uint16_t>()[0] = bits;
+    EXPECT_EQ(CommonScale(w), expected);
+  }
+}
+
 TEST(PackQ4, RoundTrip) {
   for (const int64_t group : {32, 64, 128, 256, -1}) {
     for (const bool symmetric : {false, true}) {

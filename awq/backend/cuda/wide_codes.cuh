@@ -30,8 +30,10 @@ struct ScaledCodes<__nv_bfloat16> {
 
 // Codes in bits 0 to 3 and 4 to 7 of an f16 are denormals, code · 2^-24 and code · 2^-20; one
 // operation makes the product of them, since it is known how large scales are (pack_q4.h). The term
-// of the zero point is rounded, as the result is: twice the error of one rounding in the mean
-// square.
+// of the zero point is rounded as well, once for all inputs of a group: twice the error of one
+// rounding in the mean square where the inputs of a group have no mean, up to 10^-5 of y where it
+// is as large as their deviation (docs/kernels.md). Weights a thousandth of the largest keep two
+// digits.
 template <>
 struct ScaledCodes<__half> {
   static constexpr float kUnit = 0x1p-21f;
