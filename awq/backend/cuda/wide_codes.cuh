@@ -66,6 +66,11 @@ struct ScaledCodes<__half> {
   }
 };
 
+// What sums of products with activations of this type count.
+inline float UnitOfCodes(DType act) {
+  return act == DType::kF16 ? ScaledCodes<__half>::kUnit : ScaledCodes<__nv_bfloat16>::kUnit;
+}
+
 // Of layout.h.
 template <int kGroups_, bool kZeros>
 struct WideQ4 {

@@ -69,7 +69,7 @@ void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Sta
   const WideArgs args = {
       .x = SwizzledRowsMap(gathered, pairs, w.k(), w.k(), rows),
       .weights = {},
-      .scale = 1.0f / (x.dtype == DType::kF16 ? ScaledCodes<__half>::kUnit : 1.0f),
+      .scale = 1.0f / UnitOfCodes(x.dtype),
       .scale_unit = 1.0f,
       .blocks_per_row = static_cast<int>(shape.BlocksPerRow()),
       .parts = 1,

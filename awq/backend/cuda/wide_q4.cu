@@ -34,7 +34,7 @@ WideProblem ProblemOf(const LinearQ4& p) {
           .row_tiles = p.shape.RowTiles(),
           .blocks_per_row = p.shape.BlocksPerRow(),
           .block_bytes = p.shape.BlockBytes(),
-          .scale = p.scale / (p.act == DType::kF16 ? ScaledCodes<__half>::kUnit : 1.0f),
+          .scale = p.scale / UnitOfCodes(p.act),
           .scale_unit = 1.0f,
           .m = p.m,
           .x = p.x,

@@ -33,8 +33,8 @@ struct WideSize {
   // The ring, in stages of 128 inputs, and barriers. An SM has 228 KB, of which a block costs one
   // and another aligns the ring. With few rows no more than 164 KB, so that blocks of the kernels
   // around find room beside: a step of a model is faster for it (docs/kernels.md).
-  static constexpr int kSpace =
-      ((kRows <= 64 ? 164 : 228) << 10) - (2 << 10) - 512 - (kPair ? kPairBytes<kRows> : 0);
+  static constexpr int kSums = kPair ? kPairBytes<kRows> : 0;  // behind the ring
+  static constexpr int kSpace = ((kRows <= 64 ? 164 : 228) << 10) - (2 << 10) - 512 - kSums;
   // Batches of mma steps whose operands have registers: one is expanded while the other's products
   // run.
   static constexpr int kBuffers = kRows == 128 && kRegisters <= 128 ? 1 : 2;
@@ -51,7 +51,7 @@ struct WideSize {
   static constexpr int kStages = kFit < 9 ? kFit : 9;
   static_assert(kStages >= 2);
   static constexpr int SharedBytes(int block_bytes) {
-    return 1024 + kStages * StageBytes(block_bytes) + (kPair ? kPairBytes<kRows> : 0);
+    return 1024 + kStages * StageBytes(block_bytes) + kSums;
   }
 };
 
