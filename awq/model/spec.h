@@ -85,6 +85,7 @@ struct MoeSpec {
   GroupRank group_rank = GroupRank::kMax;
   int64_t shared_size = 0;   // F of the expert that every token goes to; 0: none
   bool shared_gate = false;  // whose output is multiplied by the sigmoid of a linear of its own
+  bool operator==(const MoeSpec&) const = default;
 };
 
 // n, m: the norms of attention and feed-forward part, p, r: norms of what they give.

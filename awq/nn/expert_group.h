@@ -27,6 +27,8 @@ class ExpertGroup {
   bool IsGated() const { return gated_; }
   void ForwardGated(ExecContext& ctx, Activation kind, const Routing& routing, const TensorView& x,
                     const TensorView& y) const;
+  // The one stack that it is; null where it is several.
+  const PackedStack* Single() const { return stacks_.size() == 1 ? stacks_[0].get() : nullptr; }
   // Outputs of all roles; of role i of y.
   int64_t n() const { return begins_.back(); }
   TensorView Part(const TensorView& y, size_t i) const {

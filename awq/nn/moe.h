@@ -37,6 +37,7 @@ class Moe {
   // x [T, D], which may be y.
   void Sum(ExecContext& ctx, const Routing& routing, const TensorView& x, const TensorView& out,
            const TensorView& y) const;
+  const MoeWeights& weights() const { return weights_; }
   const Mlp* shared() const { return weights_.shared ? &*weights_.shared : nullptr; }
 
  private:

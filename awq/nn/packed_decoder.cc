@@ -8,16 +8,26 @@ namespace {
 
 bool IsPlainNorm(const NormSpec& norm) { return norm.type == NormType::kRms && !norm.bias; }
 
+bool IsPlainFfn(const LayerSpec& layer) {
+  if (const auto* mlp = std::get_if<MlpSpec>(&layer.ffn)) return mlp->gated;
+  return std::get<MoeSpec>(layer.ffn).shared_size == 0;
+}
+
 // Whether all of the layer is what Backend::Decode does.
 bool IsPlain(const LayerSpec& layer) {
   const auto* attention = std::get_if<GqaSpec>(&layer.attention);
-  const auto* mlp = std::get_if<MlpSpec>(&layer.ffn);
-  if (attention == nullptr || mlp == nullptr) return false;
+  if (attention == nullptr) return false;
   const RopeSpec& rope = attention->rope;
   return layer.residual == Residual::kSequential && layer.residual_scale == 1 &&
-         IsPlainNorm(layer.norm) && mlp->gated && attention->softcap == 0 &&
+         IsPlainNorm(layer.norm) && IsPlainFfn(layer) && attention->softcap == 0 &&
          attention->alibi == 0 && attention->qkv_limit == 0 &&
          rope.rotary == attention->head_size && !rope.interleaved && !rope.DependsOnLength();
+}
+
+bool HaveLikeFfn(const LayerSpec& a, const LayerSpec& b) {
+  if (a.ffn.index() != b.ffn.index()) return false;
+  if (std::holds_alternative<MlpSpec>(a.ffn)) return MlpOf(a).activation == MlpOf(b).activation;
+  return std::get<MoeSpec>(a.ffn) == std::get<MoeSpec>(b.ffn);
 }
 
 // What Backend::Decode is told once for all layers.
@@ -27,31 +37,50 @@ bool AreAlike(const LayerSpec& a, const LayerSpec& b) {
   return x.heads == y.heads && x.kv_heads == y.kv_heads && x.head_size == y.head_size &&
          x.scale == y.scale && x.window == y.window && x.rope.Magnitude() == y.rope.Magnitude() &&
          InverseFrequencies(x.rope, 0) == InverseFrequencies(y.rope, 0) &&
-         a.norm.epsilon == b.norm.epsilon && MlpOf(a).activation == MlpOf(b).activation;
+         a.norm.epsilon == b.norm.epsilon && HaveLikeFfn(a, b);
+}
+
+// Each adds its part of a layer to w; false where it is not what Backend::Decode takes.
+bool AddAttention(const Attention& attention, DecoderWeights& w) {
+  const AttentionWeights& from = attention.weights();
+  const Linear* qkv = from.qkv.Single();
+  const Linear* o = from.o.Single();
+  if (qkv == nullptr || o == nullptr) return false;
+  w.qkv = &qkv->weight();
+  w.o = &o->weight();
+  w.qkv_bias = qkv->bias();
+  w.o_bias = o->bias();
+  if (from.q_norm) w.q_norm = from.q_norm->weight();
+  if (from.k_norm) w.k_norm = from.k_norm->weight();
+  return true;
+}
+bool AddFfn(const Mlp& mlp, DecoderWeights& w) {
+  const Linear* gate_up = mlp.weights().gate_up.Single();
+  const Linear* down = mlp.weights().down.Single();
+  if (!mlp.weights().gate_up.IsGated() || gate_up == nullptr || down == nullptr) return false;
+  w.gate_up = &gate_up->weight();
+  w.down = &down->weight();
+  w.gate_up_bias = gate_up->bias();
+  w.down_bias = down->bias();
+  return true;
+}
+bool AddFfn(const Moe& moe, DecoderWeights& w) {
+  const MoeWeights& from = moe.weights();
+  const Linear* router = from.router.Single();
+  if (router == nullptr || !router->bias().empty() || !from.gate_up.IsGated()) return false;
+  w.experts = DecoderExperts{.router = &router->weight(),
+                             .router_bias = from.router_bias.view(),
+                             .gate_up = from.gate_up.Single(),
+                             .down = from.down.Single()};
+  return w.experts->gate_up != nullptr && w.experts->down != nullptr;
 }
 
 std::optional<DecoderWeights> WeightsOf(const DecoderLayer& layer) {
-  const AttentionWeights& attention = std::get<Attention>(layer.attention()).weights();
-  const MlpWeights& mlp = std::get<Mlp>(layer.ffn()).weights();
-  const Linear* qkv = attention.qkv.Single();
-  const Linear* o = attention.o.Single();
-  const Linear* gate_up = mlp.gate_up.IsGated() ? mlp.gate_up.Single() : nullptr;
-  const Linear* down = mlp.down.Single();
-  if (qkv == nullptr || o == nullptr || gate_up == nullptr || down == nullptr) return std::nullopt;
-  DecoderWeights w{.qkv = &qkv->weight(),
-                   .o = &o->weight(),
-                   .gate_up = &gate_up->weight(),
-                   .down = &down->weight(),
-                   .qkv_bias = qkv->bias(),
-                   .o_bias = o->bias(),
-                   .gate_up_bias = gate_up->bias(),
-                   .down_bias = down->bias(),
-                   .attn_norm = layer.norms().attn.weight(),
-                   .ffn_norm = layer.norms().ffn->weight(),
-                   .q_norm = {},
-                   .k_norm = {}};
-  if (attention.q_norm) w.q_norm = attention.q_norm->weight();
-  if (attention.k_norm) w.k_norm = attention.k_norm->weight();
+  DecoderWeights w;
+  w.attn_norm = layer.norms().attn.weight();
+  w.ffn_norm = layer.norms().ffn->weight();
+  const bool ffn = std::visit([&](const auto& f) { return AddFfn(f, w); }, layer.ffn());
+  if (!ffn || !AddAttention(std::get<Attention>(layer.attention()), w)) return std::nullopt;
   return w;
 }
 
@@ -69,7 +98,7 @@ std::unique_ptr<PackedDecoder> PackDecoder(Backend& backend, const ModelSpec& mo
   if (weights.empty()) return nullptr;
   const LayerSpec& first = model.layers[0];
   const GqaSpec& gqa = GqaOf(first);
-  const DecoderArgs args{
+  DecoderArgs args{
       .heads = gqa.heads,
       .kv_heads = gqa.kv_heads,
       .head_size = gqa.head_size,
@@ -78,8 +107,14 @@ std::unique_ptr<PackedDecoder> PackDecoder(Backend& backend, const ModelSpec& mo
       .window = gqa.window,
       .rope = {.inverse_frequencies = std::get<Attention>(layers[0].attention()).frequencies(),
                .interleaved = false,
-               .magnitude = gqa.rope.Magnitude()},
-      .activation = ToOp(MlpOf(first).activation)};
+               .magnitude = gqa.rope.Magnitude()}};
+  if (const auto* moe = std::get_if<MoeSpec>(&first.ffn)) {
+    args.activation = ToOp(moe->activation);
+    args.route = ToArgs(*moe);
+    args.active = moe->active;
+  } else {
+    args.activation = ToOp(MlpOf(first).activation);
+  }
   return backend.PrepareDecoder(args, weights);
 }
 

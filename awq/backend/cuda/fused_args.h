@@ -14,6 +14,10 @@ inline constexpr int kMaxFusedLayers = 160;
 inline constexpr int kMaxFusedKeys = 8192;
 inline constexpr int kFusedPages = kMaxFusedKeys / 16 + 1;  // of 16 keys, of a block at most
 inline constexpr int kMaxFusedTurns = 2;  // a thread has eight inputs of 4096 at a time
+// Of routed experts: in a layer, chosen, and rows of the router that a block has.
+inline constexpr int kMaxFusedExperts = 256;
+inline constexpr int kMaxFusedActive = 32;
+inline constexpr int kMaxFusedRouterRows = 8;
 
 // The linears of a layer, in turn; the even ones read the norm of the residual stream.
 enum FusedLinear { kFusedQkv, kFusedO, kFusedGateUp, kFusedDown, kFusedLinears };
@@ -26,6 +30,19 @@ struct FusedLayer {
   float scales[kFusedLinears];            // of all outputs
 };
 
+// A layer's experts take the place of its last two linears.
+struct alignas(16) FusedExpert {
+  const uint8_t* gate_up;  // layout.h; gate and up in turns
+  const uint8_t* down;
+  float gate_up_scale, down_scale;  // of all outputs
+  float bias;                       // of the choice
+};
+struct FusedRouter {
+  const void* rows;  // [experts, hidden]
+  const FusedExpert* experts;
+};
+enum class FusedRouterType { kF32, kF16, kBF16 };
+
 // Offsets in shared memory, bytes. The ring of slots lies at 0; a slot holds 16 blocks of a
 // row tile, or keys and values.
 struct FusedShared {
@@ -35,13 +52,17 @@ struct FusedShared {
   int merge;           // sums of attention's warps, [warp][head][d], in the place of digits
   int sums;            // of linears, [row tile][warp][16]; then attention's splits
   int pages, cosines, queries, tokens, statistics, parts, layers, barriers;
+  // Of routed experts: where each layer's are, all of a layer, those chosen, their scores, sums of
+  // the router's rows, and the barrier that says that they are chosen.
+  int routers, experts, chosen, scores, router_sums, routed;
   int bytes;
 };
 
 struct FusedArgs {
   const FusedLayer* layers;
   int num_layers;
-  int hidden, heads, kv_heads, ffn;
+  int hidden, heads, kv_heads;
+  int ffn;  // of all chosen experts
   int block_bytes;
   bool has_zeros;
   float epsilon;
@@ -55,11 +76,19 @@ struct FusedArgs {
   const int* positions;
   const int* kv_len;
   const int* table;
+  // Routed experts, as RouteArgs has them.
+  const FusedRouter* routers;  // of each layer
+  int experts, active;         // 0: none
+  int expert_blocks;           // of 128 inputs of an expert's down projection
+  FusedRouterType router;
+  bool sigmoid, normalize;
+  float weight_scale;
   // Through these the thread blocks exchange vectors; see fused_hop.cuh.
   float* qkv;
   float* partial;  // [kv_heads · splits][heads of one · (d + 2)]
   float* mixed;
   float* attended;  // the output of o
+  float* logits;    // [experts]
   float* ffn_hidden;
   float* fed;       // the output of down
   uint32_t* epoch;  // of the first layer

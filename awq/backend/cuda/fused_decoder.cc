@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "awq/backend/cuda/cuda_check.h"
@@ -13,18 +14,33 @@
 namespace awq::cuda {
 namespace {
 
-using Linears = std::array<const Q4Weight*, kFusedLinears>;
+// Of a layer; those of routed experts one after another.
+struct Parts {
+  std::vector<const Q4Weight*> linears[kFusedLinears];
+  const DenseWeight* router = nullptr;
+};
 
-// Of each layer; none where a weight is not of 4 bits.
-std::vector<Linears> LinearsOf(std::span<const DecoderWeights> layers) {
-  std::vector<Linears> out;
-  for (const DecoderWeights& layer : layers) {
-    const PackedWeight* all[] = {layer.qkv, layer.o, layer.gate_up, layer.down};
-    Linears& linears = out.emplace_back();
-    for (size_t i = 0; i < kFusedLinears; ++i) {
-      linears[i] = dynamic_cast<const Q4Weight*>(all[i]);
-      if (linears[i] == nullptr) return {};
+// None where a weight is of another kind than the kernel takes.
+std::optional<Parts> PartsOf(const DecoderWeights& layer) {
+  Parts out;
+  const auto add = [&](FusedLinear i, const PackedWeight* w) {
+    out.linears[i].push_back(dynamic_cast<const Q4Weight*>(w));
+  };
+  add(kFusedQkv, layer.qkv);
+  add(kFusedO, layer.o);
+  if (layer.experts) {
+    out.router = dynamic_cast<const DenseWeight*>(layer.experts->router);
+    if (out.router == nullptr) return std::nullopt;
+    for (int64_t e = 0; e < layer.experts->gate_up->size(); ++e) {
+      add(kFusedGateUp, &(*layer.experts->gate_up)[e]);
+      add(kFusedDown, &(*layer.experts->down)[e]);
     }
+  } else {
+    add(kFusedGateUp, layer.gate_up);
+    add(kFusedDown, layer.down);
+  }
+  for (const auto& linear : out.linears) {
+    if (std::ranges::find(linear, nullptr) != linear.end()) return std::nullopt;
   }
   return out;
 }
@@ -33,50 +49,67 @@ bool AreAlike(const Q4Shape& a, const Q4Shape& b) {
   return a.has_zeros == b.has_zeros && a.GroupsPerBlock() == 1 && b.GroupsPerBlock() == 1;
 }
 
-// None where layers are not all of one shape, or there are none.
-std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const Linears> layers) {
-  std::optional<FusedShape> shape;
-  for (const Linears& linears : layers) {
-    if (!linears[kFusedGateUp]->gated()) return std::nullopt;
-    const Q4Weight& down = *linears[kFusedDown];
-    const FusedShape here{.num_layers = static_cast<int>(layers.size()),
-                          .hidden = static_cast<int>(down.n()),
-                          .heads = static_cast<int>(args.heads),
-                          .kv_heads = static_cast<int>(args.kv_heads),
-                          .head_size = static_cast<int>(args.head_size),
-                          .ffn = static_cast<int>(down.k()),
-                          .block_bytes = down.shape().BlockBytes(),
-                          .has_zeros = down.shape().has_zeros};
-    const auto q_size = args.heads * args.head_size;
-    const auto is = [&](FusedLinear i, int64_t n, int64_t k) {
-      AWQ_CHECK(linears[i]->n() == n && linears[i]->k() == k, kInternal, "prepare_decoder: linear ",
-                static_cast<int>(i), ": expected [", n, ", ", k, "], found [", linears[i]->n(),
-                ", ", linears[i]->k(), "]");
-    };
-    is(kFusedQkv, q_size + 2 * args.kv_heads * args.head_size, down.n());
-    is(kFusedO, down.n(), q_size);
-    is(kFusedGateUp, 2 * down.k(), down.n());
-    for (const Q4Weight* linear : linears) {
-      if (!AreAlike(linear->shape(), down.shape())) return std::nullopt;
+// None where linears are not in one layout.
+std::optional<FusedShape> ShapeOf(const DecoderArgs& args, const Parts& parts) {
+  const Q4Weight& down = *parts.linears[kFusedDown][0];
+  const bool routed = parts.router != nullptr;
+  const FusedShape shape{.hidden = static_cast<int>(down.n()),
+                         .heads = static_cast<int>(args.heads),
+                         .kv_heads = static_cast<int>(args.kv_heads),
+                         .head_size = static_cast<int>(args.head_size),
+                         .ffn = static_cast<int>((routed ? args.active : 1) * down.k()),
+                         .experts = routed ? static_cast<int>(parts.linears[kFusedDown].size()) : 0,
+                         .active = routed ? static_cast<int>(args.active) : 0,
+                         .block_bytes = down.shape().BlockBytes(),
+                         .has_zeros = down.shape().has_zeros};
+  const auto q_size = args.heads * args.head_size;
+  const std::pair<int64_t, int64_t> expected[kFusedLinears] = {
+      {q_size + 2 * args.kv_heads * args.head_size, down.n()},
+      {down.n(), q_size},
+      {2 * down.k(), down.n()},
+      {down.n(), down.k()}};
+  for (int i = 0; i < kFusedLinears; ++i) {
+    const auto [n, k] = expected[i];
+    for (const Q4Weight* linear : parts.linears[i]) {
+      AWQ_CHECK(linear->n() == n && linear->k() == k, kInternal, "prepare_decoder: linear ", i,
+                ": expected [", n, ", ", k, "], found [", linear->n(), ", ", linear->k(), "]");
+      if (!AreAlike(linear->shape(), down.shape()) || linear->gated() != (i == kFusedGateUp)) {
+        return std::nullopt;
+      }
     }
-    if (shape && !(here == *shape)) return std::nullopt;
+  }
+  return shape;
+}
+
+// None where layers are not all of one shape, or there are none.
+std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const DecoderWeights> layers) {
+  std::optional<FusedShape> shape;
+  DType router = DType::kF32;
+  for (const DecoderWeights& layer : layers) {
+    const std::optional<Parts> parts = PartsOf(layer);
+    std::optional<FusedShape> here = parts ? ShapeOf(args, *parts) : std::nullopt;
+    if (!here) return std::nullopt;
+    here->num_layers = static_cast<int>(layers.size());
+    const DType type = parts->router != nullptr ? parts->router->view().dtype : router;
+    if (shape && (*here != *shape || type != router)) return std::nullopt;
     shape = here;
+    router = type;
   }
   return shape;
 }
 
 // What the kernel is told of each layer.
-std::vector<FusedLayer> TableOf(std::span<const DecoderWeights> layers,
-                                std::span<const Linears> linears) {
+std::vector<FusedLayer> TableOf(std::span<const DecoderWeights> layers) {
   std::vector<FusedLayer> out;
-  for (size_t l = 0; l < layers.size(); ++l) {
-    const DecoderWeights& layer = layers[l];
+  for (const DecoderWeights& layer : layers) {
+    const std::optional<Parts> parts = PartsOf(layer);
     const TensorView* biases[] = {&layer.qkv_bias, &layer.o_bias, &layer.gate_up_bias,
                                   &layer.down_bias};
     FusedLayer& entry = out.emplace_back();
-    for (size_t i = 0; i < kFusedLinears; ++i) {
-      entry.weights[i] = linears[l][i]->blocks();
-      entry.scales[i] = linears[l][i]->scale();
+    for (int i = 0; i < kFusedLinears; ++i) {
+      const bool routed = parts->router != nullptr && i >= kFusedGateUp;  // scales are of experts
+      entry.weights[i] = routed ? nullptr : parts->linears[i][0]->blocks();
+      entry.scales[i] = routed ? 1.0f : parts->linears[i][0]->scale();
       entry.biases[i] = biases[i]->As<const float>();
     }
     entry.norms[0] = layer.attn_norm.As<const float>();
@@ -87,12 +120,48 @@ std::vector<FusedLayer> TableOf(std::span<const DecoderWeights> layers,
   return out;
 }
 
+// Of all layers, one after another.
+std::vector<FusedExpert> ExpertsOf(Stream& stream, std::span<const DecoderWeights> layers) {
+  std::vector<FusedExpert> out;
+  for (const DecoderWeights& layer : layers) {
+    const std::optional<Parts> parts = PartsOf(layer);
+    const size_t experts = parts->linears[kFusedDown].size();
+    std::vector<float> biases(experts, 0.0f);
+    if (const TensorView& bias = layer.experts->router_bias; !bias.empty()) {
+      AWQ_CUDA(
+          cudaMemcpyAsync(biases.data(), bias.data, 4 * experts, cudaMemcpyDefault, stream.get()));
+      AWQ_CUDA(cudaStreamSynchronize(stream.get()));
+    }
+    for (size_t e = 0; e < experts; ++e) {
+      const Q4Weight& gate_up = *parts->linears[kFusedGateUp][e];
+      const Q4Weight& down = *parts->linears[kFusedDown][e];
+      out.push_back({.gate_up = gate_up.blocks(),
+                     .down = down.blocks(),
+                     .gate_up_scale = gate_up.scale(),
+                     .down_scale = down.scale(),
+                     .bias = biases[e]});
+    }
+  }
+  return out;
+}
+
+FusedRouterType RouterTypeOf(DType type) {
+  if (type == DType::kF16) return FusedRouterType::kF16;
+  return type == DType::kBF16 ? FusedRouterType::kBF16 : FusedRouterType::kF32;
+}
+
 // So many floats as whole lines of L2.
 int64_t LinesOf(int floats) { return (floats + 31) / 32 * 32; }
 
 FusedKernel KernelOf(DType cache, const FusedShape& s) {
   const int group = s.heads / s.kv_heads;
   const int inputs = std::max(s.hidden, s.heads * s.head_size);
+  if (s.experts > 0) {
+    if (cache == DType::kF16) return FusedMoeKernelF16(s.head_size, group, inputs);
+    if (cache == DType::kBF16) return FusedMoeKernelBF16(s.head_size, group, inputs);
+    if (cache == DType::kF8E4M3) return FusedMoeKernelE4M3(s.head_size, group, inputs);
+    return nullptr;
+  }
   if (cache == DType::kF16) return FusedKernelF16(s.head_size, group, inputs);
   if (cache == DType::kBF16) return FusedKernelBF16(s.head_size, group, inputs);
   if (cache == DType::kF8E4M3) return FusedKernelE4M3(s.head_size, group, inputs);
@@ -104,25 +173,23 @@ FusedKernel KernelOf(DType cache, const FusedShape& s) {
 std::unique_ptr<FusedDecoder> FusedDecoder::Make(Stream& stream, const DeviceLimits& device,
                                                  const DecoderArgs& args,
                                                  std::span<const DecoderWeights> layers) {
-  if (device.arch != 90) return nullptr;
-  const std::vector<Linears> linears = LinearsOf(layers);
-  const std::optional<FusedShape> shape = ShapeOf(args, linears);
+  // Experts of groups are chosen call by call.
+  if (device.arch != 90 || args.route.active_groups < args.route.groups) return nullptr;
+  const std::optional<FusedShape> shape = ShapeOf(args, layers);
   if (!shape) return nullptr;
   const std::optional<FusedPlan> plan = PlanFused(*shape, device.sms, device.shared_per_block);
   if (!plan) return nullptr;
-  return std::unique_ptr<FusedDecoder>(
-      new FusedDecoder(stream, args, layers, TableOf(layers, linears), *shape, *plan));
+  return std::unique_ptr<FusedDecoder>(new FusedDecoder(stream, args, layers, *shape, *plan));
 }
 
 FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
-                           std::span<const DecoderWeights> layers,
-                           const std::vector<FusedLayer>& table, const FusedShape& shape,
+                           std::span<const DecoderWeights> layers, const FusedShape& shape,
                            const FusedPlan& plan)
-    : PackedDecoder(layers),
+    : PackedDecoder(args, layers),
       blocks_(plan.blocks),
       shape_(shape),
       args_{},
-      layers_(stream.Upload(table)),
+      layers_(stream.Upload(TableOf(layers))),
       epoch_(stream.Upload(std::vector<uint32_t>{1})) {
   // The vectors that thread blocks exchange: of an epoch before the first.
   const int q_size = shape.heads * shape.head_size;
@@ -131,19 +198,21 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
                        partial,
                        q_size,
                        shape.hidden,
+                       shape.experts,
                        shape.ffn,
                        shape.hidden};
-  float** const places[] = {&args_.qkv,      &args_.partial,    &args_.mixed,
-                            &args_.attended, &args_.ffn_hidden, &args_.fed};
+  float** const places[] = {&args_.qkv,    &args_.partial,    &args_.mixed, &args_.attended,
+                            &args_.logits, &args_.ffn_hidden, &args_.fed};
   int64_t total = 0;
   for (int size : sizes) total += LinesOf(size);
   words_ = stream.Alloc(DType::kF32, {total});
   AWQ_CUDA(cudaMemsetAsync(words_.view().data, 0, static_cast<size_t>(4 * total), stream.get()));
   float* next = words_.As<float>();
-  for (int i = 0; i < 6; ++i) {
+  for (size_t i = 0; i < std::size(sizes); ++i) {
     *places[i] = next;
     next += LinesOf(sizes[i]);
   }
+  if (shape.experts > 0) AddExperts(stream, args, layers);
 
   args_.layers = layers_.As<const FusedLayer>();
   args_.num_layers = shape.num_layers;
@@ -163,6 +232,27 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
   args_.inverse_frequencies = args.rope.inverse_frequencies.As<const float>();
   args_.epoch = epoch_.As<uint32_t>();
   args_.shared = plan.shared;
+}
+
+void FusedDecoder::AddExperts(Stream& stream, const DecoderArgs& args,
+                              std::span<const DecoderWeights> layers) {
+  experts_ = stream.Upload(ExpertsOf(stream, layers));
+  std::vector<FusedRouter> routers;
+  for (const DecoderWeights& layer : layers) {
+    const auto& router = dynamic_cast<const DenseWeight&>(*layer.experts->router);
+    routers.push_back(
+        {router.view().data,
+         experts_.As<const FusedExpert>() + static_cast<int64_t>(routers.size()) * shape_.experts});
+    args_.router = RouterTypeOf(router.view().dtype);
+  }
+  routers_ = stream.Upload(routers);
+  args_.routers = routers_.As<const FusedRouter>();
+  args_.experts = shape_.experts;
+  args_.active = shape_.active;
+  args_.expert_blocks = shape_.ffn / shape_.active / kBlockK;
+  args_.sigmoid = args.route.sigmoid;
+  args_.normalize = args.route.normalize;
+  args_.weight_scale = args.route.scale;
 }
 
 bool FusedDecoder::Run(const Queue& queue, const Batch& batch, std::span<const PagedKv> caches,

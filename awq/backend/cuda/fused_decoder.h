@@ -25,13 +25,14 @@ class FusedDecoder : public PackedDecoder {
 
  private:
   FusedDecoder(Stream& stream, const DecoderArgs& args, std::span<const DecoderWeights> layers,
-               const std::vector<FusedLayer>& table, const FusedShape& shape,
-               const FusedPlan& plan);
+               const FusedShape& shape, const FusedPlan& plan);
+  // What the kernel is told of routed experts.
+  void AddExperts(Stream& stream, const DecoderArgs& args, std::span<const DecoderWeights> layers);
 
   int blocks_;
   FusedShape shape_;
   FusedArgs args_;  // but for what a call brings
-  Tensor layers_, words_, epoch_;
+  Tensor layers_, experts_, routers_, words_, epoch_;
   bool refused_ = false;  // the driver cannot run all thread blocks at once
 };
 

@@ -1,9 +1,11 @@
 // What streams through the ring of fused_layers.cuh: the weights of a thread block's row tiles and
-// its part of the keys and values, in the order of their use.
+// its part of the keys and values, in the order of their use; of routed experts, once they are
+// chosen.
 #pragma once
 
 #include "awq/backend/cuda/fused_queries.cuh"
 #include "awq/backend/cuda/fused_ring.cuh"
+#include "awq/backend/cuda/fused_route.cuh"
 
 namespace awq::cuda {
 
@@ -24,10 +26,31 @@ __device__ inline int BlocksOf(const FusedArgs& a, int linear, int q_size) {
   return (linear == kFusedO ? q_size : linear == kFusedDown ? a.ffn : a.hidden) / kBlockK;
 }
 
+// Asks for bytes [at, at + bytes) of a row tile of what is chosen of experts.
+__device__ inline void CopyOfExperts(const FusedArgs& a, const FusedExpert* chosen, int linear,
+                                     int tile, int at, int bytes, uint32_t to, uint32_t bar) {
+  if (linear == kFusedGateUp) {
+    const int tiles = 2 * a.expert_blocks * (kBlockK / kTileN);
+    const int row_bytes = a.hidden / kBlockK * a.block_bytes;
+    const uint8_t* from = chosen[tile / tiles].gate_up + int64_t{tile % tiles} * row_bytes;
+    BulkCopy(to, from + at, bytes, bar);
+    return;
+  }
+  const int row_bytes = a.expert_blocks * a.block_bytes;
+#pragma unroll 1
+  for (int end = at + bytes; at < end;) {
+    const int expert = at / row_bytes;
+    const int first = at - expert * row_bytes;
+    const int count = min(row_bytes - first, end - at);
+    BulkCopy(to, chosen[expert].down + int64_t{tile} * row_bytes + first, count, bar);
+    to += count;
+    at += count;
+  }
+}
+
 // One thread.
-template <typename C>
-__device__ inline void FeedRing(const FusedArgs& a, int d, const uint8_t* shared,
-                                const FusedSplit& s) {
+template <typename C, bool kExperts>
+__device__ inline void FeedRing(const FusedArgs& a, int d, uint8_t* shared, const FusedSplit& s) {
   RingFeed ring(a.shared, SharedAddress(shared));
   const int q_size = a.heads * d;
   const auto* layers = reinterpret_cast<const FusedLayer*>(shared + a.shared.layers);
@@ -59,6 +82,10 @@ __device__ inline void FeedRing(const FusedArgs& a, int d, const uint8_t* shared
       const int row_bytes = BlocksOf(a, linear, q_size) * a.block_bytes;
       const int slot_bytes = kFusedWarps * a.block_bytes;
       const uint8_t* from = layers[l].weights[linear] + int64_t{share.first} * row_bytes;
+      const bool of_experts = kExperts && linear >= kFusedGateUp;
+      if (kExperts && linear == kFusedGateUp) {
+        BarrierWait(SharedAddress(shared) + a.shared.routed, l & 1);
+      }
       int issued = 0;
 #pragma unroll 1
       for (int tile = 0; tile < share.count; tile += 2, from += 2 * row_bytes) {
@@ -70,7 +97,12 @@ __device__ inline void FeedRing(const FusedArgs& a, int d, const uint8_t* shared
           for (int e = 0; e < tiles; ++e) {
             const bool streams = ++issued > a.shared.slots;
             const uint32_t bar = ring.Room(bytes, streams ? kFusedStream : kFusedAhead);
-            BulkCopy(ring.slot, from + e * row_bytes + at, bytes, bar);
+            if (of_experts) {
+              CopyOfExperts(a, ChosenExperts(a, shared), linear, share.first + tile + e, at, bytes,
+                            ring.slot, bar);
+            } else {
+              BulkCopy(ring.slot, from + e * row_bytes + at, bytes, bar);
+            }
             ring.Next();
           }
         }

@@ -10,17 +10,18 @@
 namespace awq::cuda {
 namespace {
 
-// What a block has, as bits: tiles of each linear, keys.
-enum Work { kQkv = 1, kKeys = 2, kO = 4, kGateUp = 8, kDown = 16, kAll = 31 };
+// What a block has, as bits: tiles of each linear, keys, rows of a router.
+enum Work { kQkv = 1, kKeys = 2, kO = 4, kGateUp = 8, kDown = 16, kRouter = 32, kAll = 63 };
 enum Vector {
   kVectorQkv,
   kVectorPartial,
   kVectorMixed,
   kVectorAttended,
+  kVectorLogits,
   kVectorHidden,
   kVectorFed
 };
-constexpr std::array<int, 6> kWriters = {kQkv, kKeys, kKeys, kO, kGateUp, kDown};
+constexpr std::array<int, 7> kWriters = {kQkv, kKeys, kKeys, kO, kRouter, kGateUp, kDown};
 constexpr int kLayers = 4;
 
 struct Event {
@@ -47,6 +48,8 @@ std::vector<Event> EventsOf(int work) {
     reads(kVectorMixed, l);
     writes(kO, kVectorAttended, l);
     reads(kVectorAttended, l);
+    writes(kRouter, kVectorLogits, l);
+    reads(kVectorLogits, l);  // by a warp that others wait for
     writes(kGateUp, kVectorHidden, l);
     reads(kVectorHidden, l);
     writes(kDown, kVectorFed, l);
@@ -122,8 +125,8 @@ class BlockRun {
 constexpr int kTiles = kQkv | kO | kGateUp | kDown;
 
 TEST(FusedHop, NoWordIsWrittenBeforeAllHaveReadIt) {
-  for (int a : {kTiles, int{kAll}}) {
-    for (int b : {kTiles, int{kAll}}) {
+  for (int a : {kTiles, kTiles | kRouter, int{kAll}}) {
+    for (int b : {kTiles, kTiles | kKeys, int{kAll}}) {
       const BlockRun run({a, b, kAll});
       ASSERT_TRUE(run.Ends()) << a << " " << b;
       EXPECT_TRUE(run.IsSafe()) << a << " " << b;

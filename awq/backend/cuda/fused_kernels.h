@@ -13,5 +13,9 @@ using FusedKernel = void (*)(FusedArgs);
 FusedKernel FusedKernelF16(int head_size, int heads, int inputs);
 FusedKernel FusedKernelBF16(int head_size, int heads, int inputs);
 FusedKernel FusedKernelE4M3(int head_size, int heads, int inputs);
+// Of layers with routed experts; at most 4096 inputs.
+FusedKernel FusedMoeKernelF16(int head_size, int heads, int inputs);
+FusedKernel FusedMoeKernelBF16(int head_size, int heads, int inputs);
+FusedKernel FusedMoeKernelE4M3(int head_size, int heads, int inputs);
 
 }  // namespace awq::cuda

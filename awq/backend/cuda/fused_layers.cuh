@@ -19,8 +19,8 @@
 
 namespace awq::cuda {
 
-// kTurns: of 4096 inputs, for those of all linears but down.
-template <typename C, int kEach, int kHeads, int kTurns>
+// kTurns: of 4096 inputs, for those of all linears but down. kExperts: they are routed.
+template <typename C, int kEach, int kHeads, int kTurns, bool kExperts>
 __global__ void __launch_bounds__(kFusedBlockThreads, 1)
     FusedLayers(const __grid_constant__ FusedArgs a) {
 #if AWQ_SM90A
@@ -29,9 +29,16 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
   const int warp = static_cast<int>(__shfl_sync(~0u, threadIdx.x / 32, 0));
   const int lane = static_cast<int>(threadIdx.x) % 32;
   auto* layers = reinterpret_cast<FusedLayer*>(shared + a.shared.layers);
-  if (threadIdx.x == 0) Ring(a.shared, SharedAddress(shared)).Init();
+  if (threadIdx.x == 0) {
+    if (kExperts) BarrierInit(SharedAddress(shared) + a.shared.routed, 1);
+    Ring(a.shared, SharedAddress(shared)).Init();
+  }
   for (unsigned i = threadIdx.x; i < a.num_layers * sizeof(FusedLayer) / 16; i += blockDim.x) {
     reinterpret_cast<uint4*>(layers)[i] = reinterpret_cast<const uint4*>(a.layers)[i];
+  }
+  auto* routers = reinterpret_cast<FusedRouter*>(shared + a.shared.routers);
+  if (kExperts) {
+    for (unsigned i = threadIdx.x; i < a.num_layers; i += blockDim.x) routers[i] = a.routers[i];
   }
   WaitForPreviousKernel();
   const FusedSplit split(a, static_cast<int>(blockIdx.x));
@@ -52,11 +59,11 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
   __syncthreads();
   if (warp >= kFusedWarps) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 32;");
-    if (warp == kFusedWarps && lane == 0) FeedRing<C>(a, kD, shared, split);
+    if (warp == kFusedWarps && lane == 0) FeedRing<C, kExperts>(a, kD, shared, split);
     return;
   }
   asm volatile("setmaxnreg.inc.sync.aligned.u32 112;");
-  FusedThread<kTurns> t(a, shared);
+  FusedThread<kTurns, kExperts> t(a, shared);
   const int mine = static_cast<int>(threadIdx.x) / 16 * kBlockK + EightInputs::First();
 #pragma unroll
   for (int turn = 0; turn < kTurns; ++turn) {
@@ -70,15 +77,17 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
   for (int l = 0; l < a.num_layers; ++l) {
     const uint32_t tag = (epoch + l) & 1;
     const FusedLayer& layer = layers[l];
-    t.AddNorm(layer.norms[0], l > 0 ? a.fed : nullptr, tag ^ 1, t.parts, layer.norms[1]);
+    const FusedRouter router = kExperts ? routers[l] : FusedRouter{};
+    t.template AddNorm<false>(layer.norms[0], l > 0 ? a.fed : nullptr, tag ^ 1, t.parts,
+                              layer.norms[1], router);
     t.template Multiply<kFusedQkv>(layer, kD, t.parts, a.qkv, tag);
     if (split.takes_part) {
       FusedAttention<C, kEach, kHeads>(a, layer, l, split, tag, t.ring, shared);
     }
     t.template Digits<kTurns>(a.mixed, tag, a.heads * kD / kBlockK);
     t.template Multiply<kFusedO>(layer, kD, nullptr, a.attended, tag);
-    t.AddNorm(layer.norms[1], a.attended, tag, t.parts + kFusedWarps,
-              l + 1 < a.num_layers ? layers[l + 1].norms[0] : nullptr);
+    t.template AddNorm<kExperts>(layer.norms[1], a.attended, tag, t.parts + kFusedWarps,
+                                 l + 1 < a.num_layers ? layers[l + 1].norms[0] : nullptr, router);
     t.template Multiply<kFusedGateUp>(layer, kD, t.parts + kFusedWarps, a.ffn_hidden, tag);
     t.template Digits<2>(a.ffn_hidden, tag, a.ffn / kBlockK);
     t.template Multiply<kFusedDown>(layer, kD, nullptr, a.fed, tag);

@@ -8,12 +8,21 @@ namespace awq::cuda {
 namespace {
 
 constexpr int kMaxSplits = 16;
-constexpr int kMinSlots = 8;      // with five 70B's layers take 6 % longer than call by call
+// With five 70B's layers take 6 % longer than call by call; those of experts have more calls.
+constexpr int kMinSlots = 8;
+constexpr int kMinSlotsOfExperts = 5;
 constexpr int kDigitBytes = 384;  // of 128 inputs, as digits.cuh has them
 constexpr int kScaleBytes = 32;
 constexpr int kCacheBytes = 2;  // of an element of keys and values, at most
 
 int RoundUp(int n, int unit) { return (n + unit - 1) / unit * unit; }
+
+bool SuitsExperts(const FusedShape& s) {
+  if (s.experts == 0) return true;
+  return s.experts <= kMaxFusedExperts && s.active >= 1 && s.active <= s.experts &&
+         s.active <= kMaxFusedActive && s.ffn % (s.active * kBlockK) == 0 &&
+         std::max(s.hidden, s.heads * s.head_size) <= kFusedThreads * 8;
+}
 
 }  // namespace
 
@@ -24,13 +33,14 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
   if (s.num_layers < 1 || s.num_layers > kMaxFusedLayers || (d != 64 && d != 128) ||
       s.hidden % kBlockK != 0 || q_size % kBlockK != 0 || s.ffn % kBlockK != 0 || group < 1 ||
       std::max(s.hidden, q_size) > (d == 64 ? 1 : kMaxFusedTurns) * kFusedThreads * 8 ||
-      group > kMaxFusedGroup || group * s.kv_heads != s.heads) {
+      group > kMaxFusedGroup || group * s.kv_heads != s.heads || !SuitsExperts(s)) {
     return std::nullopt;
   }
   FusedPlan plan;
   const int qkv_size = q_size + 2 * s.kv_heads * d;
   plan.blocks = std::min(sms, std::min({qkv_size, s.hidden, 2 * s.ffn}) / kTileN);
-  if (s.kv_heads > plan.blocks) return std::nullopt;
+  const int router_rows = (s.experts + plan.blocks - 1) / plan.blocks;
+  if (s.kv_heads > plan.blocks || router_rows > kMaxFusedRouterRows) return std::nullopt;
   plan.splits = std::min(plan.blocks / s.kv_heads, kMaxSplits);
   FusedShared& out = plan.shared;
   out.slot_bytes = RoundUp(kFusedWarps * s.block_bytes, 128);
@@ -57,13 +67,20 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
   out.statistics = place(group * kFusedWarps * 8);
   out.parts = place(2 * kFusedWarps * 4);
   out.layers = place(s.num_layers * static_cast<int>(sizeof(FusedLayer)));
+  out.routers = place(s.experts > 0 ? s.num_layers * static_cast<int>(sizeof(FusedRouter)) : 0);
+  out.experts = place(s.experts * static_cast<int>(sizeof(FusedExpert)));
+  out.chosen = place(s.active * static_cast<int>(sizeof(FusedExpert)));
+  out.scores = place(s.experts * 4);
+  out.router_sums = place(router_rows * kFusedWarps * 4);
+  out.routed = place(s.experts > 0 ? 8 : 0);
   out.barriers = place(0);
   out.slots = (shared_per_block - at) / (out.slot_bytes + 16);
-  if (out.slots < kMinSlots) return std::nullopt;
+  if (out.slots < (s.experts > 0 ? kMinSlotsOfExperts : kMinSlots)) return std::nullopt;
   const int ring = out.slots * out.slot_bytes;
   for (int* place :
        {&out.digits, &out.merge, &out.scales, &out.sums, &out.pages, &out.cosines, &out.queries,
-        &out.tokens, &out.statistics, &out.parts, &out.layers, &out.barriers}) {
+        &out.tokens, &out.statistics, &out.parts, &out.layers, &out.routers, &out.experts,
+        &out.chosen, &out.scores, &out.router_sums, &out.routed, &out.barriers}) {
     *place += ring;
   }
   out.bytes = ring + at + 16 * out.slots;

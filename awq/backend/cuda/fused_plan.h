@@ -13,7 +13,9 @@ struct FusedShape {
   int heads = 0;
   int kv_heads = 0;
   int head_size = 0;
-  int ffn = 0;
+  int ffn = 0;          // of all chosen experts
+  int experts = 0;      // routed; 0: none
+  int active = 0;       // of these, those of a token
   int block_bytes = 0;  // of the layout of weights
   bool has_zeros = false;
   bool operator==(const FusedShape&) const = default;

@@ -35,6 +35,16 @@ constexpr FusedShape kSmall{.num_layers = 8,
                             .ffn = 1024,
                             .block_bytes = 1056};
 
+constexpr FusedShape kMoe30b{.num_layers = 48,
+                             .hidden = 2048,
+                             .heads = 32,
+                             .kv_heads = 4,
+                             .head_size = 128,
+                             .ffn = 8 * 768,
+                             .experts = 128,
+                             .active = 8,
+                             .block_bytes = kBlock};
+
 // [begin, end) of what lies in shared memory at one time, with the bytes that each part needs.
 std::vector<std::pair<int, int>> PartsOf(const FusedShape& s, const FusedPlan& plan) {
   const FusedShared& at = plan.shared;
@@ -56,6 +66,12 @@ std::vector<std::pair<int, int>> PartsOf(const FusedShape& s, const FusedPlan& p
       {at.statistics, group * 16 * 8},
       {at.parts, 2 * 16 * 4},
       {at.layers, s.num_layers * static_cast<int>(sizeof(FusedLayer))},
+      {at.routers, s.experts > 0 ? s.num_layers * static_cast<int>(sizeof(FusedRouter)) : 0},
+      {at.experts, s.experts * static_cast<int>(sizeof(FusedExpert))},
+      {at.chosen, s.active * static_cast<int>(sizeof(FusedExpert))},
+      {at.scores, s.experts * 4},
+      {at.router_sums, (s.experts + plan.blocks - 1) / plan.blocks * 16 * 4},
+      {at.routed, s.experts > 0 ? 8 : 0},
       {at.barriers, 16 * at.slots}};
   std::vector<std::pair<int, int>> parts;
   for (const auto& [begin, bytes] : places) parts.emplace_back(begin, begin + bytes);
@@ -64,7 +80,7 @@ std::vector<std::pair<int, int>> PartsOf(const FusedShape& s, const FusedPlan& p
 }
 
 TEST(FusedPlan, PartsLieApartInsideTheMemory) {
-  for (const FusedShape& shape : {kLlama8b, kLlama13b, kSmall}) {
+  for (const FusedShape& shape : {kLlama8b, kLlama13b, kSmall, kMoe30b}) {
     const auto plan = PlanFused(shape, kSms, kShared);
     ASSERT_TRUE(plan) << shape.hidden;
     int end = 0;
@@ -119,6 +135,20 @@ TEST(FusedPlan, RefusesWhatTheKernelCannotDo) {
     s.hidden = 5120;
     s.head_size = 64;
   }));
+}
+
+TEST(FusedPlan, RefusesExpertsThatTheKernelCannotRoute) {
+  const auto refused = [](auto change) {
+    FusedShape shape = kMoe30b;
+    change(shape);
+    return !PlanFused(shape, kSms, kShared);
+  };
+  EXPECT_FALSE(refused([](FusedShape&) {}));
+  EXPECT_FALSE(refused([](FusedShape& s) { s.experts = kMaxFusedExperts; }));
+  EXPECT_TRUE(refused([](FusedShape& s) { s.experts = kMaxFusedExperts + 1; }));
+  EXPECT_TRUE(refused([](FusedShape& s) { s.experts = 7; }));  // fewer than are active
+  EXPECT_TRUE(refused([](FusedShape& s) { s.ffn = 8 * 768 - 128; }));
+  EXPECT_TRUE(refused([](FusedShape& s) { s.hidden = 5120; }));
 }
 
 // Where its digits and sums leave too little for the ring, calls one by one are faster: measured

@@ -8,10 +8,12 @@
 namespace awq::cuda {
 
 // Hands out this block's outputs of a linear.
+// chosen: experts whose gate and up it is, or null.
 template <int kLinear>
 __device__ inline void PublishOutputs(const FusedArgs& a, const FusedLayer& layer,
                                       const FusedShare& share, const float* squares,
-                                      const float* sums, float* to, uint32_t tag) {
+                                      const float* sums, const FusedExpert* chosen, float* to,
+                                      uint32_t tag) {
   const int n = share.count * kTileN;
   const int first = share.first * kTileN;
   float scale = layer.scales[kLinear];
@@ -23,6 +25,11 @@ __device__ inline void PublishOutputs(const FusedArgs& a, const FusedLayer& laye
 #pragma unroll 1
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kFusedThreads) {
     float y = FusedSum(sums, i) * scale;
+    const FusedExpert* expert = nullptr;
+    if (kLinear == kFusedGateUp && chosen != nullptr) {
+      expert = chosen + (first + i) / (2 * a.expert_blocks * kBlockK);
+      y *= expert->gate_up_scale;
+    }
     if (kLinear != kFusedGateUp) {
       if (bias != nullptr) y += bias[first + i];
       Publish(to + first + i, y, tag);
@@ -31,14 +38,16 @@ __device__ inline void PublishOutputs(const FusedArgs& a, const FusedLayer& laye
     if (bias != nullptr) y += bias[(first + i) / 2 + (i % 2 != 0 ? a.ffn : 0)];
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const float up = __shfl_down_sync(i - lane + 32 <= n ? ~0u : 0xffffu, y, 1);
-    const float h = FastActivated(static_cast<Activation>(a.activation), y) * up;
+    float h = FastActivated(static_cast<Activation>(a.activation), y) * up;
+    if (expert != nullptr) h *= expert->down_scale;
     if (i % 2 == 0) Publish(to + (first + i) / 2, h, tag);
   }
 }
 
 // What a thread of those that compute has all along.
-template <int kTurns>
+template <int kTurns, bool kExperts>
 struct FusedThread {
+  static_assert(!kExperts || kTurns == 1);
   const FusedArgs& a;
   uint8_t* shared;
   Ring ring;
@@ -60,9 +69,11 @@ struct FusedThread {
         parts(reinterpret_cast<float*>(memory + args.shared.parts)) {}
 
   // residual += from, and the digits of its norm, but for what divides all of it: `squares` of
-  // warps.
+  // warps. kRoutes: hands out the logits of this block's rows of the router, too, and the first
+  // warp chooses the experts.
+  template <bool kRoutes>
   __device__ void AddNorm(const float* norm, const float* from, uint32_t tag, float* squares,
-                          const float* next) {
+                          const float* next, const FusedRouter& router) {
     const int units = a.hidden / kBlockK;
     const int unit = static_cast<int>(threadIdx.x) / 16;
     const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -74,6 +85,11 @@ struct FusedThread {
       const auto* w = reinterpret_cast<const float4*>(norm + at + t * kFusedUnits * kBlockK);
       weights[t][0] = __ldg(w);
       weights[t][1] = __ldg(w + 8);
+    }
+    RouterInputs row = {};
+    if constexpr (kRoutes) {
+      if (unit < units && blockIdx.x < a.experts) row.Load(a, router.rows, blockIdx.x, at);
+      CopyExperts(a, router, shared);
     }
     EightInputs x[kTurns] = {};
     if (from != nullptr) AwaitInputs(from, tag, 0, units, x);
@@ -101,12 +117,51 @@ struct FusedThread {
     StoreDigits(x, 0, units, digits, scales);
     sum = WarpSum(sum);
     if (lane == 0) squares[threadIdx.x / 32] = sum;
-    // The next norm's weights, which come from memory, to L2.
+    // What comes next from memory, to L2: the next norm's weights, rows of the router.
     const int line = static_cast<int>(threadIdx.x) * 32;
     if (next != nullptr && line < a.hidden) {
       asm volatile("prefetch.global.L2 [%0];" ::"l"(next + line));
+      if (kExperts && !kRoutes) {
+        const int bytes = a.router == FusedRouterType::kF32 ? 4 : 2;
+        for (int e = blockIdx.x; e < a.experts; e += gridDim.x) {
+          const uint8_t* from =
+              static_cast<const uint8_t*>(router.rows) + int64_t{e} * a.hidden * bytes;
+          asm volatile("prefetch.global.L2 [%0];" ::"l"(from + line * bytes));
+        }
+      }
+    }
+    auto* router_sums = reinterpret_cast<float*>(shared + a.shared.router_sums);
+    if constexpr (kRoutes) {
+      int i = 0;
+#pragma unroll 1
+      for (int e = blockIdx.x; e < a.experts; e += gridDim.x, ++i) {
+        if (i > 0 && unit < units) row.Load(a, router.rows, e, at);
+        const float dot = WarpSum(unit < units ? row.Dot(a, x[0].v) : 0.0f);
+        if (lane == 0) router_sums[i * kFusedWarps + threadIdx.x / 32] = dot;
+      }
+      AwaitCopies();
     }
     FusedBarrier();
+    if constexpr (kRoutes) {
+      const int warp = static_cast<int>(threadIdx.x) / 32;
+      PublishLogit(blockIdx.x + warp * gridDim.x, router_sums + warp * kFusedWarps, squares, tag);
+      if (warp != 0) return;
+      if (a.experts <= 128) {
+        AwaitExperts<4>(a, tag, shared);
+      } else {
+        AwaitExperts<kMaxFusedExperts / 32>(a, tag, shared);
+      }
+    }
+  }
+  // One warp: of expert e, if there is one, from what the warps have of it.
+  __device__ void PublishLogit(int e, const float* sums, const float* squares, uint32_t tag) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    if (e >= a.experts) return;
+    const float dot = WarpSum<kFusedWarps>(sums[lane % kFusedWarps]);
+    const float square = WarpSum<kFusedWarps>(squares[lane % kFusedWarps]);
+    if (lane == 0) {
+      Publish(a.logits + e, dot * rsqrtf(square * a.inverse_hidden + a.epsilon), tag);
+    }
   }
   template <int kAtOnce>
   __device__ void Digits(const float* from, uint32_t tag, int units) {
@@ -124,7 +179,8 @@ struct FusedThread {
     const FusedShare share = ShareOf(a, kLinear, a.heads * d, a.kv_heads * d);
     FusedProduct(a, places, ring, share.count, BlocksOf(a, kLinear, a.heads * d), sums);
     FusedBarrier();
-    PublishOutputs<kLinear>(a, layer, share, squares, sums, to, tag);
+    PublishOutputs<kLinear>(a, layer, share, squares, sums,
+                            kExperts ? ChosenExperts(a, shared) : nullptr, to, tag);
   }
 };
 

@@ -15,11 +15,17 @@ struct DecoderCase {
   bool e4m3 = false;    // the cache
   bool extras = false;  // biases, and norms of heads
   Activation activation = Activation::kSilu;
+  // Routed, of ffn each, of which a token goes to `active`; 0: one for all.
+  int64_t experts = 0;
+  int64_t active = 1;
+  RouteArgs route = {};
+  DType router = DType::kBF16;
 };
 
 // What the calls one by one need beside the weights.
 struct Scratch {
   TensorView x, qkv, mixed, both, hidden;
+  TensorView logits, outputs;  // of experts
 };
 
 class DecoderRun {
@@ -39,18 +45,16 @@ class DecoderRun {
       DecoderWeights& w = layers_.emplace_back();
       w.qkv = &Weight(n, c.hidden);
       w.o = &Weight(c.hidden, c.heads * c.d);
-      const QuantizedWeight gate_up = f.RandomWeight(Scheme(), 2 * c.ffn, c.hidden, DType::kF16);
-      const GatedWeight gated = PrepareGatedOrPlain(f, gate_up);
-      w.gate_up = gated.packed;
-      gated_ = gated.gated;
-      w.down = &Weight(c.hidden, c.ffn);
+      AddFfn(w);
       w.attn_norm = f.Floats(DType::kF32, {c.hidden}, 0.2f, 0.2f);
       w.ffn_norm = f.Floats(DType::kF32, {c.hidden}, 0.2f, 0.2f);
       if (!c.extras) continue;
       w.qkv_bias = f.Floats(DType::kF32, {n});
       w.o_bias = f.Floats(DType::kF32, {c.hidden});
-      w.gate_up_bias = f.Floats(DType::kF32, {2 * c.ffn});
-      w.down_bias = f.Floats(DType::kF32, {c.hidden});
+      if (c.experts == 0) {
+        w.gate_up_bias = f.Floats(DType::kF32, {2 * c.ffn});
+        w.down_bias = f.Floats(DType::kF32, {c.hidden});
+      }
       w.q_norm = f.Floats(DType::kF32, {c.d}, 0.3f, 1.0f);
       w.k_norm = f.Floats(DType::kF32, {c.d}, 0.3f, 1.0f);
     }
@@ -61,14 +65,19 @@ class DecoderRun {
              .scale = 1.0f / std::sqrt(static_cast<float>(c.d)),
              .window = c.window,
              .rope = {.inverse_frequencies = Frequencies(), .magnitude = 1.1f},
-             .activation = c.activation};
+             .activation = c.activation,
+             .route = c.route,
+             .active = c.experts > 0 ? c.active : 0};
     residual_ = f.Floats(DType::kF32, {1, c.hidden});
     packed_ = f.backend().PrepareDecoder(args_, layers_);
     scratch_ = {.x = f.Floats(act, {1, c.hidden}),
                 .qkv = f.Floats(act, {1, n}),
                 .mixed = f.Floats(act, {1, c.heads, c.d}),
-                .both = f.Floats(act, {1, 2 * c.ffn}),
-                .hidden = f.Floats(act, {1, c.ffn})};
+                .both = f.Floats(act, {c.active, 2 * c.ffn}),
+                .hidden = f.Floats(act, {c.active, c.ffn}),
+                .logits = f.Floats(DType::kF32, {1, std::max<int64_t>(1, c.experts)}),
+                .outputs = f.Floats(act, {c.active, c.hidden})};
+    if (c.experts > 0) routing_ = MakeRouting(f, 1, c.experts, c.active);
   }
 
   void Call() const {
@@ -90,6 +99,30 @@ class DecoderRun {
   QuantScheme Scheme() const { return {.bits = 4, .group = 128, .symmetric = c_.symmetric}; }
   const PackedWeight& Weight(int64_t n, int64_t k) {
     return f_.Keep(f_.backend().PrepareQuantized(f_.RandomWeight(Scheme(), n, k, DType::kF16)));
+  }
+  void AddFfn(DecoderWeights& w) {
+    const auto gate_up = [this] {
+      return f_.RandomWeight(Scheme(), 2 * c_.ffn, c_.hidden, DType::kF16);
+    };
+    if (c_.experts == 0) {
+      const GatedWeight gated = PrepareGatedOrPlain(f_, gate_up());
+      w.gate_up = gated.packed;
+      gated_ = gated.gated;
+      w.down = &Weight(c_.hidden, c_.ffn);
+      return;
+    }
+    const Tensor router = MakeTensor(c_.router, {c_.experts, c_.hidden});
+    f_.random().Fill(router, 0.5f);
+    const GatedStack gated = MakeGatedStack(f_, c_.experts, [&](int64_t) { return gate_up(); });
+    gated_ = gated.gated;
+    w.experts = DecoderExperts{
+        .router = &f_.Keep(f_.backend().PrepareDense(router.view(), c_.router)),
+        .router_bias = c_.extras ? f_.Floats(DType::kF32, {c_.experts}, 0.3f) : TensorView(),
+        .gate_up = gated.packed,
+        .down = &MakeStack(f_, c_.experts, [&](Fixture& f, int64_t) {
+          return f.backend().PrepareQuantized(
+              f.RandomWeight(Scheme(), c_.hidden, c_.ffn, DType::kF16));
+        })};
   }
   TensorView Frequencies() {
     const Tensor host = MakeTensor(DType::kF32, {c_.d / 2});
@@ -120,10 +153,24 @@ class DecoderRun {
     backend.Attention(attention, batch_, q, cache, s.mixed);
     backend.Linear(*w.o, s.mixed.Reshape({1, c_.heads * c_.d}), w.o_bias, s.x);
     backend.AddNorm(norm, residual_, s.x, w.ffn_norm, {}, s.x);
-    CallGated(backend, {w.gate_up, gated_}, args_.activation, s.x, w.gate_up_bias, s.both,
-              s.hidden);
-    backend.Linear(*w.down, s.hidden, w.down_bias, s.x);
+    if (w.experts) {
+      CallExperts(*w.experts);
+    } else {
+      CallGated(backend, {w.gate_up, gated_}, args_.activation, s.x, w.gate_up_bias, s.both,
+                s.hidden);
+      backend.Linear(*w.down, s.hidden, w.down_bias, s.x);
+    }
     backend.Add(residual_, s.x);
+  }
+  void CallExperts(const DecoderExperts& w) const {
+    Backend& backend = f_.backend();
+    const Scratch& s = scratch_;
+    backend.Linear(*w.router, s.x, {}, s.logits);
+    backend.Route(args_.route, s.logits, w.router_bias, routing_);
+    CallGated(backend, GatedStack{w.gate_up, gated_}, args_.activation, routing_, s.x, s.both,
+              s.hidden);
+    backend.MoeLinear(*w.down, routing_, s.hidden, s.outputs);
+    backend.MoeSum(routing_, s.outputs, {}, {}, s.x);
   }
 
   Fixture& f_;
@@ -134,6 +181,7 @@ class DecoderRun {
   DecoderArgs args_;
   TensorView residual_;
   Scratch scratch_;
+  Routing routing_;
   std::unique_ptr<PackedDecoder> packed_;
   bool gated_ = false;  // whether gate and up are one product
 };
@@ -144,7 +192,7 @@ void AddDecoder(Table& table, const DecoderCase& c) {
       Cat("decode/D", c.hidden, "_h", c.heads, "_g", c.kv_heads, "_d", c.d, "_F", c.ffn, "_",
           c.cached, "+1_l", c.layers, c.symmetric ? "_sym" : "_asym", c.extras ? "_extras" : "",
           c.window > 0 ? "_window" : "", c.e4m3 ? "_e4m3" : "", c.calls > 1 ? "_again" : "", "_p",
-          c.page_size);
+          c.page_size, c.experts > 0 ? Cat("_e", c.active, "of", c.experts) : "");
   // Call by call every vector is rounded to the type of activations, a dozen times a layer.
   double rounded = act == DType::kF16 ? 1e-5 : act == DType::kBF16 ? 6e-4 : 10 * kRounded;
   if (c.e4m3) rounded = std::max(rounded, 1e-4);  // a key or value may be a step, an eighth, off
@@ -152,6 +200,56 @@ void AddDecoder(Table& table, const DecoderCase& c) {
     const auto run = std::make_shared<DecoderRun>(f, act, c);
     return Setup{[run] { run->Call(); }, run->Written()};
   });
+}
+
+void AddMoeDecoders(Table& table) {
+  AddDecoder(table, {.hidden = 256,
+                     .heads = 4,
+                     .kv_heads = 2,
+                     .d = 64,
+                     .ffn = 128,
+                     .cached = 20,
+                     .layers = 3,
+                     .calls = 2,
+                     .experts = 8,
+                     .active = 2,
+                     .route = {.normalize = true}});
+  // More experts than blocks, so that a block has several rows of the router.
+  AddDecoder(table, {.hidden = 512,
+                     .heads = 8,
+                     .kv_heads = 2,
+                     .d = 128,
+                     .ffn = 384,
+                     .cached = 70,
+                     .symmetric = true,
+                     .extras = true,
+                     .experts = 160,
+                     .active = 5,
+                     .route = {.sigmoid = true, .normalize = true, .scale = 2.5f},
+                     .router = DType::kF32});
+  // Qwen3-30B-A3B's shape, but for its number of layers.
+  AddDecoder(table, {.hidden = 2048,
+                     .heads = 32,
+                     .kv_heads = 4,
+                     .d = 128,
+                     .ffn = 768,
+                     .cached = 300,
+                     .layers = 1,
+                     .extras = true,
+                     .experts = 20,
+                     .active = 8,
+                     .route = {.normalize = true},
+                     .router = DType::kF16});
+  AddDecoder(table, {.hidden = 384,
+                     .heads = 3,
+                     .kv_heads = 3,
+                     .d = 128,
+                     .ffn = 256,
+                     .cached = 10,
+                     .e4m3 = true,
+                     .activation = Activation::kGeluTanh,
+                     .experts = 5,
+                     .active = 5});
 }
 
 }  // namespace
@@ -221,6 +319,7 @@ void AddDecoders(Table& table) {
                        .cached = cached,
                        .e4m3 = true});
   }
+  AddMoeDecoders(table);
 }
 
 }  // namespace awq::cases
