@@ -8,7 +8,7 @@ namespace awq::cuda {
 inline constexpr int kFusedWarps = 16;  // that compute; one more streams weights
 inline constexpr int kFusedThreads = 32 * kFusedWarps;
 inline constexpr int kFusedBlockThreads = kFusedThreads + 128;  // registers change hands by 128
-inline constexpr int kMaxFusedGroup = 8;                        // query heads of a kv head
+inline constexpr int kMaxFusedGroup = 8;                        // query heads of a group
 inline constexpr int kMaxFusedLayers = 160;
 // Beyond so many keys calls one by one are as fast.
 inline constexpr int kMaxFusedKeys = 8192;
@@ -52,9 +52,9 @@ struct FusedShared {
   int merge;           // sums of attention's warps, [warp][head][d], in the place of digits
   int sums;            // of linears, [row tile][warp][16]; then attention's splits
   int pages, cosines, queries, tokens, statistics, parts, layers, barriers;
-  // Of routed experts: where each layer's are, all of a layer, those chosen, their scores, sums of
-  // the router's rows, and the barrier that says that they are chosen.
-  int routers, experts, chosen, scores, router_sums, routed;
+  // Of routed experts: where each layer's are, all of a layer, logits and the order that they are
+  // in, those chosen, sums of the router's rows, and the barrier that says that they are chosen.
+  int routers, experts, logits, keys, picked, chosen, router_sums, routed;
   int bytes;
 };
 
@@ -62,13 +62,14 @@ struct FusedArgs {
   const FusedLayer* layers;
   int num_layers;
   int hidden, heads, kv_heads;
-  int ffn;  // of all chosen experts
+  int groups;  // of query heads, one or more of them a kv head
+  int ffn;     // of all chosen experts
   int block_bytes;
   bool has_zeros;
   float epsilon;
   float inverse_hidden;
   int activation;
-  // Attention: `splits` thread blocks share the keys of a kv head.
+  // Attention: `splits` thread blocks share the keys of a group.
   int splits, chunk_keys, page_size, window;
   float scale;  // of scores, times log2(e)
   float magnitude;
@@ -80,12 +81,13 @@ struct FusedArgs {
   const FusedRouter* routers;  // of each layer
   int experts, active;         // 0: none
   int expert_blocks;           // of 128 inputs of an expert's down projection
+  int expert_lanes;            // that find out an expert's place, a power of two
   FusedRouterType router;
   bool sigmoid, normalize;
   float weight_scale;
   // Through these the thread blocks exchange vectors; see fused_hop.cuh.
   float* qkv;
-  float* partial;  // [kv_heads · splits][heads of one · (d + 2)]
+  float* partial;  // [groups · splits][heads of one · (d + 2)]
   float* mixed;
   float* attended;  // the output of o
   float* logits;    // [experts]

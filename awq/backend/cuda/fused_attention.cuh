@@ -1,7 +1,7 @@
-// Attention of one token inside fused_layers.cuh. The keys of a kv head are split over thread
-// blocks, and come through the ring. A warp takes two keys at a time for all query heads that share
-// them, a lane d / 32 neighbouring elements; warps meet in shared memory, blocks through words of
-// fused_hop.cuh, each of them adding up its part of the outputs.
+// Attention of one token inside fused_layers.cuh. The keys of a group of heads are split over
+// thread blocks, and come through the ring. A warp takes two keys at a time for all query heads
+// that share them, a lane d / 32 neighbouring elements; warps meet in shared memory, blocks through
+// words of fused_hop.cuh, each of them adding up its part of the outputs.
 #pragma once
 
 #include "awq/backend/cuda/fused_linear.cuh"
@@ -42,7 +42,7 @@ __device__ inline void FusedAttention(const FusedArgs& a, const FusedLayer& laye
   constexpr int kKeys = 2;  // of a warp at a time
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int heads = a.heads / a.kv_heads;
+  const int heads = a.heads / a.groups;
   AwaitQueries<C, kEach>(a, layer, index, s, tag, shared);
   FusedBarrier();  // and the sums of the linear before have been read
   float q[kHeads][kEach];

@@ -145,6 +145,14 @@ std::vector<FusedExpert> ExpertsOf(Stream& stream, std::span<const DecoderWeight
   return out;
 }
 
+// Experts of groups, or by their softmax and a bias, are chosen call by call.
+bool SuitsRoute(const RouteArgs& route, std::span<const DecoderWeights> layers) {
+  return route.active_groups >= route.groups &&
+         (route.sigmoid || std::ranges::all_of(layers, [](const DecoderWeights& layer) {
+            return !layer.experts || layer.experts->router_bias.empty();
+          }));
+}
+
 FusedRouterType RouterTypeOf(DType type) {
   if (type == DType::kF16) return FusedRouterType::kF16;
   return type == DType::kBF16 ? FusedRouterType::kBF16 : FusedRouterType::kF32;
@@ -153,8 +161,8 @@ FusedRouterType RouterTypeOf(DType type) {
 // So many floats as whole lines of L2.
 int64_t LinesOf(int floats) { return (floats + 31) / 32 * 32; }
 
-FusedKernel KernelOf(DType cache, const FusedShape& s) {
-  const int group = s.heads / s.kv_heads;
+FusedKernel KernelOf(DType cache, const FusedShape& s, int groups) {
+  const int group = s.heads / groups;
   const int inputs = std::max(s.hidden, s.heads * s.head_size);
   if (s.experts > 0) {
     if (cache == DType::kF16) return FusedMoeKernelF16(s.head_size, group, inputs);
@@ -173,8 +181,7 @@ FusedKernel KernelOf(DType cache, const FusedShape& s) {
 std::unique_ptr<FusedDecoder> FusedDecoder::Make(Stream& stream, const DeviceLimits& device,
                                                  const DecoderArgs& args,
                                                  std::span<const DecoderWeights> layers) {
-  // Experts of groups are chosen call by call.
-  if (device.arch != 90 || args.route.active_groups < args.route.groups) return nullptr;
+  if (device.arch != 90 || !SuitsRoute(args.route, layers)) return nullptr;
   const std::optional<FusedShape> shape = ShapeOf(args, layers);
   if (!shape) return nullptr;
   const std::optional<FusedPlan> plan = PlanFused(*shape, device.sms, device.shared_per_block);
@@ -212,13 +219,17 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
     *places[i] = next;
     next += LinesOf(sizes[i]);
   }
-  if (shape.experts > 0) AddExperts(stream, args, layers);
+  if (shape.experts > 0) {
+    args_.expert_lanes = plan.expert_lanes;
+    AddExperts(stream, args, layers);
+  }
 
   args_.layers = layers_.As<const FusedLayer>();
   args_.num_layers = shape.num_layers;
   args_.hidden = shape.hidden;
   args_.heads = shape.heads;
   args_.kv_heads = shape.kv_heads;
+  args_.groups = plan.groups;
   args_.ffn = shape.ffn;
   args_.block_bytes = shape.block_bytes;
   args_.has_zeros = shape.has_zeros;
@@ -261,7 +272,7 @@ bool FusedDecoder::Run(const Queue& queue, const Batch& batch, std::span<const P
       caches.size() == static_cast<size_t>(args_.num_layers) && residual.dim(1) == args_.hidden,
       kInternal, "decode: caches or a residual stream of other layers");
   const DType type = caches[0].keys.dtype;
-  const FusedKernel kernel = KernelOf(type, shape_);
+  const FusedKernel kernel = KernelOf(type, shape_, args_.groups);
   const int64_t keys =
       args_.window > 0 ? std::min<int64_t>(batch.max_kv, args_.window) : batch.max_kv;
   if (refused_ || kernel == nullptr || keys > kMaxFusedKeys) return false;

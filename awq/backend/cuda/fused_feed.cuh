@@ -70,7 +70,7 @@ __device__ inline void FeedRing(const FusedArgs& a, int d, uint8_t* shared, cons
           for (int key = chunk; key < end; key += 16, to += 16 * key_bytes) {
             const int64_t page = pages[(key - s.begin) / 16];
             const int64_t at =
-                ((page * a.kv_heads + s.group) * a.page_size + key % a.page_size) * key_bytes;
+                ((page * a.kv_heads + s.kv_head) * a.page_size + key % a.page_size) * key_bytes;
             BulkCopy(to, static_cast<const uint8_t*>(a.caches[0][l]) + at, 16 * key_bytes, bar);
             BulkCopy(to + a.chunk_keys * key_bytes,
                      static_cast<const uint8_t*>(a.caches[1][l]) + at, 16 * key_bytes, bar);
@@ -95,7 +95,7 @@ __device__ inline void FeedRing(const FusedArgs& a, int d, uint8_t* shared, cons
           const int bytes = min(slot_bytes, row_bytes - at);
 #pragma unroll 1
           for (int e = 0; e < tiles; ++e) {
-            const bool streams = ++issued > a.shared.slots;
+            const bool streams = of_experts || ++issued > a.shared.slots;
             const uint32_t bar = ring.Room(bytes, streams ? kFusedStream : kFusedAhead);
             if (of_experts) {
               CopyOfExperts(a, ChosenExperts(a, shared), linear, share.first + tile + e, at, bytes,

@@ -9,8 +9,6 @@
 
 namespace awq::cuda {
 
-__device__ inline void FusedBarrier() { NamedBarrier(1, kFusedThreads); }
-
 // What sixteen threads make digits of: 128 inputs, each of four and of the four 32 further on.
 struct EightInputs {
   float v[2][4];

@@ -29,7 +29,7 @@ bool SuitsExperts(const FusedShape& s) {
 std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_block) {
   const int d = s.head_size;
   const int q_size = s.heads * d;
-  const int group = s.kv_heads > 0 ? s.heads / s.kv_heads : 0;
+  int group = s.kv_heads > 0 ? s.heads / s.kv_heads : 0;
   if (s.num_layers < 1 || s.num_layers > kMaxFusedLayers || (d != 64 && d != 128) ||
       s.hidden % kBlockK != 0 || q_size % kBlockK != 0 || s.ffn % kBlockK != 0 || group < 1 ||
       std::max(s.hidden, q_size) > (d == 64 ? 1 : kMaxFusedTurns) * kFusedThreads * 8 ||
@@ -39,9 +39,20 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
   FusedPlan plan;
   const int qkv_size = q_size + 2 * s.kv_heads * d;
   plan.blocks = std::min(sms, std::min({qkv_size, s.hidden, 2 * s.ffn}) / kTileN);
+  // Blocks that would have no keys take a part of the heads.
+  plan.groups = s.kv_heads;
+  while (group % 2 == 0 && 2 * plan.groups * kMaxSplits <= plan.blocks) {
+    plan.groups *= 2;
+    group /= 2;
+  }
   const int router_rows = (s.experts + plan.blocks - 1) / plan.blocks;
   if (s.kv_heads > plan.blocks || router_rows > kMaxFusedRouterRows) return std::nullopt;
-  plan.splits = std::min(plan.blocks / s.kv_heads, kMaxSplits);
+  plan.splits = std::min(plan.blocks / plan.groups, kMaxSplits);
+  plan.expert_lanes = kFusedThreads / kMaxFusedExperts;
+  while (plan.expert_lanes < 8 && kFusedThreads / plan.expert_lanes >= 2 * s.experts) {
+    plan.expert_lanes *= 2;
+  }
+  const int keys = s.experts > 0 ? kFusedThreads / plan.expert_lanes : 0;
   FusedShared& out = plan.shared;
   out.slot_bytes = RoundUp(kFusedWarps * s.block_bytes, 128);
 
@@ -69,8 +80,10 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
   out.layers = place(s.num_layers * static_cast<int>(sizeof(FusedLayer)));
   out.routers = place(s.experts > 0 ? s.num_layers * static_cast<int>(sizeof(FusedRouter)) : 0);
   out.experts = place(s.experts * static_cast<int>(sizeof(FusedExpert)));
+  out.logits = place(keys * 4);
+  out.keys = place(keys * 4);
+  out.picked = place(s.active * 4);
   out.chosen = place(s.active * static_cast<int>(sizeof(FusedExpert)));
-  out.scores = place(s.experts * 4);
   out.router_sums = place(router_rows * kFusedWarps * 4);
   out.routed = place(s.experts > 0 ? 8 : 0);
   out.barriers = place(0);
@@ -78,9 +91,10 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
   if (out.slots < (s.experts > 0 ? kMinSlotsOfExperts : kMinSlots)) return std::nullopt;
   const int ring = out.slots * out.slot_bytes;
   for (int* place :
-       {&out.digits, &out.merge, &out.scales, &out.sums, &out.pages, &out.cosines, &out.queries,
-        &out.tokens, &out.statistics, &out.parts, &out.layers, &out.routers, &out.experts,
-        &out.chosen, &out.scores, &out.router_sums, &out.routed, &out.barriers}) {
+       {&out.digits,  &out.merge,   &out.scales,      &out.sums,       &out.pages,
+        &out.cosines, &out.queries, &out.tokens,      &out.statistics, &out.parts,
+        &out.layers,  &out.routers, &out.experts,     &out.logits,     &out.keys,
+        &out.picked,  &out.chosen,  &out.router_sums, &out.routed,     &out.barriers}) {
     *place += ring;
   }
   out.bytes = ring + at + 16 * out.slots;

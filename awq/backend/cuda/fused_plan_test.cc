@@ -49,7 +49,7 @@ constexpr FusedShape kMoe30b{.num_layers = 48,
 std::vector<std::pair<int, int>> PartsOf(const FusedShape& s, const FusedPlan& plan) {
   const FusedShared& at = plan.shared;
   const int units = std::max({s.hidden, s.heads * s.head_size, s.ffn}) / 128;
-  const int group = s.heads / s.kv_heads;
+  const int group = s.heads / plan.groups;
   const int outputs =
       std::max({(s.heads + 2 * s.kv_heads) * s.head_size, 2 * s.ffn, s.hidden}) / 16;
   const std::vector<std::pair<int, int>> places = {
@@ -69,7 +69,9 @@ std::vector<std::pair<int, int>> PartsOf(const FusedShape& s, const FusedPlan& p
       {at.routers, s.experts > 0 ? s.num_layers * static_cast<int>(sizeof(FusedRouter)) : 0},
       {at.experts, s.experts * static_cast<int>(sizeof(FusedExpert))},
       {at.chosen, s.active * static_cast<int>(sizeof(FusedExpert))},
-      {at.scores, s.experts * 4},
+      {at.logits, s.experts * 4},
+      {at.keys, s.experts * 4},
+      {at.picked, s.active * 4},
       {at.router_sums, (s.experts + plan.blocks - 1) / plan.blocks * 16 * 4},
       {at.routed, s.experts > 0 ? 8 : 0},
       {at.barriers, 16 * at.slots}};
@@ -99,6 +101,12 @@ TEST(FusedPlan, PartsLieApartInsideTheMemory) {
 TEST(FusedPlan, AKvHeadsKeysGoToAsManyBlocksAsThereAre) {
   EXPECT_EQ(PlanFused(kLlama8b, kSms, kShared)->splits, 16);
   EXPECT_EQ(PlanFused(kLlama13b, kSms, kShared)->splits, 3);
+}
+
+TEST(FusedPlan, BlocksWithoutKeysTakeAPartOfTheHeads) {
+  EXPECT_EQ(PlanFused(kLlama8b, kSms, kShared)->groups, 8);
+  EXPECT_EQ(PlanFused(kMoe30b, kSms, kShared)->groups, 8);
+  EXPECT_EQ(PlanFused(kMoe30b, kSms, kShared)->splits, 16);
 }
 
 // See fused_hop.cuh.
@@ -145,6 +153,7 @@ TEST(FusedPlan, RefusesExpertsThatTheKernelCannotRoute) {
   };
   EXPECT_FALSE(refused([](FusedShape&) {}));
   EXPECT_FALSE(refused([](FusedShape& s) { s.experts = kMaxFusedExperts; }));
+  EXPECT_EQ(PlanFused(kMoe30b, kSms, kShared)->expert_lanes, 4);
   EXPECT_TRUE(refused([](FusedShape& s) { s.experts = kMaxFusedExperts + 1; }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.experts = 7; }));  // fewer than are active
   EXPECT_TRUE(refused([](FusedShape& s) { s.ffn = 8 * 768 - 128; }));

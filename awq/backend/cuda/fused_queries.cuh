@@ -9,15 +9,17 @@ namespace awq::cuda {
 
 // What one block of the grid does in attention.
 struct FusedSplit {
-  int group, split;  // kv head, and which part of the keys
-  int begin, end;    // keys; the first ones may lie before
-  int first;         // what the window leaves
-  bool newest;       // whether this token's own key is among them
+  int group, split;  // of heads, and which part of the keys
+  int kv_head;
+  int begin, end;  // keys; the first ones may lie before
+  int first;       // what the window leaves
+  bool newest;     // whether this token's own key is among them
   bool takes_part;
   __device__ FusedSplit(const FusedArgs& a, int block) {
     group = block / a.splits;
     split = block - group * a.splits;
-    takes_part = group < a.kv_heads;
+    takes_part = group < a.groups;
+    kv_head = group / (a.groups / a.kv_heads);
     const int length = *a.kv_len;
     first = a.window > 0 ? max(0, length - a.window) : 0;
     const int start = first / 16 * 16;
@@ -38,12 +40,12 @@ __device__ inline void AwaitQueries(const FusedArgs& a, const FusedLayer& layer,
   constexpr int kPairs = kEach / 2;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int heads = a.heads / a.kv_heads;
+  const int heads = a.heads / a.groups;
   if (warp >= heads + (s.newest ? 2 : 0)) return;
   const bool is_key = warp == heads;
   const bool is_value = warp > heads;
-  const int head = is_value ? a.heads + a.kv_heads + s.group
-                   : is_key ? a.heads + s.group
+  const int head = is_value ? a.heads + a.kv_heads + s.kv_head
+                   : is_key ? a.heads + s.kv_head
                             : s.group * heads + warp;
   const float* from = a.qkv + head * kD + lane;
   float v[2][kPairs];
@@ -86,7 +88,7 @@ __device__ inline void AwaitQueries(const FusedArgs& a, const FusedLayer& layer,
   const int position = s.end - 1;
   const int64_t page = a.table[position / a.page_size];
   C* cache = static_cast<C*>(a.caches[is_value ? 1 : 0][index]) +
-             ((page * a.kv_heads + s.group) * a.page_size + position % a.page_size) * kD + lane;
+             ((page * a.kv_heads + s.kv_head) * a.page_size + position % a.page_size) * kD + lane;
   C* to = reinterpret_cast<C*>(shared + a.shared.tokens) + (is_value ? kD : 0) + lane;
 #pragma unroll
   for (int i = 0; i < 2 * kPairs; ++i) {

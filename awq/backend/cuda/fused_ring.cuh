@@ -7,6 +7,9 @@
 
 namespace awq::cuda {
 
+// Of the threads that compute.
+__device__ inline void FusedBarrier() { NamedBarrier(1, kFusedThreads); }
+
 struct Ring {
   uint32_t first, end;  // addresses of the slots
   uint32_t slot_bytes;

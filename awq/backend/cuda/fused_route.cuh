@@ -7,6 +7,7 @@
 
 #include "awq/backend/cuda/fused_args.h"
 #include "awq/backend/cuda/fused_hop.cuh"
+#include "awq/backend/cuda/fused_ring.cuh"
 #include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ranking.cuh"
 
@@ -59,70 +60,82 @@ __device__ inline FusedExpert* ChosenExperts(const FusedArgs& a, uint8_t* shared
   return reinterpret_cast<FusedExpert*>(shared + a.shared.chosen);
 }
 
-// One warp; logits of experts lane, lane + 32, …. As Backend::Route, but that there are no groups.
-template <int kEach>
-__device__ inline void ChooseExperts(const FusedArgs& a, float (&logits)[kEach], uint8_t* shared) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const auto* table = reinterpret_cast<const FusedExpert*>(shared + a.shared.experts);
-  auto* scores = reinterpret_cast<float*>(shared + a.shared.scores);
-  float largest = -INFINITY;
+// How many values lie before each, of which lane p of kLanes has every kLanes-th four; sums over
+// those lanes are left to do.
+__device__ inline int CountBefore(const uint4* keys, int fours, int lanes, int part, int mine) {
+  const uint32_t key = reinterpret_cast<const uint32_t*>(keys)[mine];
+  int before = 0;
+#pragma unroll 4
+  for (int i = part; i < fours; i += lanes) {
+    const uint4 four = keys[i];
+    const uint32_t others[4] = {four.x, four.y, four.z, four.w};
 #pragma unroll
-  for (int j = 0; j < kEach; ++j) {
-    if (lane + 32 * j < a.experts) largest = fmaxf(largest, logits[j]);
+    for (int j = 0; j < 4; ++j) {
+      before += others[j] > key || (others[j] == key && 4 * i + j < mine) ? 1 : 0;
+    }
   }
-  largest = WarpMax(largest);
-  float total = 0.0f;
-#pragma unroll
-  for (int j = 0; j < kEach; ++j) {
-    float& score = logits[j];
-    score = a.sigmoid ? __fdividef(1.0f, 1.0f + __expf(-score)) : __expf(score - largest);
-    if (lane + 32 * j < a.experts) total += score;
-  }
-  const float factor = a.sigmoid ? 1.0f : __fdividef(1.0f, WarpSum(total));
-#pragma unroll
-  for (int j = 0; j < kEach; ++j) {
-    const int e = lane + 32 * j;
-    if (e >= a.experts) break;
-    scores[e] = logits[j] *= factor;
-    logits[j] += table[e].bias;
-  }
-  __syncwarp();
-  Ranking<kEach> ranking(logits, a.experts);
-  int mine = 0;
-#pragma unroll 1
-  for (int i = 0; i < a.active; ++i) {
-    const int e = ranking.Next();
-    if (i == lane) mine = e;
-  }
-  const bool has_one = lane < a.active;
-  const float score = has_one ? scores[mine] : 0.0f;
-  const float divisor = a.normalize ? WarpSum(score) + 1e-20f : 1.0f;
-  if (has_one) {
-    FusedExpert chosen = table[mine];
-    chosen.down_scale *= __fdividef(score, divisor) * a.weight_scale;
-    ChosenExperts(a, shared)[lane] = chosen;
-  }
+  return before;
 }
 
-// Awaits the logits and chooses; one warp.
-template <int kEach>
-__device__ inline void AwaitExperts(const FusedArgs& a, uint32_t tag, uint8_t* shared) {
+// The weights of the chosen experts, which a lane each has; one warp. As Backend::Route has them.
+__device__ inline float ExpertWeight(const FusedArgs& a, const float* logits, int expert) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  float logits[kEach];
-  for (;;) {
-    bool there = true;
-#pragma unroll
-    for (int j = 0; j < kEach; ++j) {
-      const int e = lane + 32 * j;
-      if (e < a.experts) there &= Load(a.logits + e, tag, logits[j]);
+  const float logit = lane < a.active ? logits[expert] : 0.0f;
+  const float largest = a.sigmoid ? 0.0f : __shfl_sync(~0u, logit, 0);
+  float score = a.sigmoid ? 1.0f / (1.0f + __expf(-logit)) : __expf(logit - largest);
+  if (lane >= a.active) score = 0.0f;
+  float divisor = 1.0f;
+  if (a.normalize) {
+    divisor = WarpSum(score) + 1e-20f;
+  } else if (!a.sigmoid) {
+    float all = 0.0f;
+    for (int e = lane; e < a.experts; e += 32) all += __expf(logits[e] - largest);
+    divisor = WarpSum(all);
+  }
+  return score / divisor * a.weight_scale;
+}
+
+// Awaits the logits and chooses, as Backend::Route does; all threads that compute. An expert's
+// place is how many lie before it.
+__device__ inline void AwaitExperts(const FusedArgs& a, uint32_t tag, uint8_t* shared) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const auto* table = reinterpret_cast<const FusedExpert*>(shared + a.shared.experts);
+  auto* logits = reinterpret_cast<float*>(shared + a.shared.logits);
+  auto* keys = reinterpret_cast<uint32_t*>(shared + a.shared.keys);
+  auto* picked = reinterpret_cast<int*>(shared + a.shared.picked);
+  const int room = kFusedThreads / a.expert_lanes;  // of keys, at least as many as experts
+  if (thread < room) {
+    float logit = 0.0f;
+    uint32_t key = 0;  // behind all
+    if (thread < a.experts) {
+      while (!Load(a.logits + thread, tag, logit)) __nanosleep(32);
+      const float choice =
+          a.sigmoid ? __fdividef(1.0f, 1.0f + __expf(-logit)) + table[thread].bias : logit;
+      key = RankingKey(choice);
     }
-    if (there) break;
-    __nanosleep(32);
+    logits[thread] = logit;
+    keys[thread] = key;
   }
   __syncwarp();
-  ChooseExperts(a, logits, shared);
+  FusedBarrier();
+  const int mine = thread / a.expert_lanes;
+  const int part = thread % a.expert_lanes;
+  int place =
+      CountBefore(reinterpret_cast<const uint4*>(keys), room / 4, a.expert_lanes, part, mine);
+  for (int lanes = a.expert_lanes / 2; lanes > 0; lanes /= 2) {
+    place += __shfl_xor_sync(~0u, place, lanes);
+  }
+  if (part == 0 && place < a.active && mine < a.experts) picked[place] = mine;
+  FusedBarrier();
+  if (thread >= 32) return;
+  const bool has_one = thread < a.active;
+  const int expert = picked[has_one ? thread : 0];
+  FusedExpert* chosen = ChosenExperts(a, shared) + thread;
+  if (has_one) *chosen = table[expert];
   __syncwarp();
-  if (lane == 0) BarrierArrive(SharedAddress(shared) + a.shared.routed);
+  if (thread == 0) BarrierArrive(SharedAddress(shared) + a.shared.routed);
+  const float weight = ExpertWeight(a, logits, expert);
+  if (has_one) chosen->down_scale *= weight;
 }
 
 // Asks for what there is to know of a layer's experts; all threads that compute, which await it

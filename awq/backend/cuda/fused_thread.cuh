@@ -69,8 +69,7 @@ struct FusedThread {
         parts(reinterpret_cast<float*>(memory + args.shared.parts)) {}
 
   // residual += from, and the digits of its norm, but for what divides all of it: `squares` of
-  // warps. kRoutes: hands out the logits of this block's rows of the router, too, and the first
-  // warp chooses the experts.
+  // warps. kRoutes: then awaits the choice of experts.
   template <bool kRoutes>
   __device__ void AddNorm(const float* norm, const float* from, uint32_t tag, float* squares,
                           const float* next, const FusedRouter& router) {
@@ -114,44 +113,49 @@ struct FusedThread {
         x[t].v[i][3] = residual[t][i][3] * weights[t][i].w;
       }
     }
-    StoreDigits(x, 0, units, digits, scales);
     sum = WarpSum(sum);
     if (lane == 0) squares[threadIdx.x / 32] = sum;
+    if constexpr (kRoutes) HandOutLogits(router.rows, row, x[0], squares, tag);
+    StoreDigits(x, 0, units, digits, scales);
     // What comes next from memory, to L2: the next norm's weights, rows of the router.
     const int line = static_cast<int>(threadIdx.x) * 32;
     if (next != nullptr && line < a.hidden) {
-      asm volatile("prefetch.global.L2 [%0];" ::"l"(next + line));
+      Prefetch(next + line);
       if (kExperts && !kRoutes) {
         const int bytes = a.router == FusedRouterType::kF32 ? 4 : 2;
         for (int e = blockIdx.x; e < a.experts; e += gridDim.x) {
-          const uint8_t* from =
-              static_cast<const uint8_t*>(router.rows) + int64_t{e} * a.hidden * bytes;
-          asm volatile("prefetch.global.L2 [%0];" ::"l"(from + line * bytes));
+          Prefetch(static_cast<const uint8_t*>(router.rows) +
+                   (int64_t{e} * a.hidden + line) * bytes);
         }
       }
     }
-    auto* router_sums = reinterpret_cast<float*>(shared + a.shared.router_sums);
     if constexpr (kRoutes) {
-      int i = 0;
+      AwaitExperts(a, tag, shared);  // with a barrier
+    } else {
+      FusedBarrier();
+    }
+  }
+  static __device__ void Prefetch(const void* at) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+  }
+  // row: what this thread has of the router's row for this block, if there is one.
+  __device__ void HandOutLogits(const void* router, RouterInputs& row, const EightInputs& x,
+                                const float* squares, uint32_t tag) {
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int unit = static_cast<int>(threadIdx.x) / 16;
+    const bool has_inputs = unit < a.hidden / kBlockK;
+    auto* of_rows = reinterpret_cast<float*>(shared + a.shared.router_sums);
+    int i = 0;
 #pragma unroll 1
-      for (int e = blockIdx.x; e < a.experts; e += gridDim.x, ++i) {
-        if (i > 0 && unit < units) row.Load(a, router.rows, e, at);
-        const float dot = WarpSum(unit < units ? row.Dot(a, x[0].v) : 0.0f);
-        if (lane == 0) router_sums[i * kFusedWarps + threadIdx.x / 32] = dot;
-      }
-      AwaitCopies();
+    for (int e = blockIdx.x; e < a.experts; e += gridDim.x, ++i) {
+      if (i > 0 && has_inputs) row.Load(a, router, e, unit * kBlockK + EightInputs::First());
+      const float dot = WarpSum(has_inputs ? row.Dot(a, x.v) : 0.0f);
+      if (lane == 0) of_rows[i * kFusedWarps + warp] = dot;
     }
+    AwaitCopies();
     FusedBarrier();
-    if constexpr (kRoutes) {
-      const int warp = static_cast<int>(threadIdx.x) / 32;
-      PublishLogit(blockIdx.x + warp * gridDim.x, router_sums + warp * kFusedWarps, squares, tag);
-      if (warp != 0) return;
-      if (a.experts <= 128) {
-        AwaitExperts<4>(a, tag, shared);
-      } else {
-        AwaitExperts<kMaxFusedExperts / 32>(a, tag, shared);
-      }
-    }
+    PublishLogit(blockIdx.x + warp * gridDim.x, of_rows + warp * kFusedWarps, squares, tag);
   }
   // One warp: of expert e, if there is one, from what the warps have of it.
   __device__ void PublishLogit(int e, const float* sums, const float* squares, uint32_t tag) {

@@ -5,6 +5,7 @@
 #include "awq/backend/cuda/experts.h"
 #include "awq/backend/cuda/numeric.cuh"
 #include "awq/backend/cuda/ptx.cuh"
+#include "awq/backend/cuda/ranking.cuh"
 
 namespace awq::cuda {
 namespace {
@@ -48,17 +49,11 @@ class Ranking {
   }
 
  private:
-  // Keys are in the order of values; 0: none is left.
-  __device__ static unsigned KeyOf(float v) {
-    if (v != v) return 1;
-    const unsigned bits = __float_as_uint(v + 0.0f);  // -0 is 0
-    return bits ^ ((bits >> 31) != 0 ? ~0u : 0x80000000u);
-  }
   __device__ void Look() {
-    key_ = 0;
+    key_ = 0;  // none is left
     place_ = count_;
     for (int i = lane_; i < count_; i += 32) {
-      const unsigned key = taken_[i] ? 0 : KeyOf(values_[i]);
+      const unsigned key = taken_[i] ? 0 : RankingKey(values_[i]);
       if (key > key_) key_ = key, place_ = i;
     }
   }
