@@ -81,7 +81,6 @@ struct FusedArgs {
   const FusedRouter* routers;  // of each layer
   int experts, active;         // 0: none
   int expert_blocks;           // of 128 inputs of an expert's down projection
-  int expert_lanes;            // that find out an expert's place, a power of two
   FusedRouterType router;
   bool sigmoid, normalize;
   float weight_scale;

@@ -219,10 +219,7 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
     *places[i] = next;
     next += LinesOf(sizes[i]);
   }
-  if (shape.experts > 0) {
-    args_.expert_lanes = plan.expert_lanes;
-    AddExperts(stream, args, layers);
-  }
+  if (shape.experts > 0) AddExperts(stream, args, layers);
 
   args_.layers = layers_.As<const FusedLayer>();
   args_.num_layers = shape.num_layers;

@@ -48,11 +48,6 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
   const int router_rows = (s.experts + plan.blocks - 1) / plan.blocks;
   if (s.kv_heads > plan.blocks || router_rows > kMaxFusedRouterRows) return std::nullopt;
   plan.splits = std::min(plan.blocks / plan.groups, kMaxSplits);
-  plan.expert_lanes = kFusedThreads / kMaxFusedExperts;
-  while (plan.expert_lanes < 8 && kFusedThreads / plan.expert_lanes >= 2 * s.experts) {
-    plan.expert_lanes *= 2;
-  }
-  const int keys = s.experts > 0 ? kFusedThreads / plan.expert_lanes : 0;
   FusedShared& out = plan.shared;
   out.slot_bytes = RoundUp(kFusedWarps * s.block_bytes, 128);
 
@@ -80,8 +75,8 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
   out.layers = place(s.num_layers * static_cast<int>(sizeof(FusedLayer)));
   out.routers = place(s.experts > 0 ? s.num_layers * static_cast<int>(sizeof(FusedRouter)) : 0);
   out.experts = place(s.experts * static_cast<int>(sizeof(FusedExpert)));
-  out.logits = place(keys * 4);
-  out.keys = place(keys * 4);
+  out.logits = place(s.experts * 4);
+  out.keys = place(s.experts > 0 ? kMaxFusedExperts * 4 : 0);
   out.picked = place(s.active * 4);
   out.chosen = place(s.active * static_cast<int>(sizeof(FusedExpert)));
   out.router_sums = place(router_rows * kFusedWarps * 4);

@@ -25,7 +25,6 @@ struct FusedPlan {
   int blocks = 1;  // of threads, one an SM: each has a row tile of every linear
   int groups = 1;  // of query heads: those of a kv head, or a part of them
   int splits = 1;  // thread blocks that share the keys of a group
-  int expert_lanes = 1;
   FusedShared shared;
 };
 

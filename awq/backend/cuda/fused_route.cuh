@@ -60,29 +60,12 @@ __device__ inline FusedExpert* ChosenExperts(const FusedArgs& a, uint8_t* shared
   return reinterpret_cast<FusedExpert*>(shared + a.shared.chosen);
 }
 
-// How many values lie before each, of which lane p of kLanes has every kLanes-th four; sums over
-// those lanes are left to do.
-__device__ inline int CountBefore(const uint4* keys, int fours, int lanes, int part, int mine) {
-  const uint32_t key = reinterpret_cast<const uint32_t*>(keys)[mine];
-  int before = 0;
-#pragma unroll 4
-  for (int i = part; i < fours; i += lanes) {
-    const uint4 four = keys[i];
-    const uint32_t others[4] = {four.x, four.y, four.z, four.w};
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      before += others[j] > key || (others[j] == key && 4 * i + j < mine) ? 1 : 0;
-    }
-  }
-  return before;
-}
-
 // The weights of the chosen experts, which a lane each has; one warp. As Backend::Route has them.
 __device__ inline float ExpertWeight(const FusedArgs& a, const float* logits, int expert) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const float logit = lane < a.active ? logits[expert] : 0.0f;
   const float largest = a.sigmoid ? 0.0f : __shfl_sync(~0u, logit, 0);
-  float score = a.sigmoid ? 1.0f / (1.0f + __expf(-logit)) : __expf(logit - largest);
+  float score = a.sigmoid ? __fdividef(1.0f, 1.0f + __expf(-logit)) : __expf(logit - largest);
   if (lane >= a.active) score = 0.0f;
   float divisor = 1.0f;
   if (a.normalize) {
@@ -92,40 +75,44 @@ __device__ inline float ExpertWeight(const FusedArgs& a, const float* logits, in
     for (int e = lane; e < a.experts; e += 32) all += __expf(logits[e] - largest);
     divisor = WarpSum(all);
   }
-  return score / divisor * a.weight_scale;
+  return __fdividef(score, divisor) * a.weight_scale;
 }
 
-// Awaits the logits and chooses, as Backend::Route does; all threads that compute. An expert's
-// place is how many lie before it.
+// Awaits the logits and chooses; all threads that compute. An expert's place is how many keys lie
+// above its own. As Backend::Route, but that numbers within 2^-15 of each other count as equal.
+template <int kKeys>
 __device__ inline void AwaitExperts(const FusedArgs& a, uint32_t tag, uint8_t* shared) {
+  constexpr int kLanes = kFusedThreads / kKeys;  // that share an expert
   const int thread = static_cast<int>(threadIdx.x);
   const auto* table = reinterpret_cast<const FusedExpert*>(shared + a.shared.experts);
   auto* logits = reinterpret_cast<float*>(shared + a.shared.logits);
   auto* keys = reinterpret_cast<uint32_t*>(shared + a.shared.keys);
   auto* picked = reinterpret_cast<int*>(shared + a.shared.picked);
-  const int room = kFusedThreads / a.expert_lanes;  // of keys, at least as many as experts
-  if (thread < room) {
-    float logit = 0.0f;
-    uint32_t key = 0;  // behind all
+  if (thread < kKeys) {
+    uint32_t key = 0;  // below all
     if (thread < a.experts) {
+      float logit;
       while (!Load(a.logits + thread, tag, logit)) __nanosleep(32);
       const float choice =
           a.sigmoid ? __fdividef(1.0f, 1.0f + __expf(-logit)) + table[thread].bias : logit;
-      key = RankingKey(choice);
+      logits[thread] = logit;
+      key = (RankingKey(choice) & ~0xffu) + 256 - thread;  // the lowest expert among equals
     }
-    logits[thread] = logit;
     keys[thread] = key;
   }
   __syncwarp();
   FusedBarrier();
-  const int mine = thread / a.expert_lanes;
-  const int part = thread % a.expert_lanes;
-  int place =
-      CountBefore(reinterpret_cast<const uint4*>(keys), room / 4, a.expert_lanes, part, mine);
-  for (int lanes = a.expert_lanes / 2; lanes > 0; lanes /= 2) {
-    place += __shfl_xor_sync(~0u, place, lanes);
+  const uint32_t key = keys[thread / kLanes];
+  int place = 0;
+#pragma unroll
+  for (int i = 0; i < kKeys / 4 / kLanes; ++i) {
+    const uint4 four = reinterpret_cast<const uint4*>(keys)[i * kLanes + thread % kLanes];
+    place += (four.x > key ? 1 : 0) + (four.y > key ? 1 : 0);
+    place += (four.z > key ? 1 : 0) + (four.w > key ? 1 : 0);
   }
-  if (part == 0 && place < a.active && mine < a.experts) picked[place] = mine;
+#pragma unroll
+  for (int lanes = kLanes / 2; lanes > 0; lanes /= 2) place += __shfl_xor_sync(~0u, place, lanes);
+  if (thread % kLanes == 0 && place < a.active) picked[place] = thread / kLanes;
   FusedBarrier();
   if (thread >= 32) return;
   const bool has_one = thread < a.active;

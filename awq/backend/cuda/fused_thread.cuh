@@ -130,7 +130,11 @@ struct FusedThread {
       }
     }
     if constexpr (kRoutes) {
-      AwaitExperts(a, tag, shared);  // with a barrier
+      if (a.experts <= kMaxFusedExperts / 2) {
+        AwaitExperts<kMaxFusedExperts / 2>(a, tag, shared);
+      } else {
+        AwaitExperts<kMaxFusedExperts>(a, tag, shared);
+      }
     } else {
       FusedBarrier();
     }
