@@ -22,12 +22,14 @@ __device__ inline void PublishOutputs(const FusedArgs& a, const FusedLayer& laye
     scale *= rsqrtf(sum * a.inverse_hidden + a.epsilon);
   }
   const float* bias = layer.biases[kLinear];
+  const int of_expert = 2 * a.expert_blocks * kBlockK;  // outputs
+  const FusedExpert* expert = kLinear == kFusedGateUp ? chosen : nullptr;
+  int end = of_expert;  // of the expert's outputs
 #pragma unroll 1
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kFusedThreads) {
     float y = FusedSum(sums, i) * scale;
-    const FusedExpert* expert = nullptr;
-    if (kLinear == kFusedGateUp && chosen != nullptr) {
-      expert = chosen + (first + i) / (2 * a.expert_blocks * kBlockK);
+    if (expert != nullptr) {
+      for (; first + i >= end; end += of_expert) ++expert;
       y *= expert->gate_up_scale;
     }
     if (kLinear != kFusedGateUp) {
@@ -185,7 +187,7 @@ struct FusedThread {
   __device__ void Multiply(const FusedLayer& layer, int d, const float* squares, float* to,
                            uint32_t tag) {
     const FusedShare share = ShareOf(a, kLinear, a.heads * d, a.kv_heads * d);
-    FusedProduct(a, places, ring, share.count, BlocksOf(a, kLinear, a.heads * d), sums);
+    FusedProduct<kExperts>(a, places, ring, share.count, BlocksOf(a, kLinear, a.heads * d), sums);
     FusedBarrier();
     PublishOutputs<kLinear>(a, layer, share, squares, sums,
                             kExperts ? ChosenExperts(a, shared) : nullptr, to, tag);
