@@ -22,9 +22,8 @@ namespace {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(const DeviceLimits& device, std::string name, int threads, bool deterministic)
-      : name_(std::move(name)),
-        threads_(threads),
+  CudaBackend(const DeviceLimits& device, int threads, bool deterministic)
+      : threads_(threads),
         deterministic_(deterministic),
         stream_(Stream::Make()),
         blas_(stream_),
@@ -34,7 +33,7 @@ class CudaBackend : public Backend {
         counters_(stream_, true) {}
 
   BackendInfo Info() const override {
-    return {.name = "cuda", .device = name_, .threads = threads_, .activation = DType::kF16};
+    return {.name = "cuda", .device = device_.name, .threads = threads_, .activation = DType::kF16};
   }
 
   Tensor Alloc(DType type, const Shape& shape) override { return stream_->Alloc(type, shape); }
@@ -263,7 +262,6 @@ class CudaBackend : public Backend {
     TiledMoeLinear(queue(), w, routing, x, y, scratch_.Take(TileWorkspace(w, y)), gate);
   }
 
-  std::string name_;
   int threads_;
   bool deterministic_;
   std::shared_ptr<Stream> stream_;
@@ -278,12 +276,8 @@ class CudaBackend : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> MakeCudaBackend(int threads, bool deterministic) {
-  const int device = CurrentDevice();
-  cudaDeviceProp properties;
-  AWQ_CUDA(cudaGetDeviceProperties(&properties, device));
-  const DeviceLimits limits = ReadDeviceLimits(device);
   return std::make_unique<CudaBackend>(
-      limits, properties.name, threads > 0 ? threads : ThreadPool::AvailableCores(), deterministic);
+      ReadDeviceLimits(), threads > 0 ? threads : ThreadPool::AvailableCores(), deterministic);
 }
 
 }  // namespace awq::cuda

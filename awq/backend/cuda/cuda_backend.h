@@ -8,7 +8,7 @@
 namespace awq::cuda {
 
 // On the current device; threads, of the host for what is done beside it, and deterministic: as
-// MakeBackend says. Throws as CurrentDevice and ReadDeviceLimits do (device_limits.h).
+// MakeBackend says. Throws as ReadDeviceLimits does (device_limits.h).
 std::unique_ptr<Backend> MakeCudaBackend(int threads = 0, bool deterministic = false);
 
 }  // namespace awq::cuda

@@ -31,12 +31,13 @@ int CodeArch() {
     status = cudaMemcpy(&arch, on_device, sizeof(int), cudaMemcpyDeviceToHost);
   }
   cudaFree(on_device);
-  if (status == cudaErrorNoKernelImageForDevice) return 0;
+  // Code of another architecture, or of one that this driver is too old to compile for.
+  if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorUnsupportedPtxVersion) {
+    return 0;
+  }
   AWQ_CUDA(status);
   return arch;
 }
-
-}  // namespace
 
 int CurrentDevice() {
   constexpr const char* kInstead = "; --device cpu does without";
@@ -56,16 +57,18 @@ int CurrentDevice() {
   return device;
 }
 
-DeviceLimits ReadDeviceLimits(int device) {
+}  // namespace
+
+DeviceLimits ReadDeviceLimits() {
   cudaDeviceProp properties;
-  AWQ_CUDA(cudaGetDeviceProperties(&properties, device));
+  AWQ_CUDA(cudaGetDeviceProperties(&properties, CurrentDevice()));
   const int arch = 10 * properties.major + properties.minor;
   AWQ_CHECK(arch >= 75, kUnsupported, "backend cuda: ", properties.name, " is sm_", arch,
             "; supported: sm_75 and later");
   int code = CodeArch();
-  AWQ_CHECK(
-      code != 0, kUnsupported, "backend cuda: this program has no code for ", properties.name,
-      "; configure with -DAWQ_CUDA_ARCHITECTURES=", arch == 90 ? "90a" : std::to_string(arch));
+  AWQ_CHECK(code != 0, kUnsupported, "backend cuda: this program has no code for ", properties.name,
+            " and its driver", "; configure with -DAWQ_CUDA_ARCHITECTURES=",
+            arch == 90 ? "90a" : std::to_string(arch));
   if (code == kSm90a) {
     code = 90;
   } else if (code == 90) {
@@ -73,7 +76,8 @@ DeviceLimits ReadDeviceLimits(int device) {
   }
   return {.arch = std::min(arch, code),
           .sms = properties.multiProcessorCount,
-          .shared_per_block = static_cast<int>(properties.sharedMemPerBlockOptin)};
+          .shared_per_block = static_cast<int>(properties.sharedMemPerBlockOptin),
+          .name = properties.name};
 }
 
 }  // namespace awq::cuda

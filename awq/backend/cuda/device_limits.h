@@ -1,6 +1,8 @@
 // What plans need to know of a GPU, and whether there is one.
 #pragma once
 
+#include <string>
+
 namespace awq::cuda {
 
 struct DeviceLimits {
@@ -9,12 +11,11 @@ struct DeviceLimits {
   int arch = 0;
   int sms = 0;
   int shared_per_block = 0;  // bytes a block may opt in to
+  std::string name = {};
 };
 
-// The current device. Throws kDevice, saying what is missing, when none answers.
-int CurrentDevice();
-// Read once. Throws kUnsupported, naming the device, when it is older than sm_75 or this program
-// has no code for it.
-DeviceLimits ReadDeviceLimits(int device);
+// Of the current device. Throws kDevice, saying what is missing, when none answers; kUnsupported,
+// naming the device, when it is older than sm_75 or this program has no code that it can run.
+DeviceLimits ReadDeviceLimits();
 
 }  // namespace awq::cuda

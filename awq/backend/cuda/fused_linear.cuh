@@ -197,16 +197,12 @@ __device__ inline void FusedTiles(const FusedArgs& a, const FusedPlaces& places,
     odd[e] += __shfl_xor_sync(~0u, odd[e], 1);
     even[e] -= __shfl_sync(~0u, zero, 16 * e + 2 * r);
     odd[e] = odd[e] * 0.0625f - __shfl_sync(~0u, zero, 16 * e + 2 * r + 1);
-  }
-  if (kHalves) {
-    even[0] += even[1];
-    odd[0] += odd[1];
-  }
-#pragma unroll
-  for (int e = 0; e < 3 - kInputs; ++e) {
-    if (lane % 4 == 0 && (e == 0 || two)) {
+    if (!kHalves && lane % 4 == 0 && (e == 0 || two)) {
       *reinterpret_cast<float2*>(to + e * kSumStride) = make_float2(even[e], odd[e]);
     }
+  }
+  if (kHalves && lane % 4 == 0) {
+    *reinterpret_cast<float2*>(to) = make_float2(even[0] + even[1], odd[0] + odd[1]);
   }
 }
 
@@ -215,12 +211,18 @@ __device__ inline void FusedTiles(const FusedArgs& a, const FusedPlaces& places,
 template <bool kHalves>
 __device__ inline void FusedProduct(const FusedArgs& a, const FusedPlaces& places, Ring& ring,
                                     int tiles, int blocks, float* sums) {
-  float* to = sums + threadIdx.x / 32 * kTileN + threadIdx.x % 32 / 4 * 2;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const unsigned lane = threadIdx.x % 32;
+  float* to = sums + warp * kTileN + 2 * (lane / 4);
 #pragma unroll 1
-  for (; tiles > (kHalves ? 1 : 0); tiles -= 2, to += 2 * kSumStride) {
-    FusedTiles<false>(a, places, ring, tiles > 1, blocks, to);
+  for (int tile = 0; tile < tiles; tile += 2, to += 2 * kSumStride) {
+    const bool two = tile + 1 < tiles;
+    if (kHalves && !two) {
+      FusedTiles<true>(a, places, ring, two, blocks, to);
+    } else {
+      FusedTiles<false>(a, places, ring, two, blocks, to);
+    }
   }
-  if (kHalves && tiles > 0) FusedTiles<true>(a, places, ring, false, blocks, to);
 }
 
 __device__ inline float FusedSum(const float* sums, int i) {

@@ -78,6 +78,8 @@ inline int CountClusters(std::atomic<int>& known, const void* kernel, int thread
   config.attrs = &together;
   config.numAttrs = 1;
   AWQ_CUDA(cudaOccupancyMaxActiveClusters(&count, kernel, &config));
+  AWQ_CHECK(count > 0, kDevice, "backend cuda: this GPU has no room for a cluster of ", blocks,
+            " thread blocks");
   known = count;
   return count;
 }

@@ -132,6 +132,7 @@ __global__ void __launch_bounds__(Size::kBound, 1) WideLinear(const __grid_const
           if (running) give_back();
           running = false;
           BarrierWait(at.Full(), at.phase);
+          __syncwarp();
           if (lane == 0) BarrierArrive(at.Empty());
           advance();
           continue;

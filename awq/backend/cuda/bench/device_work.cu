@@ -39,10 +39,10 @@ __global__ void FillLogitsKernel(float spread, int64_t count, uint32_t seed, flo
   }
 }
 
-__global__ void FillNormalKernel(bool bf16, int64_t count, uint32_t seed, void* out) {
+__global__ void FillNormalKernel(bool bf16, float mean, int64_t count, uint32_t seed, void* out) {
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += step) {
-    const float x = Normal(i, seed);
+    const float x = mean + Normal(i, seed);
     if (bf16) {
       static_cast<__nv_bfloat16*>(out)[i] = __float2bfloat16(x);
     } else {
@@ -92,8 +92,8 @@ void FillRandomBlocks(const Q4Shape& shape, int64_t copies, uint32_t seed, uint8
   AWQ_CUDA(cudaGetLastError());
 }
 
-void FillNormal(bool bf16, int64_t count, uint32_t seed, void* out) {
-  FillNormalKernel<<<2048, 256>>>(bf16, count, seed, out);
+void FillNormal(bool bf16, int64_t count, uint32_t seed, void* out, float mean) {
+  FillNormalKernel<<<2048, 256>>>(bf16, mean, count, seed, out);
   AWQ_CUDA(cudaGetLastError());
 }
 

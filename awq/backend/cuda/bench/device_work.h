@@ -26,8 +26,8 @@ DeviceArray<T> AllocDevice(int64_t count) {
 
 // Blocks of layout.h: random codes and zeros, scales in [1, 2) / 64 as f16.
 void FillRandomBlocks(const Q4Shape& shape, int64_t copies, uint32_t seed, uint8_t* blocks);
-// Standard normal, f16 or bf16.
-void FillNormal(bool bf16, int64_t count, uint32_t seed, void* out);
+// Normal, f16 or bf16, of standard deviation 1.
+void FillNormal(bool bf16, int64_t count, uint32_t seed, void* out, float mean = 0.0f);
 // Normal with this standard deviation.
 void FillLogits(float spread, int64_t count, uint32_t seed, float* out);
 

@@ -91,12 +91,8 @@ int Run(int argc, char** argv) {
     std::fputs(kUsage, stderr);
     return 2;
   }
-  const int current = CurrentDevice();
-  cudaDeviceProp properties;
-  AWQ_CUDA(cudaGetDeviceProperties(&properties, current));
-  const DeviceLimits device = ReadDeviceLimits(current);
-  std::printf("%s, sm_%d, %d SMs, L2 %d MB\n", properties.name, device.arch, device.sms,
-              properties.l2CacheSize >> 20);
+  const DeviceLimits device = ReadDeviceLimits();
+  std::printf("%s, sm_%d, %d SMs\n", device.name.c_str(), device.arch, device.sms);
   const std::string pattern = Option(argc, argv, "--kernel");
   if (mode == "verify") {
     return VerifyAll(device, Flag(argc, argv, "--small"), pattern) == 0 ? 0 : 1;
@@ -122,7 +118,7 @@ int Run(int argc, char** argv) {
   measurements.insert(measurements.end(), linears.begin(), linears.end());
   const std::string path = Option(argc, argv, "--json");
   if (!path.empty()) {
-    WriteJson(path, properties.name, Option(argc, argv, "--date"), ceilings, measurements);
+    WriteJson(path, device.name, Option(argc, argv, "--date"), ceilings, measurements);
   }
   return 0;
 }

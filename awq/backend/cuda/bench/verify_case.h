@@ -12,6 +12,7 @@ namespace awq::cuda {
 struct VerifyCase {
   int64_t n, k, group;
   bool symmetric;
+  bool centered = false;  // codes about their zero point, so that weights have no mean; inputs have
 };
 
 QuantizedWeight RandomWeight(const VerifyCase& c, uint32_t seed);
