@@ -215,14 +215,10 @@ __device__ inline void FusedProduct(const FusedArgs& a, const FusedPlaces& place
   const unsigned lane = threadIdx.x % 32;
   float* to = sums + warp * kTileN + 2 * (lane / 4);
 #pragma unroll 1
-  for (int tile = 0; tile < tiles; tile += 2, to += 2 * kSumStride) {
-    const bool two = tile + 1 < tiles;
-    if (kHalves && !two) {
-      FusedTiles<true>(a, places, ring, two, blocks, to);
-    } else {
-      FusedTiles<false>(a, places, ring, two, blocks, to);
-    }
+  for (int tile = 0; tile < tiles - (kHalves ? 1 : 0); tile += 2, to += 2 * kSumStride) {
+    FusedTiles<false>(a, places, ring, tile + 1 < tiles, blocks, to);
   }
+  if (kHalves && tiles % 2 != 0) FusedTiles<true>(a, places, ring, false, blocks, to);
 }
 
 __device__ inline float FusedSum(const float* sums, int i) {
