@@ -27,7 +27,7 @@ struct Model {
   int64_t experts = 0;  // of `ffn` each; 0: one dense part
   int64_t active = 0;
 
-  bool is_qwen3() const { return experts > 0; }
+  bool is_mixtral() const { return std::strcmp(type, "mixtral") == 0; }
 };
 constexpr Model kModels[] = {
     {"llama-3.2-1b", "llama", 2048, 16, 32, 8, 8192, 128256, 8192, 5e5},
@@ -37,6 +37,7 @@ constexpr Model kModels[] = {
     {"llama-2-13b", "llama", 5120, 40, 40, 40, 13824, 32000, 4096, 1e4},
     {"llama-2-70b", "llama", 8192, 80, 64, 8, 28672, 32000, 4096, 1e4},
     {"qwen3-30b-a3b", "qwen3_moe", 2048, 48, 32, 4, 768, 151936, 40960, 1e6, 128, 128, 8},
+    {"mixtral-8x7b", "mixtral", 4096, 32, 32, 8, 14336, 32000, 32768, 1e6, 128, 8, 2},
 };
 
 uint64_t Next(uint64_t& state) {
@@ -108,7 +109,7 @@ RawJson Config(const Model& m, bool dense, DType type) {
       {"tie_word_embeddings", false},
       {"torch_dtype", type == DType::kBF16 ? "bfloat16" : "float16"}};
   if (m.experts > 0) {
-    c["num_experts"] = m.experts;
+    c[m.is_mixtral() ? "num_local_experts" : "num_experts"] = m.experts;
     c["num_experts_per_tok"] = m.active;
     c["moe_intermediate_size"] = m.ffn;
     c["norm_topk_prob"] = true;
@@ -153,9 +154,10 @@ class Writer {
     shards_.Write(RandomLinear(name, n, k, dense_, type_, state_));
   }
   void Mlp(const std::string& mlp) {
-    Linear(mlp + "gate_proj", m_.ffn, m_.hidden);
-    Linear(mlp + "up_proj", m_.ffn, m_.hidden);
-    Linear(mlp + "down_proj", m_.hidden, m_.ffn);
+    const bool numbered = m_.is_mixtral();
+    Linear(mlp + (numbered ? "w1" : "gate_proj"), m_.ffn, m_.hidden);
+    Linear(mlp + (numbered ? "w3" : "up_proj"), m_.ffn, m_.hidden);
+    Linear(mlp + (numbered ? "w2" : "down_proj"), m_.hidden, m_.ffn);
   }
   void Layer(const std::string& layer) {
     const std::string attention = layer + "self_attn.";
@@ -163,15 +165,18 @@ class Writer {
     Linear(attention + "k_proj", m_.kv_heads * m_.head_size, m_.hidden);
     Linear(attention + "v_proj", m_.kv_heads * m_.head_size, m_.hidden);
     Linear(attention + "o_proj", m_.hidden, m_.heads * m_.head_size);
-    if (m_.is_qwen3()) {
-      Norm(attention + "q_norm.weight", m_.head_size);
-      Norm(attention + "k_norm.weight", m_.head_size);
-      shards_.Write(layer + "mlp.gate.weight",
+    const std::string ffn = layer + (m_.is_mixtral() ? "block_sparse_moe." : "mlp.");
+    if (m_.experts > 0) {
+      if (!m_.is_mixtral()) {
+        Norm(attention + "q_norm.weight", m_.head_size);
+        Norm(attention + "k_norm.weight", m_.head_size);
+      }
+      shards_.Write(ffn + "gate.weight",
                     RandomFloats(type_, {m_.experts, m_.hidden}, -6, state_).view());
     } else {
-      Mlp(layer + "mlp.");
+      Mlp(ffn);
     }
-    for (int64_t e = 0; e < m_.experts; ++e) Mlp(Cat(layer, "mlp.experts.", e, "."));
+    for (int64_t e = 0; e < m_.experts; ++e) Mlp(Cat(ffn, "experts.", e, "."));
     Norm(layer + "input_layernorm.weight", m_.hidden);
     Norm(layer + "post_attention_layernorm.weight", m_.hidden);
   }
