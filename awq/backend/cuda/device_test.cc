@@ -1,10 +1,13 @@
 // The CUDA backend against ref on the conformance cases; skipped where no GPU answers.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
+#include "awq/backend/cuda/device_limits.h"
 #include "awq/backend/make_backend.h"
 #include "awq/ops/conformance.h"
+#include "awq/ops/profiler.h"
 
 namespace awq {
 namespace {
@@ -51,6 +54,23 @@ INSTANTIATE_TEST_SUITE_P(Types, CudaConformance,
                            return Cat(NameOf(std::get<0>(info.param)), "_",
                                       std::get<1>(info.param));
                          });
+
+// So that the cases of it do not test calls one by one.
+TEST(CudaDecoder, IsOneKernel) {
+  const auto cuda = TryCuda();
+  if (cuda == nullptr || cuda::ReadDeviceLimits().arch != 90) GTEST_SKIP() << "no GPU of sm_90";
+  for (const OpCase& c : ConformanceCases(DType::kF16)) {
+    if (!c.name.starts_with("decode/")) continue;
+    Profiler profiler(*cuda);
+    const OpRun run = c.make(profiler);
+    profiler.Begin();
+    run.call();
+    const std::vector<OpProfile> ops = profiler.Take();
+    const bool one = std::ranges::all_of(
+        ops, [](const OpProfile& op) { return op.name.starts_with("decode "); });
+    EXPECT_EQ(one, c.name.find("_sigmoid") == std::string::npos) << c.name;
+  }
+}
 
 class CudaRows : public testing::TestWithParam<DType> {};
 

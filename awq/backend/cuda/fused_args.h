@@ -35,7 +35,6 @@ struct alignas(16) FusedExpert {
   const uint8_t* gate_up;  // layout.h; gate and up in turns
   const uint8_t* down;
   float gate_up_scale, down_scale;  // of all outputs
-  float bias;                       // of the choice
 };
 struct FusedRouter {
   const void* rows;  // [experts, hidden]
@@ -77,12 +76,12 @@ struct FusedArgs {
   const int* positions;
   const int* kv_len;
   const int* table;
-  // Routed experts, as RouteArgs has them.
+  // Routed experts, as RouteArgs has them, by their softmax.
   const FusedRouter* routers;  // of each layer
   int experts, active;         // 0: none
   int expert_blocks;           // of 128 inputs of an expert's down projection
   FusedRouterType router;
-  bool sigmoid, normalize;
+  bool normalize;
   float weight_scale;
   // Through these the thread blocks exchange vectors; see fused_hop.cuh.
   float* qkv;

@@ -33,7 +33,7 @@ __device__ inline float SumEach(const float (&v)[kCount]) {
 // is.
 inline constexpr float kNoScore = -1e30f;
 
-// kEach: elements of a lane, d / 32; kHeads: most query heads of a kv head.
+// kEach: elements of a lane, d / 32; kHeads: most query heads of a group.
 template <typename C, int kEach, int kHeads>
 __device__ inline void FusedAttention(const FusedArgs& a, const FusedLayer& layer, int index,
                                       const FusedSplit& s, uint32_t tag, Ring& ring,

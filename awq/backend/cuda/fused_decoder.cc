@@ -12,17 +12,17 @@
 #include "awq/backend/cuda/packed.h"
 
 namespace awq::cuda {
-namespace {
-
-// Of a layer; those of routed experts one after another.
-struct Parts {
+// A layer's weights; those of routed experts one after another.
+struct FusedParts {
   std::vector<const Q4Weight*> linears[kFusedLinears];
   const DenseWeight* router = nullptr;
 };
 
+namespace {
+
 // None where a weight is of another kind than the kernel takes.
-std::optional<Parts> PartsOf(const DecoderWeights& layer) {
-  Parts out;
+std::optional<FusedParts> PartsOf(const DecoderWeights& layer) {
+  FusedParts out;
   const auto add = [&](FusedLinear i, const PackedWeight* w) {
     out.linears[i].push_back(dynamic_cast<const Q4Weight*>(w));
   };
@@ -31,6 +31,10 @@ std::optional<Parts> PartsOf(const DecoderWeights& layer) {
   if (layer.experts) {
     out.router = dynamic_cast<const DenseWeight*>(layer.experts->router);
     if (out.router == nullptr) return std::nullopt;
+    AWQ_CHECK(layer.experts->down->size() == out.router->n() &&
+                  layer.experts->gate_up->size() == out.router->n(),
+              kInternal, "prepare_decoder: a router of ", out.router->n(), " for ",
+              layer.experts->gate_up->size(), " and ", layer.experts->down->size(), " experts");
     for (int64_t e = 0; e < layer.experts->gate_up->size(); ++e) {
       add(kFusedGateUp, &(*layer.experts->gate_up)[e]);
       add(kFusedDown, &(*layer.experts->down)[e]);
@@ -50,7 +54,7 @@ bool AreAlike(const Q4Shape& a, const Q4Shape& b) {
 }
 
 // None where linears are not in one layout.
-std::optional<FusedShape> ShapeOf(const DecoderArgs& args, const Parts& parts) {
+std::optional<FusedShape> ShapeOf(const DecoderArgs& args, const FusedParts& parts) {
   const Q4Weight& down = *parts.linears[kFusedDown][0];
   const bool routed = parts.router != nullptr;
   const FusedShape shape{.hidden = static_cast<int>(down.n()),
@@ -68,6 +72,8 @@ std::optional<FusedShape> ShapeOf(const DecoderArgs& args, const Parts& parts) {
       {down.n(), q_size},
       {2 * down.k(), down.n()},
       {down.n(), down.k()}};
+  AWQ_CHECK(!routed || parts.router->k() == down.n(), kInternal, "prepare_decoder: a router of ",
+            routed ? parts.router->k() : 0, " inputs for ", down.n());
   for (int i = 0; i < kFusedLinears; ++i) {
     const auto [n, k] = expected[i];
     for (const Q4Weight* linear : parts.linears[i]) {
@@ -82,34 +88,54 @@ std::optional<FusedShape> ShapeOf(const DecoderArgs& args, const Parts& parts) {
 }
 
 // None where layers are not all of one shape, or there are none.
-std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const DecoderWeights> layers) {
+std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const FusedParts> layers) {
   std::optional<FusedShape> shape;
-  DType router = DType::kF32;
-  for (const DecoderWeights& layer : layers) {
-    const std::optional<Parts> parts = PartsOf(layer);
-    std::optional<FusedShape> here = parts ? ShapeOf(args, *parts) : std::nullopt;
+  for (const FusedParts& parts : layers) {
+    std::optional<FusedShape> here = ShapeOf(args, parts);
     if (!here) return std::nullopt;
     here->num_layers = static_cast<int>(layers.size());
-    const DType type = parts->router != nullptr ? parts->router->view().dtype : router;
-    if (shape && (*here != *shape || type != router)) return std::nullopt;
+    if (shape && *here != *shape) return std::nullopt;
     shape = here;
-    router = type;
   }
   return shape;
 }
 
+std::optional<FusedRouterType> RouterTypeOf(DType type) {
+  if (type == DType::kF32) return FusedRouterType::kF32;
+  if (type == DType::kF16) return FusedRouterType::kF16;
+  if (type == DType::kBF16) return FusedRouterType::kBF16;
+  return std::nullopt;
+}
+
+// Whether experts are chosen by their softmax alone, with routers of one type.
+bool SuitsRoute(const RouteArgs& route, std::span<const DecoderWeights> layers,
+                std::span<const FusedParts> parts) {
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (!layers[i].experts) continue;
+    const DType type = parts[i].router->view().dtype;
+    if (route.sigmoid || route.active_groups < route.groups ||
+        !layers[i].experts->router_bias.empty() || !layers[i].gate_up_bias.empty() ||
+        !layers[i].down_bias.empty() || !RouterTypeOf(type) ||
+        type != parts[0].router->view().dtype) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // What the kernel is told of each layer.
-std::vector<FusedLayer> TableOf(std::span<const DecoderWeights> layers) {
+std::vector<FusedLayer> TableOf(std::span<const DecoderWeights> layers,
+                                std::span<const FusedParts> parts) {
   std::vector<FusedLayer> out;
-  for (const DecoderWeights& layer : layers) {
-    const std::optional<Parts> parts = PartsOf(layer);
+  for (size_t l = 0; l < layers.size(); ++l) {
+    const DecoderWeights& layer = layers[l];
     const TensorView* biases[] = {&layer.qkv_bias, &layer.o_bias, &layer.gate_up_bias,
                                   &layer.down_bias};
     FusedLayer& entry = out.emplace_back();
     for (int i = 0; i < kFusedLinears; ++i) {
-      const bool routed = parts->router != nullptr && i >= kFusedGateUp;  // scales are of experts
-      entry.weights[i] = routed ? nullptr : parts->linears[i][0]->blocks();
-      entry.scales[i] = routed ? 1.0f : parts->linears[i][0]->scale();
+      const bool routed = parts[l].router != nullptr && i >= kFusedGateUp;  // see FusedExpert
+      entry.weights[i] = routed ? nullptr : parts[l].linears[i][0]->blocks();
+      entry.scales[i] = routed ? 1.0f : parts[l].linears[i][0]->scale();
       entry.biases[i] = biases[i]->As<const float>();
     }
     entry.norms[0] = layer.attn_norm.As<const float>();
@@ -121,41 +147,19 @@ std::vector<FusedLayer> TableOf(std::span<const DecoderWeights> layers) {
 }
 
 // Of all layers, one after another.
-std::vector<FusedExpert> ExpertsOf(Stream& stream, std::span<const DecoderWeights> layers) {
+std::vector<FusedExpert> ExpertsOf(std::span<const FusedParts> layers) {
   std::vector<FusedExpert> out;
-  for (const DecoderWeights& layer : layers) {
-    const std::optional<Parts> parts = PartsOf(layer);
-    const size_t experts = parts->linears[kFusedDown].size();
-    std::vector<float> biases(experts, 0.0f);
-    if (const TensorView& bias = layer.experts->router_bias; !bias.empty()) {
-      AWQ_CUDA(
-          cudaMemcpyAsync(biases.data(), bias.data, 4 * experts, cudaMemcpyDefault, stream.get()));
-      AWQ_CUDA(cudaStreamSynchronize(stream.get()));
-    }
-    for (size_t e = 0; e < experts; ++e) {
-      const Q4Weight& gate_up = *parts->linears[kFusedGateUp][e];
-      const Q4Weight& down = *parts->linears[kFusedDown][e];
+  for (const FusedParts& parts : layers) {
+    for (size_t e = 0; e < parts.linears[kFusedDown].size(); ++e) {
+      const Q4Weight& gate_up = *parts.linears[kFusedGateUp][e];
+      const Q4Weight& down = *parts.linears[kFusedDown][e];
       out.push_back({.gate_up = gate_up.blocks(),
                      .down = down.blocks(),
                      .gate_up_scale = gate_up.scale(),
-                     .down_scale = down.scale(),
-                     .bias = biases[e]});
+                     .down_scale = down.scale()});
     }
   }
   return out;
-}
-
-// Experts of groups, or by their softmax and a bias, are chosen call by call.
-bool SuitsRoute(const RouteArgs& route, std::span<const DecoderWeights> layers) {
-  return route.active_groups >= route.groups &&
-         (route.sigmoid || std::ranges::all_of(layers, [](const DecoderWeights& layer) {
-            return !layer.experts || layer.experts->router_bias.empty();
-          }));
-}
-
-FusedRouterType RouterTypeOf(DType type) {
-  if (type == DType::kF16) return FusedRouterType::kF16;
-  return type == DType::kBF16 ? FusedRouterType::kBF16 : FusedRouterType::kF32;
 }
 
 // So many floats as whole lines of L2.
@@ -164,15 +168,16 @@ int64_t LinesOf(int floats) { return (floats + 31) / 32 * 32; }
 FusedKernel KernelOf(DType cache, const FusedShape& s, int groups) {
   const int group = s.heads / groups;
   const int inputs = std::max(s.hidden, s.heads * s.head_size);
-  if (s.experts > 0) {
-    if (cache == DType::kF16) return FusedMoeKernelF16(s.head_size, group, inputs);
-    if (cache == DType::kBF16) return FusedMoeKernelBF16(s.head_size, group, inputs);
-    if (cache == DType::kF8E4M3) return FusedMoeKernelE4M3(s.head_size, group, inputs);
-    return nullptr;
+  const bool routed = s.experts > 0;
+  if (cache == DType::kF16) {
+    return (routed ? FusedMoeKernelF16 : FusedKernelF16)(s.head_size, group, inputs);
   }
-  if (cache == DType::kF16) return FusedKernelF16(s.head_size, group, inputs);
-  if (cache == DType::kBF16) return FusedKernelBF16(s.head_size, group, inputs);
-  if (cache == DType::kF8E4M3) return FusedKernelE4M3(s.head_size, group, inputs);
+  if (cache == DType::kBF16) {
+    return (routed ? FusedMoeKernelBF16 : FusedKernelBF16)(s.head_size, group, inputs);
+  }
+  if (cache == DType::kF8E4M3) {
+    return (routed ? FusedMoeKernelE4M3 : FusedKernelE4M3)(s.head_size, group, inputs);
+  }
   return nullptr;
 }
 
@@ -181,22 +186,30 @@ FusedKernel KernelOf(DType cache, const FusedShape& s, int groups) {
 std::unique_ptr<FusedDecoder> FusedDecoder::Make(Stream& stream, const DeviceLimits& device,
                                                  const DecoderArgs& args,
                                                  std::span<const DecoderWeights> layers) {
-  if (device.arch != 90 || !SuitsRoute(args.route, layers)) return nullptr;
-  const std::optional<FusedShape> shape = ShapeOf(args, layers);
-  if (!shape) return nullptr;
+  if (device.arch != 90) return nullptr;
+  std::vector<FusedParts> parts;
+  for (const DecoderWeights& layer : layers) {
+    std::optional<FusedParts> here = PartsOf(layer);
+    if (!here) return nullptr;
+    parts.push_back(std::move(*here));
+  }
+  const std::optional<FusedShape> shape = ShapeOf(args, parts);
+  if (!shape || !SuitsRoute(args.route, layers, parts)) return nullptr;
   const std::optional<FusedPlan> plan = PlanFused(*shape, device.sms, device.shared_per_block);
   if (!plan) return nullptr;
-  return std::unique_ptr<FusedDecoder>(new FusedDecoder(stream, args, layers, *shape, *plan));
+  return std::unique_ptr<FusedDecoder>(
+      new FusedDecoder(stream, args, layers, parts, *shape, *plan));
 }
 
 FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
-                           std::span<const DecoderWeights> layers, const FusedShape& shape,
+                           std::span<const DecoderWeights> layers,
+                           std::span<const FusedParts> parts, const FusedShape& shape,
                            const FusedPlan& plan)
     : PackedDecoder(args, layers),
       blocks_(plan.blocks),
       shape_(shape),
       args_{},
-      layers_(stream.Upload(TableOf(layers))),
+      layers_(stream.Upload(TableOf(layers, parts))),
       epoch_(stream.Upload(std::vector<uint32_t>{1})) {
   // The vectors that thread blocks exchange: of an epoch before the first.
   const int q_size = shape.heads * shape.head_size;
@@ -219,7 +232,7 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
     *places[i] = next;
     next += LinesOf(sizes[i]);
   }
-  if (shape.experts > 0) AddExperts(stream, args, layers);
+  if (shape.experts > 0) AddExperts(stream, args, parts);
 
   args_.layers = layers_.As<const FusedLayer>();
   args_.num_layers = shape.num_layers;
@@ -243,22 +256,20 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
 }
 
 void FusedDecoder::AddExperts(Stream& stream, const DecoderArgs& args,
-                              std::span<const DecoderWeights> layers) {
-  experts_ = stream.Upload(ExpertsOf(stream, layers));
+                              std::span<const FusedParts> parts) {
+  experts_ = stream.Upload(ExpertsOf(parts));
   std::vector<FusedRouter> routers;
-  for (const DecoderWeights& layer : layers) {
-    const auto& router = dynamic_cast<const DenseWeight&>(*layer.experts->router);
-    routers.push_back(
-        {router.view().data,
-         experts_.As<const FusedExpert>() + static_cast<int64_t>(routers.size()) * shape_.experts});
-    args_.router = RouterTypeOf(router.view().dtype);
+  const auto* experts = experts_.As<const FusedExpert>();
+  for (const FusedParts& layer : parts) {
+    routers.push_back({layer.router->view().data, experts});
+    experts += shape_.experts;
   }
+  args_.router = *RouterTypeOf(parts[0].router->view().dtype);
   routers_ = stream.Upload(routers);
   args_.routers = routers_.As<const FusedRouter>();
   args_.experts = shape_.experts;
   args_.active = shape_.active;
   args_.expert_blocks = shape_.ffn / shape_.active / kBlockK;
-  args_.sigmoid = args.route.sigmoid;
   args_.normalize = args.route.normalize;
   args_.weight_scale = args.route.scale;
 }

@@ -13,6 +13,8 @@
 
 namespace awq::cuda {
 
+struct FusedParts;
+
 class FusedDecoder : public PackedDecoder {
  public:
   // Null where the kernel does not suit the layers or the device.
@@ -25,9 +27,9 @@ class FusedDecoder : public PackedDecoder {
 
  private:
   FusedDecoder(Stream& stream, const DecoderArgs& args, std::span<const DecoderWeights> layers,
-               const FusedShape& shape, const FusedPlan& plan);
+               std::span<const FusedParts> parts, const FusedShape& shape, const FusedPlan& plan);
   // What the kernel is told of routed experts.
-  void AddExperts(Stream& stream, const DecoderArgs& args, std::span<const DecoderWeights> layers);
+  void AddExperts(Stream& stream, const DecoderArgs& args, std::span<const FusedParts> parts);
 
   int blocks_;
   FusedShape shape_;

@@ -49,7 +49,7 @@ std::vector<Event> EventsOf(int work) {
     writes(kO, kVectorAttended, l);
     reads(kVectorAttended, l);
     writes(kRouter, kVectorLogits, l);
-    reads(kVectorLogits, l);  // by a warp that others wait for
+    reads(kVectorLogits, l);
     writes(kGateUp, kVectorHidden, l);
     reads(kVectorHidden, l);
     writes(kDown, kVectorFed, l);

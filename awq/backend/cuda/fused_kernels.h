@@ -7,7 +7,7 @@ namespace awq::cuda {
 
 using FusedKernel = void (*)(FusedArgs);
 
-// For keys and values of f16, bf16 or E4M3; heads: query heads of a kv head, at most
+// For keys and values of f16, bf16 or E4M3; heads: query heads of a group, at most
 // kMaxFusedGroup; inputs: the most of qkv, o, gate and up, at most 4096 · kMaxFusedTurns. Null for
 // others, and where the kernel is not compiled for this GPU (sm_90).
 FusedKernel FusedKernelF16(int head_size, int heads, int inputs);

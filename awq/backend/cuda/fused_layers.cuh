@@ -8,8 +8,8 @@
 //          outputs to all (fused_hop.cuh); every block keeps the residual stream, and makes the
 //          digits of all x
 // norms    x times the norm's weight is multiplied, the outputs are divided by the norm
-// bound    HBM while a ring has room; else the way of a vector from block to block, six times a
-//          layer, and products of what has come already
+// bound    HBM while a ring has room; else the way of a vector from block to block, six or,
+//          with experts, seven times a layer, and products of what has come already
 #pragma once
 
 #include "awq/backend/cuda/fused_attention.cuh"
@@ -19,7 +19,8 @@
 
 namespace awq::cuda {
 
-// kTurns: of 4096 inputs, for those of all linears but down. kExperts: they are routed.
+// kTurns: of 4096 inputs, for those of all linears but down. kExperts: feed-forward parts are of
+// routed experts (fused_route.cuh).
 template <typename C, int kEach, int kHeads, int kTurns, bool kExperts>
 __global__ void __launch_bounds__(kFusedBlockThreads, 1)
     FusedLayers(const __grid_constant__ FusedArgs a) {

@@ -33,7 +33,7 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
   if (s.num_layers < 1 || s.num_layers > kMaxFusedLayers || (d != 64 && d != 128) ||
       s.hidden % kBlockK != 0 || q_size % kBlockK != 0 || s.ffn % kBlockK != 0 || group < 1 ||
       std::max(s.hidden, q_size) > (d == 64 ? 1 : kMaxFusedTurns) * kFusedThreads * 8 ||
-      group > kMaxFusedGroup || group * s.kv_heads != s.heads || !SuitsExperts(s)) {
+      group * s.kv_heads != s.heads || !SuitsExperts(s)) {
     return std::nullopt;
   }
   FusedPlan plan;
@@ -45,6 +45,7 @@ std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_
     plan.groups *= 2;
     group /= 2;
   }
+  if (group > kMaxFusedGroup) return std::nullopt;
   const int router_rows = (s.experts + plan.blocks - 1) / plan.blocks;
   if (s.kv_heads > plan.blocks || router_rows > kMaxFusedRouterRows) return std::nullopt;
   plan.splits = std::min(plan.blocks / plan.groups, kMaxSplits);

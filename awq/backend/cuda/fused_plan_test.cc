@@ -132,7 +132,11 @@ TEST(FusedPlan, RefusesWhatTheKernelCannotDo) {
   EXPECT_TRUE(refused([](FusedShape& s) { s.ffn = 14300; }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.head_size = 96; }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.kv_heads = 3; }));
-  EXPECT_TRUE(refused([](FusedShape& s) { s.kv_heads = 2; }));
+  EXPECT_FALSE(refused([](FusedShape& s) { s.kv_heads = 2; }));  // 8 groups of 4 heads
+  EXPECT_TRUE(refused([](FusedShape& s) {                        // 2 of 16
+    s.ffn = 128;
+    s.kv_heads = 2;
+  }));
   EXPECT_TRUE(refused([](FusedShape& s) {  // fewer blocks than kv heads
     s.ffn = 128;
     s.kv_heads = 32;

@@ -1,8 +1,8 @@
 // Routed experts inside fused_layers.cuh. A block has some rows of the router, whose products with
-// x it makes beside the norm (fused_thread.cuh), and hands the logits to all. In each block the
-// first warp awaits them and chooses the experts, after which their weights can be asked for. From
-// there on the chosen experts are one gated linear, and one down whose inputs lie one expert after
-// another: the weight of an expert counts in what its down projection reads.
+// x it makes beside the norm (fused_thread.cuh), and hands the logits to all. Each block awaits
+// them and chooses the experts, after which their weights can be asked for. From there on the
+// chosen experts are one gated linear, and one down whose inputs lie one expert after another: the
+// weight of an expert counts in what its down projection reads.
 #pragma once
 
 #include "awq/backend/cuda/fused_args.h"
@@ -63,23 +63,20 @@ __device__ inline FusedExpert* ChosenExperts(const FusedArgs& a, uint8_t* shared
 // The weights of the chosen experts, which a lane each has; one warp. As Backend::Route has them.
 __device__ inline float ExpertWeight(const FusedArgs& a, const float* logits, int expert) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const float logit = lane < a.active ? logits[expert] : 0.0f;
-  const float largest = a.sigmoid ? 0.0f : __shfl_sync(~0u, logit, 0);
-  float score = a.sigmoid ? __fdividef(1.0f, 1.0f + __expf(-logit)) : __expf(logit - largest);
-  if (lane >= a.active) score = 0.0f;
-  float divisor = 1.0f;
-  if (a.normalize) {
-    divisor = WarpSum(score) + 1e-20f;
-  } else if (!a.sigmoid) {
-    float all = 0.0f;
-    for (int e = lane; e < a.experts; e += 32) all += __expf(logits[e] - largest);
-    divisor = WarpSum(all);
+  const float logit = lane < a.active ? logits[expert] : -INFINITY;
+  const float largest = WarpMax(logit);
+  const float score = __expf(logit - largest);
+  float sum = score;
+  if (!a.normalize) {
+    sum = 0.0f;
+    for (int e = lane; e < a.experts; e += 32) sum += __expf(logits[e] - largest);
   }
-  return __fdividef(score, divisor) * a.weight_scale;
+  return __fdividef(score, WarpSum(sum)) * a.weight_scale;
 }
 
 // Awaits the logits and chooses; all threads that compute. An expert's place is how many keys lie
-// above its own. As Backend::Route, but that numbers within 2^-15 of each other count as equal.
+// above its own. As Backend::Route, but that logits within 2^-15 of each other (relatively) may
+// count as equal.
 template <int kKeys>
 __device__ inline void AwaitExperts(const FusedArgs& a, uint32_t tag, uint8_t* shared) {
   constexpr int kLanes = kFusedThreads / kKeys;  // that share an expert
@@ -93,10 +90,8 @@ __device__ inline void AwaitExperts(const FusedArgs& a, uint32_t tag, uint8_t* s
     if (thread < a.experts) {
       float logit;
       while (!Load(a.logits + thread, tag, logit)) __nanosleep(32);
-      const float choice =
-          a.sigmoid ? __fdividef(1.0f, 1.0f + __expf(-logit)) + table[thread].bias : logit;
       logits[thread] = logit;
-      key = (RankingKey(choice) & ~0xffu) + 256 - thread;  // the lowest expert among equals
+      key = (RankingKey(logit) & ~0xffu) + 256 - thread;  // the lowest expert among equals
     }
     keys[thread] = key;
   }
@@ -125,18 +120,17 @@ __device__ inline void AwaitExperts(const FusedArgs& a, uint32_t tag, uint8_t* s
   if (has_one) chosen->down_scale *= weight;
 }
 
-// Asks for what there is to know of a layer's experts; all threads that compute, which await it
-// with AwaitCopies and a barrier.
+// Asks for what there is to know of a layer's experts; all threads that compute, which await their
+// copies and each other.
 __device__ inline void CopyExperts(const FusedArgs& a, const FusedRouter& router, uint8_t* shared) {
   constexpr int kWords = sizeof(FusedExpert) / 16;
   const auto* from = reinterpret_cast<const uint4*>(router.experts);
   const uint32_t to = SharedAddress(shared) + a.shared.experts;
 #pragma unroll 1
   for (int i = static_cast<int>(threadIdx.x); i < a.experts * kWords; i += kFusedThreads) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to + 16 * i), "l"(from + i)
-                 : "memory");
+    AsyncCopy16(to + 16 * i, from + i, 16);
   }
+  AsyncCommit();
 }
-__device__ inline void AwaitCopies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 }  // namespace awq::cuda

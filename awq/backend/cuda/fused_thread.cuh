@@ -159,7 +159,7 @@ struct FusedThread {
       const float dot = WarpSum(has_inputs ? row.Dot(a, x.v) : 0.0f);
       if (lane == 0) of_rows[i * kFusedWarps + warp] = dot;
     }
-    AwaitCopies();
+    AsyncWait<0>();
     FusedBarrier();
     PublishLogit(blockIdx.x + warp * gridDim.x, of_rows + warp * kFusedWarps, squares, tag);
   }

@@ -56,6 +56,8 @@ void LaunchWide(const WideKernel& kernel, const WideProblem& p, const DeviceLimi
   if (tile.Blocks() > 1) clusters = std::min<int64_t>(Clusters(kernel, of_cluster), clusters);
   if (of_cluster == 1) clusters = std::min<int64_t>(device.sms, clusters);
   const int64_t blocks = clusters * of_cluster;
+  AWQ_CHECK(blocks > 0, kDevice, "backend cuda: this GPU has no room for a cluster of ", of_cluster,
+            " thread blocks");
   launch.gridDim = dim3(static_cast<unsigned>(blocks));
   launch.blockDim = dim3(static_cast<unsigned>(kernel.threads));
   launch.dynamicSmemBytes = static_cast<size_t>(kernel.shared);

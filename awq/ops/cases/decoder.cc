@@ -117,7 +117,7 @@ class DecoderRun {
     gated_ = gated.gated;
     w.experts = DecoderExperts{
         .router = &f_.Keep(f_.backend().PrepareDense(router.view(), c_.router)),
-        .router_bias = c_.extras ? f_.Floats(DType::kF32, {c_.experts}, 0.3f) : TensorView(),
+        .router_bias = c_.route.sigmoid ? f_.Floats(DType::kF32, {c_.experts}, 0.3f) : TensorView(),
         .gate_up = gated.packed,
         .down = &MakeStack(f_, c_.experts, [&](Fixture& f, int64_t) {
           return f.backend().PrepareQuantized(
@@ -192,7 +192,8 @@ void AddDecoder(Table& table, const DecoderCase& c) {
       Cat("decode/D", c.hidden, "_h", c.heads, "_g", c.kv_heads, "_d", c.d, "_F", c.ffn, "_",
           c.cached, "+1_l", c.layers, c.symmetric ? "_sym" : "_asym", c.extras ? "_extras" : "",
           c.window > 0 ? "_window" : "", c.e4m3 ? "_e4m3" : "", c.calls > 1 ? "_again" : "", "_p",
-          c.page_size, c.experts > 0 ? Cat("_e", c.active, "of", c.experts) : "");
+          c.page_size, c.experts > 0 ? Cat("_e", c.active, "of", c.experts) : "",
+          c.route.sigmoid ? "_sigmoid" : "");
   // Call by call every vector is rounded to the type of activations, a dozen times a layer.
   double rounded = act == DType::kF16 ? 1e-5 : act == DType::kBF16 ? 6e-4 : 10 * kRounded;
   if (c.e4m3) rounded = std::max(rounded, 1e-4);  // a key or value may be a step, an eighth, off
@@ -203,6 +204,7 @@ void AddDecoder(Table& table, const DecoderCase& c) {
 }
 
 void AddMoeDecoders(Table& table) {
+  const RouteArgs normalized{.normalize = true};
   AddDecoder(table, {.hidden = 256,
                      .heads = 4,
                      .kv_heads = 2,
@@ -213,21 +215,21 @@ void AddMoeDecoders(Table& table) {
                      .calls = 2,
                      .experts = 8,
                      .active = 2,
-                     .route = {.normalize = true}});
+                     .route = normalized});
   // More experts than blocks, so that a block has several rows of the router.
-  AddDecoder(table, {.hidden = 512,
-                     .heads = 8,
+  AddDecoder(table, {.hidden = 384,
+                     .heads = 4,
                      .kv_heads = 2,
                      .d = 128,
-                     .ffn = 384,
+                     .ffn = 128,
                      .cached = 70,
                      .symmetric = true,
                      .extras = true,
-                     .experts = 160,
+                     .experts = 136,
                      .active = 5,
-                     .route = {.sigmoid = true, .normalize = true, .scale = 2.5f},
+                     .route = {.scale = 2.5f},
                      .router = DType::kF32});
-  // Qwen3-30B-A3B's shape, but for its number of layers.
+  // Qwen3-30B-A3B's, but for its numbers of layers and experts.
   AddDecoder(table, {.hidden = 2048,
                      .heads = 32,
                      .kv_heads = 4,
@@ -238,8 +240,19 @@ void AddMoeDecoders(Table& table) {
                      .extras = true,
                      .experts = 20,
                      .active = 8,
-                     .route = {.normalize = true},
+                     .route = normalized,
                      .router = DType::kF16});
+  AddDecoder(table, {.hidden = 1024,
+                     .heads = 8,
+                     .kv_heads = 2,
+                     .d = 128,
+                     .ffn = 640,
+                     .cached = 300,
+                     .layers = 1,
+                     .window = 131,
+                     .experts = 3,
+                     .active = 2,
+                     .route = normalized});
   AddDecoder(table, {.hidden = 384,
                      .heads = 3,
                      .kv_heads = 3,
@@ -250,6 +263,17 @@ void AddMoeDecoders(Table& table) {
                      .activation = Activation::kGeluTanh,
                      .experts = 5,
                      .active = 5});
+  // Not one kernel anywhere.
+  AddDecoder(table, {.hidden = 256,
+                     .heads = 2,
+                     .kv_heads = 1,
+                     .d = 128,
+                     .ffn = 128,
+                     .cached = 10,
+                     .layers = 1,
+                     .experts = 6,
+                     .active = 2,
+                     .route = {.sigmoid = true, .normalize = true}});
 }
 
 }  // namespace

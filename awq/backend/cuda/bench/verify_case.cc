@@ -16,6 +16,7 @@ namespace {
 
 // Zero points 3 to 12, codes at most 3 off.
 void CenterCodes(std::mt19937& random, QuantizedWeight& w) {
+  AWQ_CHECK(!w.scheme.symmetric, kInternal, "codes about zero points that there are none of");
   auto* codes = w.codes.As<uint8_t>();
   auto* zeros = w.zeros.As<uint8_t>();
   const int64_t k = w.k();
