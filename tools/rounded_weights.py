@@ -58,7 +58,8 @@ def errors(x, w):
     x = rounded(x)
     codes, zeros, scales = quantized(w)
     # The largest in [2^11, 2^12), products in units of 2^-21 (wide_codes.cuh).
-    scales *= 2.0 ** (11 - np.floor(np.log2(scales.max())))
+    factor = 2.0 ** (11 - np.floor(np.log2(scales.max())))
+    scales *= factor
     unit = 2.0**-21
     exact = (codes - zeros[..., None]) * scales[..., None]
     less = rounded(zeros * scales * unit)[..., None]
@@ -70,13 +71,12 @@ def errors(x, w):
     def nmse(difference):
         return (difference**2).mean() / power
 
-    plain = w.astype(np.float64) * (scales[:, :1] / quantized(w)[2][:, :1])
     groups = x.reshape(len(x), -1, GROUP)
     return [
         nmse(x @ (at_once - exact).reshape(w.shape).T),
         nmse(x @ (before - exact).reshape(w.shape).T),
         nmse(rounded(y / np.abs(y).max()) * np.abs(y).max() - y),
-        nmse(x @ (exact.reshape(w.shape) - plain).T),
+        nmse(x @ (exact.reshape(w.shape) - factor * w.astype(np.float64)).T),
         np.sqrt((groups.mean(2) ** 2).mean() / (groups**2).mean()),
     ]
 

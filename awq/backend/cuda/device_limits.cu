@@ -67,7 +67,7 @@ DeviceLimits ReadDeviceLimits() {
             "; supported: sm_75 and later");
   int code = CodeArch();
   AWQ_CHECK(code != 0, kUnsupported, "backend cuda: this program has no code for ", properties.name,
-            " and its driver", "; configure with -DAWQ_CUDA_ARCHITECTURES=",
+            " and its driver; configure with -DAWQ_CUDA_ARCHITECTURES=",
             arch == 90 ? "90a" : std::to_string(arch));
   if (code == kSm90a) {
     code = 90;

@@ -1,8 +1,6 @@
 #include "awq/backend/cuda/fused_decoder.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <numbers>
 #include <optional>
 #include <utility>

@@ -20,8 +20,7 @@ int RoundUp(int n, int unit) { return (n + unit - 1) / unit * unit; }
 bool SuitsExperts(const FusedShape& s) {
   if (s.experts == 0) return true;
   return s.experts <= kMaxFusedExperts && s.active >= 1 && s.active <= s.experts &&
-         s.active <= kMaxFusedActive && s.ffn % (s.active * kBlockK) == 0 &&
-         std::max(s.hidden, s.heads * s.head_size) <= kFusedThreads * 8;
+         s.active <= kMaxFusedActive && s.ffn % (s.active * kBlockK) == 0;
 }
 
 }  // namespace
@@ -29,11 +28,12 @@ bool SuitsExperts(const FusedShape& s) {
 std::optional<FusedPlan> PlanFused(const FusedShape& s, int sms, int shared_per_block) {
   const int d = s.head_size;
   const int q_size = s.heads * d;
+  const int turns = d == 64 || s.experts > 0 ? 1 : kMaxFusedTurns;  // as fused_select.cuh has them
   int group = s.kv_heads > 0 ? s.heads / s.kv_heads : 0;
   if (s.num_layers < 1 || s.num_layers > kMaxFusedLayers || (d != 64 && d != 128) ||
       s.hidden % kBlockK != 0 || q_size % kBlockK != 0 || s.ffn % kBlockK != 0 || group < 1 ||
-      std::max(s.hidden, q_size) > (d == 64 ? 1 : kMaxFusedTurns) * kFusedThreads * 8 ||
-      group * s.kv_heads != s.heads || !SuitsExperts(s)) {
+      std::max(s.hidden, q_size) > turns * kFusedThreads * 8 || group * s.kv_heads != s.heads ||
+      !SuitsExperts(s)) {
     return std::nullopt;
   }
   FusedPlan plan;

@@ -121,12 +121,14 @@ TEST(FusedPlan, EachBlockHasATileOfEveryLinear) {
   EXPECT_EQ(PlanFused(narrow, kSms, kShared)->blocks, 2 * 128 / 16);
 }
 
+template <typename Change>
+bool Refuses(FusedShape shape, Change change) {
+  change(shape);
+  return !PlanFused(shape, kSms, kShared);
+}
+
 TEST(FusedPlan, RefusesWhatTheKernelCannotDo) {
-  const auto refused = [](auto change) {
-    FusedShape shape = kLlama8b;
-    change(shape);
-    return !PlanFused(shape, kSms, kShared);
-  };
+  const auto refused = [](auto change) { return Refuses(kLlama8b, change); };
   EXPECT_FALSE(refused([](FusedShape&) {}));
   EXPECT_TRUE(refused([](FusedShape& s) { s.hidden = 4160; }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.ffn = 14300; }));
@@ -150,11 +152,7 @@ TEST(FusedPlan, RefusesWhatTheKernelCannotDo) {
 }
 
 TEST(FusedPlan, RefusesExpertsThatTheKernelCannotRoute) {
-  const auto refused = [](auto change) {
-    FusedShape shape = kMoe30b;
-    change(shape);
-    return !PlanFused(shape, kSms, kShared);
-  };
+  const auto refused = [](auto change) { return Refuses(kMoe30b, change); };
   EXPECT_FALSE(refused([](FusedShape&) {}));
   EXPECT_FALSE(refused([](FusedShape& s) { s.experts = kMaxFusedExperts; }));
   EXPECT_TRUE(refused([](FusedShape& s) { s.experts = kMaxFusedExperts + 1; }));
