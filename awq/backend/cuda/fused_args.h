@@ -19,6 +19,13 @@ inline constexpr int kMaxFusedExperts = 256;
 inline constexpr int kMaxFusedActive = 32;
 inline constexpr int kMaxFusedRouterRows = 8;
 
+// Slots on their way while vectors are exchanged, which come behind what is asked for; of keys and
+// values; and once a ring's slots of a linear have been asked for. All measured; no
+// more than a ring has, which would wait for ever.
+inline constexpr unsigned kFusedAhead = 2;
+inline constexpr unsigned kFusedKeysAhead = 3;
+inline constexpr unsigned kFusedStream = 4;
+
 // The linears of a layer, in turn; the even ones read the norm of the residual stream.
 enum FusedLinear { kFusedQkv, kFusedO, kFusedGateUp, kFusedDown, kFusedLinears };
 

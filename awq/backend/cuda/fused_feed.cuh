@@ -9,12 +9,6 @@
 
 namespace awq::cuda {
 
-// Slots on their way while vectors are exchanged, which come behind what is asked for; of keys and
-// values; and once a ring's slots of a linear have been asked for. All measured.
-inline constexpr unsigned kFusedAhead = 2;
-inline constexpr unsigned kFusedKeysAhead = 3;
-inline constexpr unsigned kFusedStream = 4;
-
 // What a block has of a linear.
 __device__ inline FusedShare ShareOf(const FusedArgs& a, int linear, int q_size, int kv_size) {
   const int n = linear == kFusedQkv      ? q_size + 2 * kv_size

@@ -11,6 +11,8 @@ constexpr int kMaxSplits = 16;
 // With five 70B's layers take 6 % longer than call by call; those of experts have more calls.
 constexpr int kMinSlots = 8;
 constexpr int kMinSlotsOfExperts = 5;
+static_assert(static_cast<int>(std::max({kFusedAhead, kFusedKeysAhead, kFusedStream})) <=
+              std::min(kMinSlots, kMinSlotsOfExperts));
 constexpr int kDigitBytes = 384;  // of 128 inputs, as digits.cuh has them
 constexpr int kScaleBytes = 32;
 constexpr int kCacheBytes = 2;  // of an element of keys and values, at most
