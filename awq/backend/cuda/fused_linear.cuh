@@ -74,21 +74,6 @@ struct FusedPlaces {
   }
 };
 
-template <typename W>
-__device__ inline W LoadSharedOne(uint32_t from) {
-  uint32_t v;
-  if constexpr (sizeof(W) == 4) {
-    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(from) : "memory");
-  } else if constexpr (sizeof(W) == 2) {
-    uint16_t half;
-    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(half) : "r"(from) : "memory");
-    v = half;
-  } else {
-    asm volatile("ld.shared.u8 %0, [%1];" : "=r"(v) : "r"(from) : "memory");
-  }
-  return static_cast<W>(v);
-}
-
 // From the inputs of a warp's block to those of its next one, in shared memory.
 inline constexpr uint32_t kFusedColumnBytes = kFusedWarps * 4 * kDigitWords;
 inline constexpr uint32_t kFusedUnitBytes = kFusedWarps * 2 * sizeof(DigitScale<1>);

@@ -126,7 +126,7 @@ bool SupportsHeld(const LinearQ4& p, const DeviceLimits& device) {
 MakeHeld BestHeld(const LinearQ4& p) {
   const int64_t weights = p.shape.n * p.shape.k;
   const int64_t blocks = p.shape.BlocksPerRow();
-  if (p.m > 8) return weights >= int64_t{20} << 20 ? Held16x1x16 : nullptr;
+  if (p.m > 8) return weights >= int64_t{20} << 20 ? Held8x1x16 : nullptr;
   if (p.m <= 2 || weights < int64_t{64} << 20) return nullptr;
   if (HeldPartsOf(kHeld8x2x8, blocks) <= 2) return Held8x2x8;
   return p.m > 4 && HeldPartsOf(kHeld16x1x8, blocks) <= 2 ? Held16x1x8 : nullptr;
@@ -162,7 +162,7 @@ const std::array kRows = {
     Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),
     Held<Held8x2x8>("held8x2x8"),
     Held<Held16x1x8>("held16x1x8"),
-    Held<Held16x1x16>("held16x1x16"),
+    Held<Held8x1x16>("held8x1x16"),
     Wide<Wide16x4>("wide16x4"),
     Wide<Wide32x4>("wide32x4"),
     Wide<Wide64x4>("wide64x4"),

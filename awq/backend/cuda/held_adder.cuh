@@ -42,6 +42,7 @@ struct HeldAdder {
   // those that were sent.
   uint32_t sums, sent, got;
   uint32_t stride;  // of a window's row tiles
+  bool whole;       // whether its outputs can be stored at once
 
   __device__ HeldAdder(const HeldBlock<kTile, kBlockBytes>& block, int thread)
       : b(block),
@@ -53,7 +54,9 @@ struct HeldAdder {
         sums(block.sums + group * kTile.warps * kTile.TileBytes() + 16 * t),
         sent(block.exchange + block.rank * kTile.TileBytes() + 16 * t),
         got(block.exchange + 16 * t),
-        stride(parts * kTile.TileBytes()) {
+        stride(parts * kTile.TileBytes()),
+        whole(block.a.bias == nullptr && !block.a.y_f32 && block.a.y_stride % 4 == 0 &&
+              reinterpret_cast<uintptr_t>(block.a.y) % 8 == 0) {
     // Not to be worked out again from the kernel's arguments.
     Keep(parts), Keep(window), Keep(sums), Keep(sent), Keep(got), Keep(stride);
     constexpr int kHalf = kTile.Rows() / 2;
@@ -64,6 +67,10 @@ struct HeldAdder {
 
   __device__ void Run() {
     const int slots = b.a.plan.slots;
+    if (group == 0 && t == 0) {
+      for (int s = 0; s < min(b.a.plan.early_slots, b.count); ++s) b.Fetch(s, s);
+    }
+    __syncwarp();
     WaitForPreviousKernel();  // which may still use y
     if (group == 0 && t == 0) {
       BarrierWait(b.x_taken, 0);  // its place is the ring's now
@@ -147,10 +154,32 @@ struct HeldAdder {
     Store(tile, y);
   }
 
+  // All four at once, or the two that they are with a gate.
+  __device__ void StoreWhole(int n, const float (&y)[4]) const {
+    const HeldArgs& a = b.a;
+    T* row = static_cast<T*>(a.y) + m * a.y_stride;
+    const float scale = a.scale * kUnit;
+    if (a.gate < 0) {
+      alignas(8) T v[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) v[i] = FromFloat<T>(y[i] * scale);
+      *reinterpret_cast<uint2*>(row + n) = reinterpret_cast<const uint2&>(v);
+      return;
+    }
+    alignas(4) T v[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      v[i] = Gated<T>(y[2 * i] * scale, y[2 * i + 1] * scale,
+                      [&](float x) { return FastActivated(static_cast<Activation>(a.gate), x); });
+    }
+    *reinterpret_cast<uint32_t*>(row + n / 2) = reinterpret_cast<const uint32_t&>(v);
+  }
+
   __device__ void Store(int tile, const float (&y)[4]) const {
     const HeldArgs& a = b.a;
     const int n = (b.first_tile + tile) * kTileN + outputs;
     if (m >= a.m) return;
+    if (whole && n + 4 <= a.n) return StoreWhole(n, y);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       if (n + i >= a.n) return;

@@ -14,9 +14,8 @@ struct HeldArgs : DirectArgs {
 template <HeldTile kTile, int kBlockBytes>
 struct HeldBlock {
   const HeldArgs& a;
-  uint8_t* shared;
   // Addresses in shared memory of what lies there (HeldPlan).
-  uint32_t ring, sums, exchange;
+  uint32_t ring, exchange, sums;
   // Barriers: of each slot that it is full; of the window of own row tiles, that all parts' sums
   // have arrived, and that all parts have taken what this one sent; of two row tiles in turn, that
   // all warps have left their sums, and that these are added up, so that there is room for others;
@@ -28,18 +27,18 @@ struct HeldBlock {
   int first_block;  // of this part's inputs, of 128
   int num_blocks;   // of them
 
-  __device__ HeldBlock(const HeldArgs& args, uint8_t* memory)
-      : a(args), shared(memory), ring(SharedAddress(memory)) {
+  __device__ HeldBlock(const HeldArgs& args, uint32_t base) : a(args) {
     const HeldPlan& p = a.plan;
-    sums = ring + p.Sums();
-    exchange = ring + p.Exchange(kTile);
-    full = ring + p.Barriers(kTile);
-    arrived = full + 8 * p.slots;
-    taken = arrived + 8 * p.window;
-    summed = taken + 8 * p.window;
+    ring = base + p.Ring(kTile);
+    exchange = base + kTile.Exchange();
+    sums = base + kTile.Sums();
+    summed = base;
     added = summed + 16;
     x_arrived = added + 16;
     x_taken = x_arrived + 8;
+    arrived = x_taken + 8;
+    taken = arrived + 8 * kHeldWindow;
+    full = taken + 8 * kHeldWindow;
     rank = static_cast<int>(ClusterRank());
     const int cluster = ClusterIndex();
     first_tile = cluster * p.tiles + min(cluster, p.longer);
@@ -60,19 +59,13 @@ struct HeldBlock {
   __device__ int RowBytes() const {
     return 2 * (min((first_block + num_blocks) * kBlockK, a.k) - first_block * kBlockK);
   }
-  __device__ uint32_t PlaceOfRow(int row) const {
-    return a.plan.early_slots * a.plan.slot_stride + row * HeldRowBytes(num_blocks);
-  }
+  __device__ uint32_t PlaceOfX() const { return ring + a.plan.early_slots * a.plan.slot_stride; }
 
-  // By two warps, of which the first asks for the first row tiles.
-  __device__ void Begin(int warp, int lane) const {
+  // By two warps.
+  __device__ void MakeBarriers(int warp, int lane) const {
     if (warp == 0) {
       if (lane < a.plan.slots) BarrierInit(full + 8 * lane, 1);
       BarrierInitFence();
-      __syncwarp();
-      if (lane == 0) {
-        for (int s = 0; s < min(a.plan.early_slots, count); ++s) Fetch(s, s);
-      }
     } else if (warp == 1) {
       if (lane < a.plan.window) {
         BarrierInit(arrived + 8 * lane, 1);

@@ -24,11 +24,10 @@ std::optional<HeldPlan> PlanHeld(const HeldTile& tile, const Q4Shape& shape, int
   plan.window = parts > 1 ? std::min(kHeldWindow, (most_tiles + parts - 1) / parts) : 0;
   const int most_blocks = plan.part_blocks + (plan.longer_parts > 0 ? 1 : 0);
   plan.slot_stride = (most_blocks * shape.BlockBytes() + 127) / 128 * 128;
-  plan.slots = std::min((tile.shared - plan.SharedBytes(tile)) / (plan.slot_stride + 8),
-                        32);  // what is left: there are none yet
+  plan.slots = std::min((tile.shared - plan.Ring(tile)) / plan.slot_stride, kHeldSlots);
   const int x_bytes = static_cast<int>(m) * HeldRowBytes(most_blocks);
   plan.early_slots = (plan.slots * plan.slot_stride - x_bytes) / plan.slot_stride;
-  if (plan.slots < 2 || x_bytes > (plan.slots - 1) * plan.slot_stride) return std::nullopt;
+  if (plan.slots < 3 || x_bytes > (plan.slots - 1) * plan.slot_stride) return std::nullopt;
   return plan;
 }
 

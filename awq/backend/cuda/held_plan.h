@@ -14,27 +14,32 @@ inline constexpr int kHeldParts = 8;  // thread blocks of a cluster at most
 // less room the parts would wait for each other.
 inline constexpr int kHeldWindow = 4;
 static_assert(kHeldWindow >= 4);
+inline constexpr int kHeldBlocks = 2;  // of 128 inputs of x that a warp keeps
+inline constexpr int kHeldSlots = 32;  // of the ring at most
 
 // An arrangement of the kernel.
 struct HeldTile {
-  int warps;    // that multiply, of a thread block
-  int per_sm;   // thread blocks that share an SM
-  int cols;     // tiles of 8 rows of x
-  int held;     // blocks of 128 inputs of x that a warp keeps
-  int at_once;  // row tiles that a warp multiplies at once, 1 or 2
-  int shared;   // bytes a thread block may take
+  int warps;   // that multiply, of a thread block
+  int per_sm;  // thread blocks that share an SM
+  int cols;    // tiles of 8 rows of x
+  int shared;  // bytes a thread block may take
 
   AWQ_HD constexpr int Rows() const { return 8 * cols; }
   // Two groups of `cols` more warps add up and copy.
   AWQ_HD constexpr int Threads() const { return 32 * (warps + 2 * cols); }
   // Bytes of the sums of a row tile, f32.
   AWQ_HD constexpr int TileBytes() const { return Rows() * kTileN * 4; }
+  // Shared memory, whatever the plan: barriers, sums of two row tiles by warps.
+  AWQ_HD constexpr int Sums() const {
+    return (8 * (6 + kHeldSlots + 2 * kHeldWindow) + 127) / 128 * 128;
+  }
+  AWQ_HD constexpr int Exchange() const { return Sums() + 2 * warps * TileBytes(); }
 };
 
 // Named by warps, thread blocks an SM and rows.
-inline constexpr HeldTile kHeld8x2x8 = {8, 2, 1, 2, 1, 80 << 10};
-inline constexpr HeldTile kHeld16x1x8 = {16, 1, 1, 2, 2, 164 << 10};
-inline constexpr HeldTile kHeld16x1x16 = {16, 1, 2, 1, 2, 164 << 10};
+inline constexpr HeldTile kHeld8x2x8 = {8, 2, 1, 80 << 10};
+inline constexpr HeldTile kHeld16x1x8 = {16, 1, 1, 164 << 10};
+inline constexpr HeldTile kHeld8x1x16 = {8, 1, 2, 164 << 10};
 
 // A row of x in shared memory: 64 bytes more, so that rows do not share banks.
 AWQ_HD constexpr int HeldRowBytes(int num_blocks) { return 2 * kBlockK * num_blocks + 64; }
@@ -51,22 +56,18 @@ struct HeldPlan {
   int slot_stride;   // bytes, a multiple of 128
   int early_slots;   // before the place where x arrives
 
-  // Shared memory: the ring, sums of two row tiles by warps, the exchange of parts, barriers.
-  AWQ_HD constexpr int Sums() const { return slots * slot_stride; }
-  AWQ_HD constexpr int Exchange(const HeldTile& tile) const {
-    return Sums() + 2 * tile.warps * tile.TileBytes();
-  }
-  AWQ_HD constexpr int Barriers(const HeldTile& tile) const {
-    return Exchange(tile) + window * parts * tile.TileBytes();
+  // Shared memory: what HeldTile knows, the exchange of parts, the ring.
+  AWQ_HD constexpr int Ring(const HeldTile& tile) const {
+    return tile.Exchange() + window * parts * tile.TileBytes();
   }
   AWQ_HD constexpr int SharedBytes(const HeldTile& tile) const {
-    return Barriers(tile) + 8 * (slots + 2 * window + 6);
+    return Ring(tile) + slots * slot_stride;
   }
 };
 
 // Of how many parts the inputs are; more than kHeldParts: the arrangement cannot serve them.
 inline int HeldPartsOf(const HeldTile& tile, int64_t blocks_per_row) {
-  const int64_t most = int64_t{tile.warps} * tile.held;
+  const int64_t most = int64_t{tile.warps} * kHeldBlocks;
   return static_cast<int>((blocks_per_row + most - 1) / most);
 }
 

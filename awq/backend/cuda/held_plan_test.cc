@@ -5,7 +5,7 @@
 namespace awq::cuda {
 namespace {
 
-const HeldTile kTiles[] = {kHeld8x2x8, kHeld16x1x8, kHeld16x1x16};
+const HeldTile kTiles[] = {kHeld8x2x8, kHeld16x1x8, kHeld8x1x16};
 
 // All that a plan promises its kernel, for shapes of all kinds.
 TEST(PlanHeld, SharesOutAllBlocksAndFits) {
@@ -30,13 +30,13 @@ TEST(PlanHeld, SharesOutAllBlocksAndFits) {
             EXPECT_LE(plan->parts, kHeldParts);
             EXPECT_GE(plan->part_blocks, 1);
             const int most_blocks = plan->part_blocks + (plan->longer_parts > 0 ? 1 : 0);
-            EXPECT_LE(most_blocks, tile.warps * tile.held);
+            EXPECT_LE(most_blocks, tile.warps * kHeldBlocks);
             EXPECT_EQ(plan->clusters * plan->tiles + plan->longer, shape.RowTiles());
             EXPECT_LT(plan->longer, plan->clusters);
             EXPECT_GE(plan->tiles, 1);
             EXPECT_EQ(plan->slot_stride % 128, 0);
             EXPECT_GE(plan->slot_stride, most_blocks * shape.BlockBytes());
-            EXPECT_GE(plan->slots, 2);
+            EXPECT_GE(plan->slots, 3);
             EXPECT_LE(plan->slots, 32);  // a lane each
             EXPECT_GE(plan->early_slots, 1);
             EXPECT_LE(plan->early_slots * plan->slot_stride + m * HeldRowBytes(most_blocks),
@@ -58,7 +58,7 @@ TEST(PlanHeld, SharesOutAllBlocksAndFits) {
 TEST(PlanHeld, RefusesWhatItCannotServe) {
   const auto many = [](int) { return 132; };
   const auto plan = [&](int64_t k, int group, const std::function<int(int)>& clusters) {
-    return PlanHeld(kHeld16x1x16, {.n = 4096, .k = k, .group = group}, 16, clusters).has_value();
+    return PlanHeld(kHeld8x1x16, {.n = 4096, .k = k, .group = group}, 16, clusters).has_value();
   };
   EXPECT_TRUE(plan(4096, 128, many));
   EXPECT_TRUE(plan(4096, 4096, many));
@@ -69,7 +69,7 @@ TEST(PlanHeld, RefusesWhatItCannotServe) {
 }
 
 TEST(PlanHeld, WhatItTakes) {
-  const auto plan = PlanHeld(kHeld16x1x16, {.n = 28672, .k = 4096, .group = 128, .has_zeros = true},
+  const auto plan = PlanHeld(kHeld8x1x16, {.n = 28672, .k = 4096, .group = 128, .has_zeros = true},
                              16, [](int parts) { return 132 / parts; });
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->parts, 2);

@@ -40,7 +40,7 @@ std::optional<HeldPlan> PlanOf(const HeldConfig& config, const LinearQ4& p) {
 
 AWQ_HELD(8x2x8)
 AWQ_HELD(16x1x8)
-AWQ_HELD(16x1x16)
+AWQ_HELD(8x1x16)
 
 bool SupportsHeld(const HeldConfig& config, const LinearQ4& p, const DeviceLimits& device) {
   return device.arch == 90 && PlanOf(config, p).has_value();

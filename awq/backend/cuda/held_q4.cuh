@@ -3,7 +3,7 @@
 //
 // y[M, N] = x[M, K] · dequant(W)[N, K]     M <= 16; groups of 128 inputs or more
 // cluster  its thread blocks share the inputs, and go through row tiles of 16 outputs
-// block    its warps share its inputs: each keeps the x of one or two blocks of 128 as operands of
+// block    its warps share its inputs: each keeps the x of up to two blocks of 128 as operands of
 //          the tensor cores for all row tiles. What a thread block needs of a row tile is one piece
 //          of memory, which the copy engine brings into a ring of slots, from before x is there;
 //          x comes the same way, into the last slots
@@ -23,24 +23,23 @@ namespace awq::cuda {
 // The inputs that a warp keeps, in runs of 16 bytes (layout.h), and their sums.
 template <typename T, HeldTile kTile>
 struct HeldInputs {
-  uint4 x[kTile.held][kTile.cols][4];
-  float sum[kTile.held][kTile.cols][2];
+  uint32_t x[kHeldBlocks][kTile.cols][4][4];
+  float sum[kHeldBlocks][kTile.cols][2];
 
-  template <int kBlockBytes>
-  __device__ void Load(const HeldBlock<kTile, kBlockBytes>& b, int warp, int lane) {
-    const int row_bytes = b.RowBytes();
+  // From rows in shared memory; rows past the last repeat it.
+  __device__ void Load(uint32_t place, int row_stride, int row_bytes, int rows, int warp,
+                       int lane) {
 #pragma unroll
-    for (int h = 0; h < kTile.held; ++h) {
+    for (int h = 0; h < kHeldBlocks; ++h) {
       const int column = 2 * ((warp + kTile.warps * h) * kBlockK + 8 * (lane % 4));  // bytes
 #pragma unroll
       for (int c = 0; c < kTile.cols; ++c) {
-        const uint8_t* row = b.shared + b.PlaceOfRow(min(8 * c + lane / 4, b.a.m - 1));
+        const uint32_t row = place + min(8 * c + lane / 4, rows - 1) * row_stride + column;
 #pragma unroll
         for (int run = 0; run < 4; ++run) {
-          x[h][c][run] = make_uint4(0, 0, 0, 0);
-          if (column + 64 * run < row_bytes) {
-            x[h][c][run] = *reinterpret_cast<const uint4*>(row + column + 64 * run);
-          }
+#pragma unroll
+          for (uint32_t& word : x[h][c][run]) word = 0;
+          if (column + 64 * run < row_bytes) LoadShared(row + 64 * run, x[h][c][run]);
         }
       }
     }
@@ -49,14 +48,14 @@ struct HeldInputs {
     constexpr uint32_t kOnes = RawCodes<T>::kOnes;
     constexpr uint32_t ones[4] = {kOnes, kOnes, kOnes, kOnes};
 #pragma unroll
-    for (int h = 0; h < kTile.held; ++h) {
+    for (int h = 0; h < kHeldBlocks; ++h) {
 #pragma unroll
       for (int c = 0; c < kTile.cols; ++c) {
         float sums[4][4] = {};
 #pragma unroll
         for (int run = 0; run < 4; ++run) {
-          Mma<T>(sums[run], ones, x[h][c][run].x, x[h][c][run].y);
-          Mma<T>(sums[run], ones, x[h][c][run].z, x[h][c][run].w);
+          Mma<T>(sums[run], ones, x[h][c][run][0], x[h][c][run][1]);
+          Mma<T>(sums[run], ones, x[h][c][run][2], x[h][c][run][3]);
         }
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
@@ -68,22 +67,80 @@ struct HeldInputs {
   }
 };
 
+// A warp's block of weights, as it lies in a slot.
+struct HeldWeights {
+  uint32_t codes[2][4];
+  uint32_t scales, zeros;  // of two outputs
+
+  // Addresses in shared memory.
+  template <bool kZeros>
+  __device__ void Load(uint32_t codes_at, uint32_t scales_at, uint32_t zeros_at) {
+    LoadShared(codes_at, codes[0]);
+    LoadShared(codes_at + 512, codes[1]);
+    scales = LoadSharedOne<uint32_t>(scales_at);
+    zeros = kZeros ? LoadSharedOne<uint16_t>(zeros_at) : 0x0808u;
+  }
+};
+
+// What a warp's block of weights adds to the sums of a row tile.
+template <typename T, HeldTile kTile>
+struct HeldProducts {
+  using Raw = RawCodes<T>;
+  uint32_t scales, zeros;
+  float sum[kTile.cols][4];
+
+  // Begins them, with the inputs that the warp keeps as number h.
+  __device__ void Begin(const HeldWeights& w, const HeldInputs<T, kTile>& inputs, int h) {
+    scales = w.scales;
+    zeros = w.zeros;
+#pragma unroll
+    for (int i = 0; i < 4 * kTile.cols; ++i) (&sum[0][0])[i] = 0.0f;
+#pragma unroll
+    for (int step = 0; step < 8; ++step) {  // of 16 inputs: half of a run
+      const int run = step / 2;
+      const int at = step % 2 * 2;
+      const uint32_t(&codes)[4] = w.codes[run / 2];
+      uint32_t operand[4];
+      Raw::Operand(codes[at], codes[at + 1], 8 * (run % 2), operand);
+#pragma unroll
+      for (int c = 0; c < kTile.cols; ++c) {
+        const uint32_t(&x)[4] = inputs.x[h][c][run];
+        Mma<T>(sum[c], operand, x[at], x[at + 1]);
+      }
+    }
+  }
+  __device__ void AddTo(float (&total)[kTile.cols][4], const HeldInputs<T, kTile>& inputs,
+                        int h) const {
+    const float2 scale = __half22float2(reinterpret_cast<const __half2&>(scales));
+    const float even = static_cast<float>((zeros & 0xff) + Raw::kBias);
+    const float odd = static_cast<float>((zeros >> 8) + Raw::kBias) * Raw::kHigh;
+    const float odd_scale = scale.y * (1.0f / Raw::kHigh);
+#pragma unroll
+    for (int c = 0; c < kTile.cols; ++c) {
+      const float(&x)[2] = inputs.sum[h][c];
+      total[c][0] += scale.x * (sum[c][0] - even * x[0]);
+      total[c][1] += scale.x * (sum[c][1] - even * x[1]);
+      total[c][2] += odd_scale * (sum[c][2] - odd * x[0]);
+      total[c][3] += odd_scale * (sum[c][3] - odd * x[1]);
+    }
+  }
+};
+
 // Of: has the arrangement, kTile (the host's compiler does not know one as an argument).
 template <typename T, bool kZeros, typename Of>
 __global__ void __launch_bounds__(Of::kTile.Threads(), Of::kTile.per_sm)
     HeldQ4(const __grid_constant__ HeldArgs a) {
 #if AWQ_SM90
   constexpr HeldTile kTile = Of::kTile;
-  using Raw = RawCodes<T>;
   constexpr int kBlockBytes = kCodeBytes + 2 * kTileN + (kZeros ? kTileN : 0);
   extern __shared__ __align__(128) uint8_t shared[];
-  const HeldBlock<kTile, kBlockBytes> b(a, shared);
+  const HeldBlock<kTile, kBlockBytes> b(a, SharedAddress(shared));
   const int warp = __shfl_sync(~0u, static_cast<int>(threadIdx.x) / 32, 0);
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const HeldPlan& plan = a.plan;
 
   AllowNextKernel();
-  b.Begin(warp - kTile.warps, lane);
+  b.MakeBarriers(warp - kTile.warps, lane);
   __syncthreads();
   if (plan.parts > 1) ClusterArrive();
   if (warp >= kTile.warps) {
@@ -91,19 +148,21 @@ __global__ void __launch_bounds__(Of::kTile.Threads(), Of::kTile.per_sm)
     return;
   }
 
+  const uint32_t row_bytes = b.RowBytes();
+  const uint32_t row_stride = HeldRowBytes(b.num_blocks);
+  const T* from = static_cast<const T*>(a.x) + warp * a.x_stride + b.first_block * kBlockK;
+  const uint32_t x_place = b.PlaceOfX();
   WaitForPreviousKernel();  // x is the previous kernel's
-  for (int row = warp; row < a.m; row += kTile.warps) {
-    const T* from = static_cast<const T*>(a.x) + row * a.x_stride + b.first_block * kBlockK;
-    if (lane == 0) BulkCopy(b.ring + b.PlaceOfRow(row), from, b.RowBytes(), b.x_arrived);
+  for (int row = warp; row < a.m; row += kTile.warps, from += kTile.warps * a.x_stride) {
+    if (lane == 0) BulkCopy(x_place + row * row_stride, from, row_bytes, b.x_arrived);
   }
   __syncwarp();
   BarrierWait(b.x_arrived, 0);
   HeldInputs<T, kTile> inputs;
-  inputs.Load(b, warp, lane);
+  inputs.Load(x_place, row_stride, row_bytes, a.m, warp, lane);
   __syncwarp();
   if (lane == 0) BarrierArrive(b.x_taken);
   if (plan.parts > 1) ClusterWait();
-  inputs.Add();
 
   const int r = lane / 4;
   const int q = lane % 4;
@@ -113,87 +172,69 @@ __global__ void __launch_bounds__(Of::kTile.Threads(), Of::kTile.per_sm)
   for (int c = 0; c < kTile.cols; ++c) {
     sums_at[c] =
         b.sums + warp * kTile.TileBytes() + 4 * HeldSumIndex(kTile.Rows(), 8 * c + 2 * q, 2 * r);
+    Keep(sums_at[c]);
   }
-  int slot = 0;
+  // Where it finds its blocks of a slot; one that it does not have is another, times zeros.
+  const uint32_t ring = b.ring + (warp < b.num_blocks ? warp * kBlockBytes : 0);
+  uint32_t codes = ring + 16 * PlaceOfLane(lane);
+  uint32_t scales = ring + kCodeBytes + 4 * r;
+  uint32_t zeros = ring + kCodeBytes + 2 * kTileN + 2 * r;
+  const uint32_t second = warp + kTile.warps < b.num_blocks ? kTile.warps * kBlockBytes : 0;
+  Keep(codes), Keep(scales), Keep(zeros);
+  const uint32_t ring_bytes = plan.slots * plan.slot_stride;
+  uint32_t slot = 0;       // of the row tile whose products begin, from the ring's beginning
+  uint32_t full = b.full;  // its barrier
   uint32_t phase = 0;
-  // This warp's inputs of row tiles i to i + kTiles - 1.
-  const auto multiply = [&](auto tiles, int i) {
-    constexpr int kTiles = decltype(tiles)::value;
-    const uint8_t* from[kTiles];
-#pragma unroll
-    for (int u = 0; u < kTiles; ++u) {
-      BarrierWait(b.full + 8 * slot, phase);
-      from[u] = shared + slot * plan.slot_stride + warp * kBlockBytes;
-      if (++slot == plan.slots) slot = 0, phase ^= 1;
-    }
-    float total[kTiles][kTile.cols][4] = {};
-#pragma unroll
-    for (int h = 0; h < kTile.held; ++h) {
-      if (warp + kTile.warps * h >= b.num_blocks) break;
-      uint4 codes[kTiles][2];
-      __half2 scales[kTiles];
-      uint32_t zeros[kTiles];
-#pragma unroll
-      for (int u = 0; u < kTiles; ++u) {
-        const uint8_t* block = from[u] + kTile.warps * h * kBlockBytes;
-        codes[u][0] = *reinterpret_cast<const uint4*>(block + 16 * PlaceOfLane(lane));
-        codes[u][1] = *reinterpret_cast<const uint4*>(block + 512 + 16 * PlaceOfLane(lane));
-        scales[u] = *reinterpret_cast<const __half2*>(block + kCodeBytes + 4 * r);
-        zeros[u] =
-            kZeros ? *reinterpret_cast<const uint16_t*>(block + kCodeBytes + 32 + 2 * r) : 0x0808u;
-      }
-      float sum[kTiles][kTile.cols][4] = {};
-#pragma unroll
-      for (int step = 0; step < 8; ++step) {  // of 16 inputs: half of a run
-        const int run = step / 2;
-        const bool first = step % 2 == 0;
-#pragma unroll
-        for (int u = 0; u < kTiles; ++u) {
-          const uint4& w = codes[u][run / 2];
-          uint32_t operand[4];
-          Raw::Operand(first ? w.x : w.z, first ? w.y : w.w, 8 * (run % 2), operand);
-#pragma unroll
-          for (int c = 0; c < kTile.cols; ++c) {
-            const uint4& x = inputs.x[h][c][run];
-            Mma<T>(sum[u][c], operand, first ? x.x : x.z, first ? x.y : x.w);
-          }
-        }
-      }
-#pragma unroll
-      for (int u = 0; u < kTiles; ++u) {
-        const float2 scale = __half22float2(scales[u]);
-        const float even = static_cast<float>((zeros[u] & 0xff) + Raw::kBias);
-        const float odd = static_cast<float>((zeros[u] >> 8) + Raw::kBias) * Raw::kHigh;
-        const float odd_scale = scale.y * (1.0f / Raw::kHigh);
-#pragma unroll
-        for (int c = 0; c < kTile.cols; ++c) {
-          const float(&x)[2] = inputs.sum[h][c];
-          total[u][c][0] += scale.x * (sum[u][c][0] - even * x[0]);
-          total[u][c][1] += scale.x * (sum[u][c][1] - even * x[1]);
-          total[u][c][2] += odd_scale * (sum[u][c][2] - odd * x[0]);
-          total[u][c][3] += odd_scale * (sum[u][c][3] - odd * x[1]);
-        }
-      }
-    }
-#pragma unroll
-    for (int u = 0; u < kTiles; ++u) {
-      const int turn = (i + u) % 2;
-      if (i > 1) BarrierWait(b.added + 8 * turn, i / 2 % 2 ^ 1);
-#pragma unroll
-      for (int c = 0; c < kTile.cols; ++c) {
-        const uint32_t to = sums_at[c] + turn * kTile.warps * kTile.TileBytes();
-        StoreSharedPair(to, total[u][c][0], total[u][c][2]);
-        StoreSharedPair(to + kTile.TileBytes() / 2, total[u][c][1], total[u][c][3]);
-      }
-      __syncwarp();
-      if (lane == 0) BarrierArrive(b.summed + 8 * turn);
-    }
+  uint32_t lap = 1;  // of both turns' sums, from the one before the first
+  HeldWeights weights[kHeldBlocks];
+  HeldProducts<T, kTile> products[kHeldBlocks];
+  const auto load = [&](int h) {
+    const uint32_t at = slot + (h == 0 ? 0 : second);
+    weights[h].template Load<kZeros>(codes + at, scales + at, zeros + at);
   };
+  // A row tile whose weights are loaded and whose first products have begun. What comes next is
+  // loaded, and its products begin, before sums are taken.
+  const auto finish = [&](int turn, auto more) {
+    constexpr bool kMore = decltype(more)::value;
+    float total[kTile.cols][4] = {};
+    if (kMore) {
+      slot += plan.slot_stride;
+      full += 8;
+      if (slot == ring_bytes) slot = 0, full = b.full, phase ^= 1;
+      BarrierWait(full, phase);
+      load(0);
+    }
+    products[1].Begin(weights[1], inputs, 1);
+    products[0].AddTo(total, inputs, 0);
+    if (kMore) {
+      load(1);
+      products[0].Begin(weights[0], inputs, 0);
+    }
+    products[1].AddTo(total, inputs, 1);
+    BarrierWait(b.added + 8 * turn, lap);
+#pragma unroll
+    for (int c = 0; c < kTile.cols; ++c) {
+      const uint32_t to = sums_at[c] + turn * kTile.warps * kTile.TileBytes();
+      StoreSharedPair(to, total[c][0], total[c][2]);
+      StoreSharedPair(to + kTile.TileBytes() / 2, total[c][1], total[c][3]);
+    }
+    __syncwarp();
+    if (lane == 0) BarrierArrive(b.summed + 8 * turn);
+    if (turn == 1) lap ^= 1;
+  };
+  BarrierWait(full, phase);
+  load(0);
+  load(1);
+  products[0].Begin(weights[0], inputs, 0);
+  inputs.Add();
   int i = 0;
-  for (; i + kTile.at_once <= b.count; i += kTile.at_once) {
-    multiply(std::integral_constant<int, kTile.at_once>(), i);
+  for (; i + 2 < b.count; i += 2) finish(0, std::true_type()), finish(1, std::true_type());
+  if (i + 1 < b.count) {
+    finish(0, std::true_type());
+    finish(1, std::false_type());
+  } else {
+    finish(0, std::false_type());
   }
-  if (i < b.count) multiply(std::integral_constant<int, 1>(), i);
 #endif
 }
 

@@ -27,6 +27,6 @@ void LaunchHeld(const HeldConfig& config, const LinearQ4& problem, const LaunchC
 
 HeldConfig Held8x2x8();
 HeldConfig Held16x1x8();
-HeldConfig Held16x1x16();
+HeldConfig Held8x1x16();
 
 }  // namespace awq::cuda

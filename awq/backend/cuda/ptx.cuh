@@ -186,6 +186,20 @@ __device__ inline void LoadShared(uint32_t from, W (&to)[4]) {
 #pragma unroll
   for (int i = 0; i < 4; ++i) to[i] = reinterpret_cast<const W&>(v[i]);
 }
+template <typename W>  // an integer of 8, 16 or 32 bits
+__device__ inline W LoadSharedOne(uint32_t from) {
+  uint32_t v;
+  if constexpr (sizeof(W) == 4) {
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(from) : "memory");
+  } else if constexpr (sizeof(W) == 2) {
+    uint16_t half;
+    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(half) : "r"(from) : "memory");
+    v = half;
+  } else {
+    asm volatile("ld.shared.u8 %0, [%1];" : "=r"(v) : "r"(from) : "memory");
+  }
+  return static_cast<W>(v);
+}
 // Keeps a value in its register, where the compiler would work it out again at each use.
 template <typename W>
 __device__ inline void Keep(W& v) {

@@ -1,5 +1,6 @@
 #include "awq/backend/cuda/wide_experts.h"
 
+#include "awq/backend/cuda/expert_tiles.cuh"
 #include "awq/backend/cuda/tensor_map.h"
 #include "awq/backend/cuda/wide_experts.cuh"
 
@@ -8,9 +9,11 @@ namespace {
 
 constexpr int kWarpgroups = kExpertRowTiles / 4;
 
-// By the rows that experts have on average.
+// By the rows that experts have on average: many experts' differ more than those of few.
 int RowsOfTile(const Stack& w, int64_t pairs) {
-  return pairs < 2 * w.size() ? 16 : pairs < 96 * w.size() ? 64 : 128;
+  const int64_t experts = w.size();
+  if (pairs < (experts <= 16 ? 12 : 3) * experts) return 16;
+  return pairs < 12 * experts ? 32 : pairs < 96 * experts ? 64 : 128;
 }
 
 struct Kernel {
@@ -29,17 +32,21 @@ template <typename T>
 Kernel KernelOf(const Q4Shape& shape, int rows) {
   return WithScheme(shape, [&](auto groups, auto zeros) {
     return rows == 16   ? KernelOf<T, groups, zeros, 16>()
+           : rows == 32 ? KernelOf<T, groups, zeros, 32>()
            : rows == 64 ? KernelOf<T, groups, zeros, 64>()
                         : KernelOf<T, groups, zeros, 128>();
   });
 }
 
-// Rows of x in the order of pairs; a block a pair.
+constexpr int kGatherThreads = 128;
+
+// Rows of x in the order of pairs, a block a pair; one block more plans tiles.
 __global__ void GatherKernel(const int* pairs, int pairs_per_row, const uint4* x, int64_t x_stride,
-                             uint4* to, int columns) {
+                             uint4* to, int columns, ExpertTilesPlan plan) {
   BeginKernel();
+  if (blockIdx.x == gridDim.x - 1) return plan.Make<kGatherThreads>();
   const int64_t row = pairs[blockIdx.x] / pairs_per_row;
-  for (int c = static_cast<int>(threadIdx.x); c < columns; c += static_cast<int>(blockDim.x)) {
+  for (int c = static_cast<int>(threadIdx.x); c < columns; c += kGatherThreads) {
     to[static_cast<int64_t>(blockIdx.x) * columns + c] = x[row * x_stride + c];
   }
 }
@@ -47,7 +54,8 @@ __global__ void GatherKernel(const int* pairs, int pairs_per_row, const uint4* x
 }  // namespace
 
 bool PrefersWideExperts(const Stack& w, int64_t pairs, const DeviceLimits& device) {
-  return device.arch == 90 && pairs >= w.size();
+  const bool small = w.n() * w.k() < int64_t{32} << 20;
+  return device.arch == 90 && (small ? 2 * pairs >= w.size() : pairs >= 3 * w.size());
 }
 
 int64_t WideExpertsWorkspace(const Stack& w, int64_t pairs) {
@@ -61,10 +69,10 @@ void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Sta
   const int rows = RowsOfTile(w, pairs);
   const ExpertTiles tiles(workspace);
   void* gathered = static_cast<char*>(workspace) + ExpertTiles::NumBytes(pairs, w.size(), rows);
-  PlanExpertTiles(queue, routing, w.size(), rows, tiles);
-  Launch(queue, GatherKernel, static_cast<unsigned>(pairs), 128, 0, routing.pairs.As<const int>(),
-         static_cast<int>(pairs / x.dim(0)), static_cast<const uint4*>(x.data), x.strides[0] / 8,
-         static_cast<uint4*>(gathered), static_cast<int>(w.k() / 8));
+  Launch(queue, GatherKernel, static_cast<unsigned>(pairs) + 1, kGatherThreads, 0,
+         routing.pairs.As<const int>(), static_cast<int>(pairs / x.dim(0)),
+         static_cast<const uint4*>(x.data), x.strides[0] / 8, static_cast<uint4*>(gathered),
+         static_cast<int>(w.k() / 8), ExpertTilesPlan(routing, w.size(), rows, tiles));
   const Q4Shape& shape = w.q4();
   const WideArgs args = {
       .x = SwizzledRowsMap(gathered, pairs, w.k(), w.k(), rows),

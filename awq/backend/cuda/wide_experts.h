@@ -10,8 +10,8 @@ namespace awq::cuda {
 
 inline constexpr int kExpertRowTiles = 16;  // of a tile
 
-// Whether it is faster than TiledMoeLinear, which must support the linear: where experts have a row
-// or more on average (measured, docs/kernels.md).
+// Whether it is faster than TiledMoeLinear, which must support the linear: where experts have half
+// a row or more on average, or three where they are large (measured, docs/kernels.md).
 bool PrefersWideExperts(const Stack& w, int64_t pairs, const DeviceLimits& device);
 int64_t WideExpertsWorkspace(const Stack& w, int64_t pairs);
 // As TiledMoeLinear.
