@@ -178,6 +178,8 @@ TEST(NormalizedErrorTest, SeesSizesAndNonsense) {
 TEST(MakeBackendTest, NamesWhatExists) {
   EXPECT_EQ(MakeBackend("auto", 1)->Info().name.empty(), false);
   EXPECT_EQ(MakeBackend("cpu", 1)->Info().threads, 1);
+  EXPECT_TRUE(
+      cpu::CpuBackend(1, false, true, " (a note)").Info().device.ends_with("1 thread (a note)"));
   try {
     MakeBackend("gpu");
     FAIL();

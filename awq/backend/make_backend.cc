@@ -4,6 +4,7 @@
 #include "awq/backend/ref/ref_backend.h"
 #ifdef AWQ_WITH_CUDA
 #include "awq/backend/cuda/cuda_backend.h"
+#include "awq/backend/cuda/device_limits.h"
 #endif
 
 namespace awq {
@@ -24,17 +25,18 @@ std::unique_ptr<Backend> MakeCuda([[maybe_unused]] int threads,
 std::unique_ptr<Backend> MakeBackend(std::string_view name, int threads, bool deterministic) {
   if (name == "ref") return std::make_unique<RefBackend>();
   if (name == "cuda") return MakeCuda(threads, deterministic);
+  std::string note;
 #ifdef AWQ_WITH_CUDA
   if (name == "auto") {
     try {
       return MakeCuda(threads, deterministic);
-    } catch (const Error&) {
-      // No device answers: the CPU it is.
+    } catch (const Error& e) {
+      if (cuda::HasDriver()) note = Cat(" (", e.what(), ")");  // a GPU that cannot be used
     }
   }
 #endif
   if (name == "cpu" || name == "auto") {
-    return std::make_unique<cpu::CpuBackend>(threads, deterministic);
+    return std::make_unique<cpu::CpuBackend>(threads, deterministic, true, note);
   }
   Fail(ErrorCode::kInvalidArgument, "backend \"", name, "\": expected auto, cpu, cuda or ref");
 }

@@ -8,7 +8,8 @@
 
 namespace awq {
 
-// name: "cpu", "ref", "cuda" or "auto" (cuda when the program has it and finds a device, else cpu).
+// name: "cpu", "ref", "cuda" or "auto" (cuda when the program has it and finds a device, else cpu,
+// whose Info().device says why where there is a driver).
 // threads: 0 for all cores this process may use. deterministic: what a call of inference writes to
 // a row depends on what that row reads alone, to the last bit, however many rows there are beside
 // it and however they are cut into calls; slower. Throws kInvalidArgument listing the names,

@@ -174,6 +174,7 @@ TEST(Cli, RunStreamsText) {
   EXPECT_EQ(text.status, 0);
   EXPECT_GT(text.out.size(), 20u);
   EXPECT_NE(text.err.find("tok/s"), std::string::npos);
+  EXPECT_NE(text.err.find("; on "), std::string::npos) << text.err;  // the device
   auto with_json = greedy;
   with_json.emplace_back("--json");
   const Json json = Parsed(Awq(with_json).out);

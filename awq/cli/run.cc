@@ -64,12 +64,12 @@ RawJson ToJson(const RunFlags& flags, const GenerateResult& r) {
           {"peak_rss_bytes", PeakRss()}};
 }
 
-void PrintRates(const GenerateResult& r) {
+void PrintRates(const std::string& device, const GenerateResult& r) {
   const auto tokens = static_cast<int64_t>(r.tokens.size());
   PrintErr(Cat("awq: ", r.prompt_tokens, " prompt tokens at ",
                FormatNumber("%.1f", Rate(r.prompt_tokens, r.prefill_seconds)), " tok/s, ", tokens,
                " generated at ", FormatNumber("%.1f", Rate(tokens - 1, r.decode_seconds)),
-               " tok/s, ended by ", r.finish_reason, ", seed ", r.seed, "\n"));
+               " tok/s, ended by ", r.finish_reason, ", seed ", r.seed, "; on ", device, "\n"));
 }
 
 int RunRun(RunFlags& flags) {
@@ -85,7 +85,7 @@ int RunRun(RunFlags& flags) {
     PrintJson(ToJson(flags, result));
   } else {
     if (!result.text.ends_with('\n')) Print("\n");
-    PrintRates(result);
+    PrintRates(llm.device(), result);
   }
   AWQ_CHECK(result.finish_reason != "cancelled", kCancelled, "cancelled");
   return 0;

@@ -5,15 +5,15 @@
 
 namespace awq::cpu {
 
-CpuBackend::CpuBackend(int threads, bool deterministic, bool tiles)
-    : pool_(threads), machine_{pool_, scratch_, deterministic, tiles} {}
+CpuBackend::CpuBackend(int threads, bool deterministic, bool tiles, std::string note)
+    : pool_(threads), machine_{pool_, scratch_, deterministic, tiles}, note_(std::move(note)) {}
 
 BackendInfo CpuBackend::Info() const {
-  return {
-      .name = "cpu",
-      .device = Cat(TargetName(), ", ", pool_.size(), pool_.size() == 1 ? " thread" : " threads"),
-      .threads = pool_.size(),
-      .activation = DType::kF32};
+  return {.name = "cpu",
+          .device = Cat(TargetName(), ", ", pool_.size(),
+                        pool_.size() == 1 ? " thread" : " threads", note_),
+          .threads = pool_.size(),
+          .activation = DType::kF32};
 }
 
 std::unique_ptr<PackedWeight> CpuBackend::PrepareDense(const TensorView& w, DType type) {

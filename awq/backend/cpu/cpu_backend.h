@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "awq/backend/cpu/kernels.h"
 #include "awq/backend/ref/ref_backend.h"
@@ -12,8 +13,10 @@ namespace awq::cpu {
 // Memory and GatherRows are ref's; activations F32, BF16 or F16.
 class CpuBackend : public RefBackend {
  public:
-  // tiles: false leaves those of the processor (tiles.h) alone; tests compare.
-  explicit CpuBackend(int threads, bool deterministic = false, bool tiles = true);
+  // tiles: false leaves those of the processor (tiles.h) alone; tests compare. note: for people,
+  // behind the device's name.
+  explicit CpuBackend(int threads, bool deterministic = false, bool tiles = true,
+                      std::string note = {});
   BackendInfo Info() const override;
 
   std::unique_ptr<PackedWeight> PrepareDense(const TensorView& w, DType type) override;
@@ -52,6 +55,7 @@ class CpuBackend : public RefBackend {
   ThreadPool pool_;
   Scratch scratch_;
   Machine machine_;  // of both
+  std::string note_;
 };
 
 }  // namespace awq::cpu

@@ -39,11 +39,17 @@ int CodeArch() {
   return arch;
 }
 
+// 1000 · major + 10 · minor of CUDA, 0: none.
+int DriverVersion() {
+  int version = 0;
+  return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;
+}
+
 int CurrentDevice() {
   constexpr const char* kInstead = "; --device cpu does without";
   constexpr int kNeeded = CUDART_VERSION / 1000;
-  int driver = 0;  // 1000 · major + 10 · minor of CUDA
-  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
+  const int driver = DriverVersion();
+  if (driver == 0) {
     Fail(ErrorCode::kDevice, "backend cuda: found no NVIDIA driver here", kInstead);
   }
   AWQ_CHECK(driver / 1000 >= kNeeded, kDevice, "backend cuda: expected a driver for CUDA ", kNeeded,
@@ -58,6 +64,8 @@ int CurrentDevice() {
 }
 
 }  // namespace
+
+bool HasDriver() { return DriverVersion() != 0; }
 
 DeviceLimits ReadDeviceLimits() {
   cudaDeviceProp properties;

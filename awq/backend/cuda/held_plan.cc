@@ -27,7 +27,7 @@ std::optional<HeldPlan> PlanHeld(const HeldTile& tile, const Q4Shape& shape, int
   plan.slots = std::min((tile.shared - plan.Ring(tile)) / plan.slot_stride, kHeldSlots);
   const int x_bytes = static_cast<int>(m) * HeldRowBytes(most_blocks);
   plan.early_slots = (plan.slots * plan.slot_stride - x_bytes) / plan.slot_stride;
-  if (plan.slots < 3 || x_bytes > (plan.slots - 1) * plan.slot_stride) return std::nullopt;
+  if (plan.slots < 2 || x_bytes > (plan.slots - 1) * plan.slot_stride) return std::nullopt;
   return plan;
 }
 
