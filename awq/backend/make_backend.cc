@@ -31,7 +31,7 @@ std::unique_ptr<Backend> MakeBackend(std::string_view name, int threads, bool de
     try {
       return MakeCuda(threads, deterministic);
     } catch (const Error& e) {
-      if (cuda::HasDriver()) note = Cat(" (", e.what(), ")");  // a GPU that cannot be used
+      if (cuda::HasDriver()) note = Cat("; ", e.what());
     }
   }
 #endif

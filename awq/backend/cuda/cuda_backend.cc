@@ -254,10 +254,9 @@ class CudaBackend : public Backend {
   Queue queue() const { return {stream_->get(), device_.arch >= 90}; }
   void RunMoe(const cuda::Stack& w, const Routing& routing, const TensorView& x,
               const TensorView& y, std::optional<Activation> gate) {
-    const int64_t pairs = y.dim(0);
-    if (!deterministic_ && PrefersWideExperts(w, pairs, device_)) {
+    if (!deterministic_ && PrefersWideExperts(w, routing, device_)) {
       return WideExpertsLinear(queue(), device_, w, routing, x, y,
-                               scratch_.Take(WideExpertsWorkspace(w, pairs)), gate);
+                               scratch_.Take(WideExpertsWorkspace(w, y.dim(0))), gate);
     }
     TiledMoeLinear(queue(), w, routing, x, y, scratch_.Take(TileWorkspace(w, y)), gate);
   }

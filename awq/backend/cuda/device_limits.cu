@@ -46,18 +46,17 @@ int DriverVersion() {
 }
 
 int CurrentDevice() {
-  constexpr const char* kInstead = "; --device cpu does without";
   constexpr int kNeeded = CUDART_VERSION / 1000;
   const int driver = DriverVersion();
   if (driver == 0) {
-    Fail(ErrorCode::kDevice, "backend cuda: found no NVIDIA driver here", kInstead);
+    Fail(ErrorCode::kDevice, "backend cuda: found no NVIDIA driver here");
   }
   AWQ_CHECK(driver / 1000 >= kNeeded, kDevice, "backend cuda: expected a driver for CUDA ", kNeeded,
-            " or later, found one for CUDA ", driver / 1000, ".", driver % 1000 / 10, kInstead);
+            " or later, found one for CUDA ", driver / 1000, ".", driver % 1000 / 10);
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   AWQ_CHECK(status == cudaSuccess && count > 0, kDevice, "backend cuda: found no GPU (",
-            cudaGetErrorString(status == cudaSuccess ? cudaErrorNoDevice : status), ")", kInstead);
+            cudaGetErrorString(status == cudaSuccess ? cudaErrorNoDevice : status), ")");
   int device = 0;
   AWQ_CUDA(cudaGetDevice(&device));
   return device;

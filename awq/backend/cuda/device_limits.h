@@ -18,7 +18,7 @@ struct DeviceLimits {
 // naming the device, when it is older than sm_75 or this program has no code that it can run.
 DeviceLimits ReadDeviceLimits();
 
-// Whether this machine has a driver, so that it should be said why ReadDeviceLimits threw.
+// Whether this machine has a driver, and so a GPU most likely.
 bool HasDriver();
 
 }  // namespace awq::cuda

@@ -14,13 +14,9 @@ struct HeldArgs : DirectArgs {
 template <HeldTile kTile, int kBlockBytes>
 struct HeldBlock {
   const HeldArgs& a;
-  // Addresses in shared memory of what lies there (HeldPlan).
-  uint32_t ring, exchange, sums;
-  // Barriers: of each slot that it is full; of the window of own row tiles, that all parts' sums
-  // have arrived, and that all parts have taken what this one sent; of two row tiles in turn, that
-  // all warps have left their sums, and that these are added up, so that there is room for others;
-  // of x. (Named barriers instead: 22 µs for 20.8.)
-  uint32_t full, arrived, taken, summed, added, x_arrived, x_taken;
+  // Addresses in shared memory of what lies there (HeldTile, HeldPlan), and of barriers.
+  uint32_t sums, exchange, ring;
+  uint32_t summed, added, x_arrived, x_taken, arrived, taken, full;
   int rank;         // of this part
   int first_tile;   // of the cluster's row tiles
   int count;        // of them
@@ -29,16 +25,16 @@ struct HeldBlock {
 
   __device__ HeldBlock(const HeldArgs& args, uint32_t base) : a(args) {
     const HeldPlan& p = a.plan;
-    ring = base + p.Ring(kTile);
-    exchange = base + kTile.Exchange();
     sums = base + kTile.Sums();
-    summed = base;
-    added = summed + 16;
-    x_arrived = added + 16;
-    x_taken = x_arrived + 8;
-    arrived = x_taken + 8;
-    taken = arrived + 8 * kHeldWindow;
-    full = taken + 8 * kHeldWindow;
+    exchange = base + kTile.Exchange();
+    ring = base + p.Ring(kTile);
+    summed = base + HeldBarriers::kSummed;
+    added = base + HeldBarriers::kAdded;
+    x_arrived = base + HeldBarriers::kXArrived;
+    x_taken = base + HeldBarriers::kXTaken;
+    arrived = base + HeldBarriers::kArrived;
+    taken = base + HeldBarriers::kTaken;
+    full = base + HeldBarriers::kFull;
     rank = static_cast<int>(ClusterRank());
     const int cluster = ClusterIndex();
     first_tile = cluster * p.tiles + min(cluster, p.longer);

@@ -17,6 +17,21 @@ static_assert(kHeldWindow >= 4);
 inline constexpr int kHeldBlocks = 2;  // of 128 inputs of x that a warp keeps
 inline constexpr int kHeldSlots = 32;  // of the ring at most
 
+// Barriers, at the beginning of shared memory: of two row tiles in turn, that all warps have left
+// their sums, and that these are added up, so that there is room for others; of x, that it is
+// there, and that it is in registers; of the window of own row tiles, that all parts' sums have
+// arrived, and that all parts have taken what this one sent; of each slot, that it is full.
+struct HeldBarriers {
+  static constexpr int kSummed = 0;
+  static constexpr int kAdded = kSummed + 16;
+  static constexpr int kXArrived = kAdded + 16;
+  static constexpr int kXTaken = kXArrived + 8;
+  static constexpr int kArrived = kXTaken + 8;
+  static constexpr int kTaken = kArrived + 8 * kHeldWindow;
+  static constexpr int kFull = kTaken + 8 * kHeldWindow;
+  static constexpr int kEnd = kFull + 8 * kHeldSlots;
+};
+
 // An arrangement of the kernel.
 struct HeldTile {
   int warps;   // that multiply, of a thread block
@@ -30,9 +45,7 @@ struct HeldTile {
   // Bytes of the sums of a row tile, f32.
   AWQ_HD constexpr int TileBytes() const { return Rows() * kTileN * 4; }
   // Shared memory, whatever the plan: barriers, sums of two row tiles by warps.
-  AWQ_HD constexpr int Sums() const {
-    return (8 * (6 + kHeldSlots + 2 * kHeldWindow) + 127) / 128 * 128;
-  }
+  AWQ_HD constexpr int Sums() const { return (HeldBarriers::kEnd + 127) / 128 * 128; }
   AWQ_HD constexpr int Exchange() const { return Sums() + 2 * warps * TileBytes(); }
 };
 

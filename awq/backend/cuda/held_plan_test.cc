@@ -37,7 +37,11 @@ TEST(PlanHeld, SharesOutAllBlocksAndFits) {
             EXPECT_EQ(plan->slot_stride % 128, 0);
             EXPECT_GE(plan->slot_stride, most_blocks * shape.BlockBytes());
             EXPECT_GE(plan->slots, 2);
-            EXPECT_LE(plan->slots, 32);  // a lane each
+            EXPECT_LE(plan->slots, kHeldSlots);
+            EXPECT_GE(tile.Sums(), HeldBarriers::kEnd);
+            for (const int at : {tile.Sums(), tile.Exchange(), plan->Ring(tile)}) {
+              EXPECT_EQ(at % 128, 0);
+            }
             EXPECT_GE(plan->early_slots, 1);
             EXPECT_LE(plan->early_slots * plan->slot_stride + m * HeldRowBytes(most_blocks),
                       plan->slots * plan->slot_stride);

@@ -40,22 +40,26 @@ Kernel KernelOf(const Q4Shape& shape, int rows) {
 
 constexpr int kGatherThreads = 128;
 
-// Rows of x in the order of pairs, a block a pair; one block more plans tiles.
+// The first block plans tiles, each other one copies the row of x of a pair, in the order of pairs.
 __global__ void GatherKernel(const int* pairs, int pairs_per_row, const uint4* x, int64_t x_stride,
                              uint4* to, int columns, ExpertTilesPlan plan) {
   BeginKernel();
-  if (blockIdx.x == gridDim.x - 1) return plan.Make<kGatherThreads>();
-  const int64_t row = pairs[blockIdx.x] / pairs_per_row;
+  if (blockIdx.x == 0) return plan.Make<kGatherThreads>();
+  const int64_t pair = static_cast<int64_t>(blockIdx.x) - 1;
+  const int64_t row = pairs[pair] / pairs_per_row;
   for (int c = static_cast<int>(threadIdx.x); c < columns; c += kGatherThreads) {
-    to[static_cast<int64_t>(blockIdx.x) * columns + c] = x[row * x_stride + c];
+    to[pair * columns + c] = x[row * x_stride + c];
   }
 }
 
 }  // namespace
 
-bool PrefersWideExperts(const Stack& w, int64_t pairs, const DeviceLimits& device) {
+bool PrefersWideExperts(const Stack& w, const Routing& routing, const DeviceLimits& device) {
+  const int64_t tokens = routing.experts.dim(0);
+  if (device.arch != 90 || tokens == 1) return false;
+  const int64_t pairs = tokens * routing.experts.dim(1);
   const bool small = w.n() * w.k() < int64_t{32} << 20;
-  return device.arch == 90 && (small ? 2 * pairs >= w.size() : pairs >= 3 * w.size());
+  return small ? 2 * pairs >= w.size() : pairs >= 3 * w.size();
 }
 
 int64_t WideExpertsWorkspace(const Stack& w, int64_t pairs) {

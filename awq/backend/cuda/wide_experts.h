@@ -1,4 +1,4 @@
-// The W4 linear of routed experts for a row or more each on sm_90a (wide_experts.cuh).
+// The W4 linear of routed experts for several tokens on sm_90a (wide_experts.cuh).
 #pragma once
 
 #include <optional>
@@ -10,9 +10,10 @@ namespace awq::cuda {
 
 inline constexpr int kExpertRowTiles = 16;  // of a tile
 
-// Whether it is faster than TiledMoeLinear, which must support the linear: where experts have half
-// a row or more on average, or three where they are large (measured, docs/kernels.md).
-bool PrefersWideExperts(const Stack& w, int64_t pairs, const DeviceLimits& device);
+// Whether it is faster than TiledMoeLinear, which must support the linear: of several tokens, where
+// experts have half a row or more on average, or three where they are large (measured,
+// docs/kernels.md).
+bool PrefersWideExperts(const Stack& w, const Routing& routing, const DeviceLimits& device);
 int64_t WideExpertsWorkspace(const Stack& w, int64_t pairs);
 // As TiledMoeLinear.
 void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Stack& w,

@@ -220,6 +220,8 @@ void AddExperts(Table& table) {
   AddMoeLinears(table, {150, 8, 2, 64, 128, true});
   AddMoeLinears(table, {9, 4, 1, 32, 128, false, 8});
   AddMoeLinears(table, {200, 4, 2, 278, 136, false, 8});
+  AddMoeLinears(table, {20, 24, 4, 80, 256});
+  AddMoeLinears(table, {40, 136, 8, 32, 128});
 
   const QuantScheme plain{.bits = 4, .group = 128};
   const QuantScheme middle{.bits = 4, .group = 64};
@@ -229,6 +231,7 @@ void AddExperts(Table& table) {
   AddGatedMoeLinear(table, {plain}, Activation::kSilu, {2, 40, 2, 80, 256});
   AddGatedMoeLinear(table, {plain}, Activation::kSilu, {7, 40, 4, 80, 1152});
   AddGatedMoeLinear(table, {middle}, Activation::kSilu, {12, 16, 2, 96, 256});
+  AddGatedMoeLinear(table, {middle}, Activation::kSilu, {20, 24, 4, 96, 256});
   AddGatedMoeLinear(table, {fine}, Activation::kSilu, {60, 8, 2, 96, 256});
   AddGatedMoeLinear(table, {plain}, Activation::kGelu, {9, 4, 1, 32, 128, false, 8});
   AddGatedMoeLinear(table, {middle}, Activation::kSilu, {5, 1, 1, 64, 192});
