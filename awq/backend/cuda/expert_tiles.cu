@@ -15,7 +15,8 @@ __global__ void PlanTilesKernel(ExpertTilesPlan plan) {
 
 void PlanExpertTiles(const Queue& queue, const Routing& routing, int64_t experts, int rows,
                      const ExpertTiles& out) {
-  Launch(queue, PlanTilesKernel, 1, kPlanThreads, 0, ExpertTilesPlan(routing, experts, rows, out));
+  const ExpertTilesPlan plan{routing.starts.As<const int>(), static_cast<int>(experts), rows, out};
+  Launch(queue, PlanTilesKernel, 1, kPlanThreads, 0, plan);
 }
 
 }  // namespace awq::cuda

@@ -6,18 +6,9 @@
 namespace awq::cuda {
 
 struct ExpertTilesPlan {
-  const int* starts;
+  const int* starts;  // Routing's
   int experts, rows;
-  int* count;
-  ExpertTile* tiles;
-
-  ExpertTilesPlan(const Routing& routing, int64_t num_experts, int rows_of_tile,
-                  const ExpertTiles& out)
-      : starts(routing.starts.As<const int>()),
-        experts(static_cast<int>(num_experts)),
-        rows(rows_of_tile),
-        count(out.count),
-        tiles(out.tiles) {}
+  ExpertTiles out;
 
   // By all kThreads threads of a thread block.
   template <int kThreads>
@@ -40,12 +31,12 @@ struct ExpertTilesPlan {
       }
       const int at = first + sums[thread] - mine;
       for (int i = 0; i < mine; ++i) {
-        tiles[at + i] = {e, begin + i * rows, min(begin + (i + 1) * rows, end)};
+        out.tiles[at + i] = {e, begin + i * rows, min(begin + (i + 1) * rows, end)};
       }
       first += sums[kThreads - 1];
       __syncthreads();
     }
-    if (thread == 0) *count = first;
+    if (thread == 0) *out.count = first;
   }
 };
 

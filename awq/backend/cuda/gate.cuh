@@ -58,13 +58,18 @@ __device__ inline T Gated(float gate, float up, F&& activate) {
   return FromFloat<T>(activate(gate) * up);
 }
 
+template <typename T>
+__device__ inline T FastGated(int kind, float gate, float up) {
+  return Gated<T>(gate, up,
+                  [&](float x) { return FastActivated(static_cast<Activation>(kind), x); });
+}
+
 // For the sums of outputs n and n + 1 of the weight, n even.
 template <typename T, typename A>
 __device__ inline void StoreGated(const A& a, int m, int n, float gate, float up) {
   gate = gate * a.scale + (a.bias == nullptr ? 0.0f : a.bias[n / 2]);
   up = up * a.scale + (a.bias == nullptr ? 0.0f : a.bias[a.n / 2 + n / 2]);
-  static_cast<T*>(a.y)[m * a.y_stride + n / 2] = Gated<T>(
-      gate, up, [&](float x) { return FastActivated(static_cast<Activation>(a.gate), x); });
+  static_cast<T*>(a.y)[m * a.y_stride + n / 2] = FastGated<T>(a.gate, gate, up);
 }
 
 }  // namespace awq::cuda

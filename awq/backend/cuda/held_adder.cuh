@@ -169,8 +169,7 @@ struct HeldAdder {
     alignas(4) T v[2];
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      v[i] = Gated<T>(y[2 * i] * scale, y[2 * i + 1] * scale,
-                      [&](float x) { return FastActivated(static_cast<Activation>(a.gate), x); });
+      v[i] = FastGated<T>(a.gate, y[2 * i] * scale, y[2 * i + 1] * scale);
     }
     *reinterpret_cast<uint32_t*>(row + n / 2) = reinterpret_cast<const uint32_t&>(v);
   }

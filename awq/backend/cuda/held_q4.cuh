@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(Of::kTile.Threads(), Of::kTile.per_sm)
   load(0);
   load(1);
   products[0].Begin(weights[0], inputs, 0);
-  inputs.Add();
+  inputs.Add();  // behind the first products
   int i = 0;
   for (; i + 2 < b.count; i += 2) finish(0, std::true_type()), finish(1, std::true_type());
   if (i + 1 < b.count) {

@@ -73,10 +73,12 @@ void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Sta
   const int rows = RowsOfTile(w, pairs);
   const ExpertTiles tiles(workspace);
   void* gathered = static_cast<char*>(workspace) + ExpertTiles::NumBytes(pairs, w.size(), rows);
+  const ExpertTilesPlan plan{routing.starts.As<const int>(), static_cast<int>(w.size()), rows,
+                             tiles};
   Launch(queue, GatherKernel, static_cast<unsigned>(pairs) + 1, kGatherThreads, 0,
          routing.pairs.As<const int>(), static_cast<int>(pairs / x.dim(0)),
          static_cast<const uint4*>(x.data), x.strides[0] / 8, static_cast<uint4*>(gathered),
-         static_cast<int>(w.k() / 8), ExpertTilesPlan(routing, w.size(), rows, tiles));
+         static_cast<int>(w.k() / 8), plan);
   const Q4Shape& shape = w.q4();
   const WideArgs args = {
       .x = SwizzledRowsMap(gathered, pairs, w.k(), w.k(), rows),

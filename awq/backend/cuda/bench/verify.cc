@@ -198,8 +198,10 @@ int VerifyAll(const DeviceLimits& device, bool small, std::string_view pattern) 
                                    {208, 1152, 64, false}, {272, 1024, 128, false, true}};
   std::vector<int64_t> sizes = {1, 3, 8, 9, 17, 33, 70};
   // Many row tiles for each SM, for kernels that go through them.
-  if (small && pattern.starts_with("held"))
-    cases.push_back({17000, 2056, 128, false}), sizes = {3, 8, 9};
+  if (small && pattern.starts_with("held")) {
+    cases.push_back({17000, 2056, 128, false});
+    sizes = {3, 8, 9};
+  }
   if (!small) {
     for (const int64_t group : {32, 64, 128, 256, -1}) {
       for (const bool symmetric : {false, true}) cases.push_back({1000, 2048, group, symmetric});
