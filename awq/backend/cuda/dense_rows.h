@@ -1,5 +1,5 @@
-// The dense linear for few rows of x: one warp an output, weights and x of any float types. A row's
-// sums do not depend on how many rows there are.
+// The dense linear for few rows of x: a warp or some an output, weights and x of any float types. A
+// row's sums do not depend on how many rows there are.
 #pragma once
 
 #include "awq/backend/cuda/launch.h"
@@ -7,12 +7,14 @@
 
 namespace awq::cuda {
 
-inline constexpr int64_t kMaxDenseRows = 4;  // in one pass over the weights
+inline constexpr int kMaxDenseRows = 4;  // in one pass over the weights
 
-// Rows that 16-byte loads can read: K and strides multiples of 8, aligned addresses.
-bool SupportsDenseRows(const TensorView& w, const TensorView& x);
-// y[M, N] = x[M, K] · w[N, K]ᵀ + bias[N]; f32 sums.
+// Whether it is faster than a matrix product: few rows, or some of a weight of few outputs; K and
+// strides multiples of 8, aligned addresses.
+bool PrefersDenseRows(const TensorView& w, const TensorView& x);
+// y[M, N] = x[M, K] · w[N, K]ᵀ + bias[N]; f32 sums. early: w is not what the kernel before has
+// made.
 void DenseRows(const Queue& queue, const TensorView& w, const TensorView& x, const TensorView& bias,
-               const TensorView& y);
+               const TensorView& y, bool early);
 
 }  // namespace awq::cuda

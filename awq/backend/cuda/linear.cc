@@ -84,8 +84,8 @@ void LinearRunner::RunGated(const Q4Weight& w, Activation kind, const TensorView
 
 void LinearRunner::RunDense(const DenseWeight& w, const TensorView& x, const TensorView& bias,
                             const TensorView& y) {
-  if (deterministic_ || (x.dim(0) <= kMaxDenseRows && SupportsDenseRows(w.view(), x))) {
-    return DenseRows(queue_, w.view(), x, bias, y);
+  if (deterministic_ || PrefersDenseRows(w.view(), x)) {
+    return DenseRows(queue_, w.view(), x, bias, y, true);
   }
   if (w.view().dtype != x.dtype) return RunAsFloats(w, x, bias, y);
   blas_.Multiply(x, false, w.view(), true, y);
@@ -93,7 +93,7 @@ void LinearRunner::RunDense(const DenseWeight& w, const TensorView& x, const Ten
 }
 
 void LinearRunner::Multiply(const TensorView& x, const TensorView& w, const TensorView& y) {
-  if (deterministic_) return DenseRows(queue_, w, x, {}, y);
+  if (deterministic_) return DenseRows(queue_, w, x, {}, y, false);
   blas_.Multiply(x, false, w, true, y);
 }
 

@@ -1,9 +1,10 @@
 // The W4 linear of routed experts: tiles of rows of one expert, each by tensor cores.
 //
-// A thread block multiplies 16 outputs of one expert with up to 8 · kCols of the pairs that go to
-// it. Its warps share the blocks of 128 inputs (layout.h), straight from memory to registers, and
-// add their sums at the end, as the direct kernel of a single weight does (direct_q4.cuh). Which
-// tile is whose is worked out on the device, so that a step can be recorded whatever it routes.
+// A thread block multiplies some row tiles of 16 outputs of one expert with up to 8 · kCols of the
+// pairs that go to it. The warps of a row tile share its blocks of 128 inputs (layout.h), straight
+// from memory to registers, and add their sums at the end, as the direct kernel of a single weight
+// does (direct_q4.cuh). Which tile is whose is worked out on the device, so that a step can be
+// recorded whatever it routes.
 #include <algorithm>
 
 #include "awq/backend/cuda/codes.cuh"
@@ -31,10 +32,13 @@ struct TileArgs {
   int gate;  // an Activation, or -1
 };
 
-// grid    (N / 16, most tiles)        block 8 warps, each every eighth block of 128 inputs
+// grid    (row tiles / those of a block, most tiles)
+// block   8 warps, kSplit a row tile: each every kSplit-th block of 128 inputs (to ask for the next
+//         one before this is multiplied costs registers, so warps an SM, and is slower)
 // lane l  holds outputs l/4 of the even and odd rows, inputs 8(l%4) … of 32 (layout.h)
-template <typename T, int kGroups, bool kZeros, int kCols>
+template <typename T, int kGroups, bool kZeros, int kCols, int kSplit>
 __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
+  constexpr int kRowTiles = kWarps / kSplit;
   __shared__ float sums[kWarps][kCols * 4][32];
   BeginKernel();
   const int at = static_cast<int>(blockIdx.y);
@@ -50,8 +54,9 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
   const int place = 16 * PlaceOfLane(lane);
   constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
   constexpr int kBlockBytes = kCodeBytes + kGroups * kMeta;
-  const auto* blocks =
-      static_cast<const uint8_t*>(w.data) + int64_t{blockIdx.x} * a.blocks_per_row * kBlockBytes;
+  const int row_tile = static_cast<int>(blockIdx.x) * kRowTiles + warp / kSplit;
+  const auto* blocks = static_cast<const uint8_t*>(w.data) +
+                       int64_t{min(row_tile, (a.n - 1) / kTileN)} * a.blocks_per_row * kBlockBytes;
 
   // This lane's row of x in each tile of 8; rows past the last repeat it.
   const T* x[kCols];
@@ -61,7 +66,7 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
     x[c] = static_cast<const T*>(a.x) + pair / a.pairs_per_row * a.x_stride + 8 * q;
   }
   float total[kCols][4] = {};
-  for (int b = warp; b < a.blocks_per_row; b += kWarps) {
+  for (int b = warp % kSplit; b < a.blocks_per_row; b += kSplit) {
     const uint8_t* block = blocks + int64_t{b} * kBlockBytes;
     const uint4 codes[2] = {LoadStream(block + place), LoadStream(block + 512 + place)};
     uint4 xs[kCols][4];
@@ -111,25 +116,27 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
     for (int j = 0; j < 4; ++j) sums[warp][c * 4 + j][lane] = total[c][j];
   }
   __syncthreads();
-  for (int e = static_cast<int>(threadIdx.x); e < kCols * 128; e += 32 * kWarps) {
+  for (int e = static_cast<int>(threadIdx.x); e < kRowTiles * kCols * 128; e += 32 * kWarps) {
     const int from = e % 32;
     const int j = e / 32 % 4;
-    const int row = tile.begin + e / 128 * 8 + 2 * (from % 4) + j % 2;
-    const int n = static_cast<int>(blockIdx.x) * kTileN + from / 4 * 2 + j / 2;
+    const int t = e / (kCols * 128);
+    const int row = tile.begin + e / 128 % kCols * 8 + 2 * (from % 4) + j % 2;
+    const int n = (static_cast<int>(blockIdx.x) * kRowTiles + t) * kTileN + from / 4 * 2 + j / 2;
     if (row >= tile.end || n >= a.n) continue;
-    const auto sum = [&](int part) {
+    const auto sum = [&](int of_lane) {
       float y = 0;
 #pragma unroll
-      for (int i = 0; i < kWarps; ++i) y += sums[i][part][from];
+      for (int i = 0; i < kSplit; ++i) y += sums[t * kSplit + i][of_lane][from];
       return y;
     };
+    const int of_lane = e / 32 % (kCols * 4);
     if (a.gate >= 0) {
       if (j >= 2) continue;  // what a lane has of the odd outputs is up
       const GatedOutput gated{a.y, a.y_stride, a.n, a.gate, w.scale};
-      StoreGated<T>(gated, pair_of(row), n, sum(e / 32), sum(e / 32 + 2));
+      StoreGated<T>(gated, pair_of(row), n, sum(of_lane), sum(of_lane + 2));
       continue;
     }
-    const float y = sum(e / 32);
+    const float y = sum(of_lane);
     static_cast<T*>(a.y)[pair_of(row) * a.y_stride + n] = FromFloat<T>(y * w.scale);
   }
 }
@@ -143,11 +150,20 @@ bool AreAlone(int64_t tokens, int64_t pairs, int64_t experts) {
   return tokens == 1 || 8 * pairs <= experts;
 }
 
-template <typename T>
-auto ChooseKernel(const Q4Shape& shape, int cols) {
+// How many warps share a row tile: a thread block, which has to find its weight first, then has
+// some blocks for each of them.
+int SplitFor(int64_t blocks_per_row) { return blocks_per_row <= 8 ? 2 : 4; }
+
+template <typename T, int kCols>
+auto ChooseKernel(const Q4Shape& shape, int split) {
   return WithScheme(shape, [&](auto groups, auto zeros) {
-    return cols == 1 ? &TileKernel<T, groups, zeros, 1> : &TileKernel<T, groups, zeros, 4>;
+    return split == 2 ? &TileKernel<T, groups, zeros, kCols, 2>
+                      : &TileKernel<T, groups, zeros, kCols, 4>;
   });
+}
+template <typename T>
+auto ChooseKernel(const Q4Shape& shape, int cols, int split) {
+  return cols == 1 ? ChooseKernel<T, 1>(shape, split) : ChooseKernel<T, 4>(shape, split);
 }
 
 }  // namespace
@@ -188,13 +204,15 @@ void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, 
                       .k = static_cast<int>(shape.k),
                       .blocks_per_row = static_cast<int>(shape.BlocksPerRow()),
                       .gate = gate ? static_cast<int>(*gate) : -1};
+  const int split = SplitFor(shape.BlocksPerRow());
+  const int row_tiles = kWarps / split;
   const dim3 grid(
-      static_cast<unsigned>(shape.RowTiles()),
+      static_cast<unsigned>((shape.RowTiles() + row_tiles - 1) / row_tiles),
       static_cast<unsigned>(alone ? pairs : ExpertTiles::Most(pairs, w.size(), 8 * cols)));
   if (x.dtype == DType::kF16) {
-    Launch(queue, ChooseKernel<__half>(shape, cols), grid, 32 * kWarps, 0, args);
+    Launch(queue, ChooseKernel<__half>(shape, cols, split), grid, 32 * kWarps, 0, args);
   } else {
-    Launch(queue, ChooseKernel<__nv_bfloat16>(shape, cols), grid, 32 * kWarps, 0, args);
+    Launch(queue, ChooseKernel<__nv_bfloat16>(shape, cols, split), grid, 32 * kWarps, 0, args);
   }
 }
 

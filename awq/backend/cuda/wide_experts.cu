@@ -59,7 +59,7 @@ bool PrefersWideExperts(const Stack& w, const Routing& routing, const DeviceLimi
   if (device.arch != 90 || tokens == 1) return false;
   const int64_t pairs = tokens * routing.experts.dim(1);
   const bool small = w.n() * w.k() < int64_t{32} << 20;
-  return small ? 2 * pairs >= w.size() : pairs >= 3 * w.size();
+  return small ? 4 * pairs >= 3 * w.size() : pairs >= 4 * w.size();
 }
 
 int64_t WideExpertsWorkspace(const Stack& w, int64_t pairs) {

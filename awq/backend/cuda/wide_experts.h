@@ -11,7 +11,7 @@ namespace awq::cuda {
 inline constexpr int kExpertRowTiles = 16;  // of a tile
 
 // Whether it is faster than TiledMoeLinear, which must support the linear: of several tokens, where
-// experts have half a row or more on average, or three where they are large (measured,
+// experts have three quarters of a row or more on average, or four where they are large (measured,
 // docs/kernels.md).
 bool PrefersWideExperts(const Stack& w, const Routing& routing, const DeviceLimits& device);
 int64_t WideExpertsWorkspace(const Stack& w, int64_t pairs);
