@@ -49,8 +49,13 @@ void Moe::Forward(ExecContext& ctx, const TensorView& x, const TensorView& y) co
   {
     const Workspace::Scope inner(ctx.scratch);
     const TensorView hidden = ctx.scratch.Take(ctx.act, {t * spec_.active, spec_.size});
-    Hidden(ctx, routing, x, hidden);
-    weights_.down.Forward(ctx, routing, hidden, out);
+    if (weights_.gate_up.IsGated() && weights_.down.Single() != nullptr && ctx.tap == nullptr) {
+      ctx.backend.MoeMlp(*weights_.gate_up.Single(), ToOp(spec_.activation),
+                         *weights_.down.Single(), routing, x, hidden, out);
+    } else {
+      Hidden(ctx, routing, x, hidden);
+      weights_.down.Forward(ctx, routing, hidden, out);
+    }
   }
   Sum(ctx, routing, x, out, y);
 }

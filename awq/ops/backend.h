@@ -148,6 +148,14 @@ class Backend {
   // MoeLinear of weights of PrepareGated, then Activate of the two halves: y[p, N / 2].
   virtual void GatedMoeLinear(const PackedStack& w, Activation kind, const Routing& routing,
                               const TensorView& x, const TensorView& y);
+  // GatedMoeLinear of gate_up into hidden[P, F], then MoeLinear of down: y[p, D]. hidden is room
+  // for what lies between, in no order to rely on.
+  virtual void MoeMlp(const PackedStack& gate_up, Activation kind, const PackedStack& down,
+                      const Routing& routing, const TensorView& x, const TensorView& hidden,
+                      const TensorView& y) {
+    GatedMoeLinear(gate_up, kind, routing, x, hidden);
+    MoeLinear(down, routing, hidden, y);
+  }
   // y[t, D] = Σ_a weights[t, a] · x[t·A + a, D] + sigmoid(gate[t]) · shared[t, D]; without gate
   // (F32 [T, 1]) shared counts once, without shared it does not count. All but gate: act.
   virtual void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,

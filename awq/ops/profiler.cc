@@ -28,17 +28,19 @@ Reads ReadsOf(const Batch& batch) {
   return out;
 }
 
+// Which experts are read is known on the device alone: as many as pairs, rows of y, allow.
+double ShareOfExperts(const PackedStack& w, const TensorView& y) {
+  return std::min(1.0, static_cast<double>(y.dim(0)) / static_cast<double>(w.size()));
+}
+
 }  // namespace
 
 template <typename F>
 void Profiler::NotedMoe(const char* name, const PackedStack& w, const TensorView& x,
                         const TensorView& y, const F& call) {
-  // Which experts are read is known on the device alone: as many as pairs allow.
-  const auto pairs = static_cast<double>(y.dim(0));
-  const double share = std::min(1.0, pairs / static_cast<double>(w.size()));
   Noted(Cat(name, " ", w.n(), "x", w.k()),
-        share * static_cast<double>(w.NumBytes()) + Bytes({x, y}),
-        2.0 * pairs * static_cast<double>(w.n() * w.k()), call);
+        ShareOfExperts(w, y) * static_cast<double>(w.NumBytes()) + Bytes({x, y}),
+        2.0 * static_cast<double>(y.dim(0) * w.n() * w.k()), call);
 }
 
 template <typename F>
@@ -175,6 +177,15 @@ void Profiler::MoeLinear(const PackedStack& w, const Routing& routing, const Ten
 void Profiler::GatedMoeLinear(const PackedStack& w, Activation kind, const Routing& routing,
                               const TensorView& x, const TensorView& y) {
   NotedMoe("gated_moe_linear", w, x, y, [&] { inner_.GatedMoeLinear(w, kind, routing, x, y); });
+}
+void Profiler::MoeMlp(const PackedStack& gate_up, Activation kind, const PackedStack& down,
+                      const Routing& routing, const TensorView& x, const TensorView& hidden,
+                      const TensorView& y) {
+  const double share = ShareOfExperts(gate_up, y);
+  Noted(Cat("moe_mlp ", gate_up.n(), "x", gate_up.k(), ", ", down.n(), "x", down.k()),
+        share * static_cast<double>(gate_up.NumBytes() + down.NumBytes()) + Bytes({x, hidden, y}),
+        2.0 * static_cast<double>(y.dim(0) * (gate_up.n() * gate_up.k() + down.n() * down.k())),
+        [&] { inner_.MoeMlp(gate_up, kind, down, routing, x, hidden, y); });
 }
 void Profiler::MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
                       const TensorView& gate, const TensorView& y) {

@@ -83,6 +83,9 @@ class Profiler : public Backend {
                       const TensorView& x, const TensorView& y) override;
   void MoeLinear(const PackedStack& w, const Routing& routing, const TensorView& x,
                  const TensorView& y) override;
+  void MoeMlp(const PackedStack& gate_up, Activation kind, const PackedStack& down,
+              const Routing& routing, const TensorView& x, const TensorView& hidden,
+              const TensorView& y) override;
   void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
               const TensorView& gate, const TensorView& y) override;
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override;

@@ -193,6 +193,26 @@ class CudaBackend : public Backend {
     AnyMoeLinear(queue(), stack, routing, x, both);
     cuda::Activate(queue(), kind, both.Columns(0, w.n() / 2), both.Columns(w.n() / 2, w.n()), y);
   }
+  void MoeMlp(const PackedStack& gate_up, Activation kind, const PackedStack& down,
+              const Routing& routing, const TensorView& x, const TensorView& hidden,
+              const TensorView& y) override {
+    CheckGatedMoeLinear(gate_up, routing, x, hidden);
+    CheckMoeLinear(down, routing, hidden, y);
+    const auto& first = dynamic_cast<const cuda::Stack&>(gate_up);
+    const auto& second = dynamic_cast<const cuda::Stack&>(down);
+    if (!SupportsTiles(first, x, hidden, device_.arch) ||
+        !SupportsTiles(second, hidden, y, device_.arch)) {
+      return Backend::MoeMlp(gate_up, kind, down, routing, x, hidden, y);
+    }
+    if (PrefersWide(first, routing)) {
+      const auto plan = PlanWide(first, routing, x);
+      WideExpertsLinear(queue(), device_, first, routing, plan, plan.x, hidden, kind, true);
+      return WideExpertsLinear(queue(), device_, second, routing, plan, hidden, y, {}, false);
+    }
+    const TilePlan plan = PlanTiles(first, routing);
+    TiledMoeLinear(queue(), first, routing, plan, x, hidden, kind);
+    TiledMoeLinear(queue(), second, routing, plan, hidden, y);
+  }
   void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
               const TensorView& gate, const TensorView& y) override {
     CheckMoeSum(routing, x, shared, gate, y);
@@ -254,11 +274,22 @@ class CudaBackend : public Backend {
   Queue queue() const { return {stream_->get(), device_.arch >= 90}; }
   void RunMoe(const cuda::Stack& w, const Routing& routing, const TensorView& x,
               const TensorView& y, std::optional<Activation> gate) {
-    if (!deterministic_ && PrefersWideExperts(w, routing, device_)) {
-      return WideExpertsLinear(queue(), device_, w, routing, x, y,
-                               scratch_.Take(WideExpertsWorkspace(w, y.dim(0))), gate);
+    if (PrefersWide(w, routing)) {
+      const WideExpertsPlan plan = PlanWide(w, routing, x);
+      return WideExpertsLinear(queue(), device_, w, routing, plan, plan.x, y, gate, false);
     }
-    TiledMoeLinear(queue(), w, routing, x, y, scratch_.Take(TileWorkspace(w, y)), gate);
+    TiledMoeLinear(queue(), w, routing, PlanTiles(w, routing), x, y, gate);
+  }
+  bool PrefersWide(const cuda::Stack& w, const Routing& routing) const {
+    return !deterministic_ && PrefersWideExperts(w, routing, device_);
+  }
+  WideExpertsPlan PlanWide(const cuda::Stack& w, const Routing& routing, const TensorView& x) {
+    return PlanWideExperts(queue(), routing, w.size(), x,
+                           scratch_.Take(WideExpertsWorkspace(routing, w.size(), x)));
+  }
+  TilePlan PlanTiles(const cuda::Stack& w, const Routing& routing) {
+    return cuda::PlanTiles(queue(), routing, w.size(),
+                           scratch_.Take(TileWorkspace(routing, w.size())));
   }
 
   int threads_;

@@ -4,7 +4,7 @@
 namespace awq::cuda {
 namespace {
 
-constexpr int kPlanThreads = 1024;
+constexpr int kPlanThreads = 256;
 
 __global__ void PlanTilesKernel(ExpertTilesPlan plan) {
   BeginKernel();

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "awq/backend/cuda/expert_tiles.h"
 #include "awq/backend/cuda/launch.h"
 #include "awq/backend/cuda/packed.h"
 #include "awq/ops/args.h"
@@ -65,8 +66,16 @@ void AnyHeadLinear(const Queue& queue, const Stack& w, const TensorView& x, cons
 // By tensor cores, tiles of rows of one expert at a time: weights in the layout of layout.h, x of
 // 16 bits, rows that 16-byte loads can read.
 bool SupportsTiles(const Stack& w, const TensorView& x, const TensorView& y, int arch);
-int64_t TileWorkspace(const Stack& w, const TensorView& y);
-void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, const TensorView& x,
-                    const TensorView& y, void* workspace, std::optional<Activation> gate = {});
+// Which tiles there are, of all linears of as many experts.
+struct TilePlan {
+  bool alone;  // each pair is a tile of its own
+  int cols;    // tiles of 8 rows in one
+  ExpertTiles tiles;
+};
+int64_t TileWorkspace(const Routing& routing, int64_t experts);
+TilePlan PlanTiles(const Queue& queue, const Routing& routing, int64_t experts, void* workspace);
+void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing,
+                    const TilePlan& plan, const TensorView& x, const TensorView& y,
+                    std::optional<Activation> gate = {});
 
 }  // namespace awq::cuda

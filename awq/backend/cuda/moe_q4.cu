@@ -33,8 +33,8 @@ struct TileArgs {
 };
 
 // grid    (row tiles / those of a block, most tiles)
-// block   8 warps, kSplit a row tile: each every kSplit-th block of 128 inputs (to ask for the next
-//         one before this is multiplied costs registers, so warps an SM, and is slower)
+// block   8 warps, kSplit a row tile: each every kSplit-th block of 128 inputs, the next asked for
+//         when one is multiplied (before costs registers, so warps an SM, and is slower)
 // lane l  holds outputs l/4 of the even and odd rows, inputs 8(l%4) … of 32 (layout.h)
 template <typename T, int kGroups, bool kZeros, int kCols, int kSplit>
 __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
@@ -57,6 +57,22 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
   const int row_tile = static_cast<int>(blockIdx.x) * kRowTiles + warp / kSplit;
   const auto* blocks = static_cast<const uint8_t*>(w.data) +
                        int64_t{min(row_tile, (a.n - 1) / kTileN)} * a.blocks_per_row * kBlockBytes;
+  uint4 codes[2];
+  uint32_t scales[kGroups];
+  uint32_t zeros[kGroups];
+  const auto load = [&](int b) {
+    if (b >= a.blocks_per_row) return;
+    const uint8_t* block = blocks + int64_t{b} * kBlockBytes;
+    codes[0] = LoadStream(block + place);
+    codes[1] = LoadStream(block + 512 + place);
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      const uint8_t* meta = block + kCodeBytes + g * kMeta;
+      scales[g] = LoadOnce<uint32_t>(meta + 4 * r);
+      zeros[g] = kZeros ? LoadOnce<uint16_t>(meta + 32 + 2 * r) : 0x0808u;
+    }
+  };
+  load(warp % kSplit);
 
   // This lane's row of x in each tile of 8; rows past the last repeat it.
   const T* x[kCols];
@@ -67,8 +83,6 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
   }
   float total[kCols][4] = {};
   for (int b = warp % kSplit; b < a.blocks_per_row; b += kSplit) {
-    const uint8_t* block = blocks + int64_t{b} * kBlockBytes;
-    const uint4 codes[2] = {LoadStream(block + place), LoadStream(block + 512 + place)};
     uint4 xs[kCols][4];
 #pragma unroll
     for (int part = 0; part < 4; ++part) {
@@ -81,11 +95,8 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
     }
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
-      const uint8_t* meta = block + kCodeBytes + g * kMeta;
-      const uint32_t scales = LoadOnce<uint32_t>(meta + 4 * r);
-      const uint32_t zeros = kZeros ? LoadOnce<uint16_t>(meta + 32 + 2 * r) : 0x0808u;
       CodePairs<T> pairs;
-      pairs.SetZeros(zeros & 0xff, zeros >> 8);
+      pairs.SetZeros(zeros[g] & 0xff, zeros[g] >> 8);
       float sum[kCols][4] = {};
 #pragma unroll
       for (int u = 0; u < 4 / kGroups; ++u) {  // 32 inputs each
@@ -100,7 +111,7 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
 #pragma unroll
         for (int c = 0; c < kCols; ++c) Mma<T>(sum[c], a_operand, xs[c][part].z, xs[c][part].w);
       }
-      const float2 scale = __half22float2(reinterpret_cast<const __half2&>(scales));
+      const float2 scale = __half22float2(reinterpret_cast<const __half2&>(scales[g]));
 #pragma unroll
       for (int c = 0; c < kCols; ++c) {
         total[c][0] += scale.x * sum[c][0];
@@ -109,6 +120,7 @@ __global__ void __launch_bounds__(32 * kWarps) TileKernel(const TileArgs a) {
         total[c][3] += scale.y * sum[c][3];
       }
     }
+    load(b + kSplit);
   }
 #pragma unroll
   for (int c = 0; c < kCols; ++c) {
@@ -176,24 +188,32 @@ bool SupportsTiles(const Stack& w, const TensorView& x, const TensorView& y, int
   return type && readable && w.q4().n > 0;
 }
 
-int64_t TileWorkspace(const Stack& w, const TensorView& y) {
-  const int cols = ColsFor(y.dim(0), w.size());
-  return ExpertTiles::NumBytes(y.dim(0), w.size(), 8 * cols);
+int64_t TileWorkspace(const Routing& routing, int64_t experts) {
+  const int64_t pairs = routing.pairs.dim(0);
+  return ExpertTiles::NumBytes(pairs, experts, 8 * ColsFor(pairs, experts));
 }
 
-void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, const TensorView& x,
-                    const TensorView& y, void* workspace, std::optional<Activation> gate) {
+TilePlan PlanTiles(const Queue& queue, const Routing& routing, int64_t experts, void* workspace) {
+  const int64_t pairs = routing.pairs.dim(0);
+  const TilePlan plan{AreAlone(routing.experts.dim(0), pairs, experts), ColsFor(pairs, experts),
+                      ExpertTiles(workspace)};
+  if (pairs > 0 && !plan.alone) {
+    PlanExpertTiles(queue, routing, experts, 8 * plan.cols, plan.tiles);
+  }
+  return plan;
+}
+
+void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing,
+                    const TilePlan& plan, const TensorView& x, const TensorView& y,
+                    std::optional<Activation> gate) {
   const int64_t pairs = y.dim(0);
   if (pairs == 0) return;
-  const bool alone = AreAlone(routing.experts.dim(0), pairs, w.size());
-  const int cols = ColsFor(pairs, w.size());
-  const ExpertTiles tiles(workspace);
-  if (!alone) PlanExpertTiles(queue, routing, w.size(), 8 * cols, tiles);
+  const int cols = plan.cols;
   const Q4Shape& shape = w.q4();
   const TileArgs args{.stack = w.on_device(),
-                      .experts = alone ? routing.experts.As<const int>() : nullptr,
-                      .tile_count = tiles.count,
-                      .tiles = tiles.tiles,
+                      .experts = plan.alone ? routing.experts.As<const int>() : nullptr,
+                      .tile_count = plan.tiles.count,
+                      .tiles = plan.tiles.tiles,
                       .pairs = routing.pairs.As<const int>(),
                       .x = x.data,
                       .x_stride = x.strides[0],
@@ -208,7 +228,7 @@ void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing, 
   const int row_tiles = kWarps / split;
   const dim3 grid(
       static_cast<unsigned>((shape.RowTiles() + row_tiles - 1) / row_tiles),
-      static_cast<unsigned>(alone ? pairs : ExpertTiles::Most(pairs, w.size(), 8 * cols)));
+      static_cast<unsigned>(plan.alone ? pairs : ExpertTiles::Most(pairs, w.size(), 8 * cols)));
   if (x.dtype == DType::kF16) {
     Launch(queue, ChooseKernel<__half>(shape, cols, split), grid, 32 * kWarps, 0, args);
   } else {

@@ -10,8 +10,7 @@ namespace {
 constexpr int kWarpgroups = kExpertRowTiles / 4;
 
 // By the rows that experts have on average: many experts' differ more than those of few.
-int RowsOfTile(const Stack& w, int64_t pairs) {
-  const int64_t experts = w.size();
+int RowsOfTile(int64_t experts, int64_t pairs) {
   if (pairs < (experts <= 16 ? 12 : 3) * experts) return 16;
   return pairs < 12 * experts ? 32 : pairs < 96 * experts ? 64 : 128;
 }
@@ -59,29 +58,37 @@ bool PrefersWideExperts(const Stack& w, const Routing& routing, const DeviceLimi
   if (device.arch != 90 || tokens == 1) return false;
   const int64_t pairs = tokens * routing.experts.dim(1);
   const bool small = w.n() * w.k() < int64_t{32} << 20;
-  return small ? 4 * pairs >= 3 * w.size() : pairs >= 4 * w.size();
+  return pairs >= (small ? 1 : 4) * w.size();
 }
 
-int64_t WideExpertsWorkspace(const Stack& w, int64_t pairs) {
-  return ExpertTiles::NumBytes(pairs, w.size(), RowsOfTile(w, pairs)) + 2 * pairs * w.k();
+int64_t WideExpertsWorkspace(const Routing& routing, int64_t experts, const TensorView& x) {
+  const int64_t pairs = routing.pairs.dim(0);
+  return ExpertTiles::NumBytes(pairs, experts, RowsOfTile(experts, pairs)) + 2 * pairs * x.dim(1);
 }
 
-void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Stack& w,
-                       const Routing& routing, const TensorView& x, const TensorView& y,
-                       void* workspace, std::optional<Activation> gate) {
-  const int64_t pairs = y.dim(0);
-  const int rows = RowsOfTile(w, pairs);
+WideExpertsPlan PlanWideExperts(const Queue& queue, const Routing& routing, int64_t experts,
+                                const TensorView& x, void* workspace) {
+  const int64_t pairs = routing.pairs.dim(0);
+  const int64_t k = x.dim(1);
+  const int rows = RowsOfTile(experts, pairs);
   const ExpertTiles tiles(workspace);
-  void* gathered = static_cast<char*>(workspace) + ExpertTiles::NumBytes(pairs, w.size(), rows);
-  const ExpertTilesPlan plan{routing.starts.As<const int>(), static_cast<int>(w.size()), rows,
-                             tiles};
+  void* gathered = static_cast<char*>(workspace) + ExpertTiles::NumBytes(pairs, experts, rows);
   Launch(queue, GatherKernel, static_cast<unsigned>(pairs) + 1, kGatherThreads, 0,
          routing.pairs.As<const int>(), static_cast<int>(pairs / x.dim(0)),
          static_cast<const uint4*>(x.data), x.strides[0] / 8, static_cast<uint4*>(gathered),
-         static_cast<int>(w.k() / 8), plan);
+         static_cast<int>(k / 8),
+         ExpertTilesPlan{routing.starts.As<const int>(), static_cast<int>(experts), rows, tiles});
+  return {rows, tiles, TensorView(gathered, x.dtype, {pairs, k}, Device::kCuda)};
+}
+
+void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Stack& w,
+                       const Routing& routing, const WideExpertsPlan& plan, const TensorView& x,
+                       const TensorView& y, std::optional<Activation> gate, bool in_order) {
+  const int64_t pairs = y.dim(0);
+  const int rows = plan.rows;
   const Q4Shape& shape = w.q4();
   const WideArgs args = {
-      .x = SwizzledRowsMap(gathered, pairs, w.k(), w.k(), rows),
+      .x = SwizzledRowsMap(x.data, pairs, w.k(), x.strides[0], rows),
       .weights = {},
       .scale = 1.0f / UnitOfCodes(x.dtype),
       .scale_unit = 1.0f,
@@ -98,9 +105,9 @@ void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Sta
       .m_tiles = 0,
       .n_tiles = static_cast<int>((shape.n + 64 * kWarpgroups - 1) / (64 * kWarpgroups)),
       .m_group = 1,
-      .routing = {.tile_count = tiles.count,
-                  .tiles = tiles.tiles,
-                  .pairs = routing.pairs.As<const int>(),
+      .routing = {.tile_count = plan.tiles.count,
+                  .tiles = plan.tiles.tiles,
+                  .pairs = in_order ? nullptr : routing.pairs.As<const int>(),
                   .weights = w.maps(),
                   .stack = w.on_device()}};
   const Kernel kernel =

@@ -22,14 +22,17 @@ struct RoutedItem : ItemOfBlock {
     return a.routing.weights + tile.expert;
   }
 
-  // This thread's sums: rows m, m + 1, m + 8, m + 9 … of the tile, outputs n and n + 1. A row is
-  // that of its pair in y.
+  // Where a row is in y: that of its pair, or as it is.
+  __device__ static int RowOfY(const WideArgs& a, int row) {
+    return a.routing.pairs != nullptr ? a.routing.pairs[row] : row;
+  }
+  // This thread's sums: rows m, m + 1, m + 8, m + 9 … of the tile, outputs n and n + 1.
   template <typename T, int kM>
   __device__ void Store(const WideArgs& a, int m, int n, const float (&acc)[kM / 2]) const {
     const float scale = a.scale * a.routing.stack[tile.expert].scale;
     const GatedOutput gated{a.y, a.y_stride, a.n, a.gate, scale};
     const auto row_of_y = [&](int row) {
-      return static_cast<T*>(a.y) + a.routing.pairs[row] * a.y_stride;
+      return static_cast<T*>(a.y) + RowOfY(a, row) * a.y_stride;
     };
     if (a.gate >= 0 && a.y_pairs && n / kTileN * kTileN + kTileN <= a.n) {
       const GateBias none(gated, n);
@@ -53,7 +56,7 @@ struct RoutedItem : ItemOfBlock {
       const float y0 = acc[i / 2 * 4 + i % 2];
       const float y1 = acc[i / 2 * 4 + i % 2 + 2];
       if (a.gate >= 0) {
-        StoreGated<T>(gated, a.routing.pairs[row], n, y0, y1);
+        StoreGated<T>(gated, RowOfY(a, row), n, y0, y1);
         continue;
       }
       T* to = row_of_y(row) + n;

@@ -11,13 +11,22 @@ namespace awq::cuda {
 inline constexpr int kExpertRowTiles = 16;  // of a tile
 
 // Whether it is faster than TiledMoeLinear, which must support the linear: of several tokens, where
-// experts have three quarters of a row or more on average, or four where they are large (measured,
+// experts have a row or more on average, or four where they are large (measured,
 // docs/kernels.md).
 bool PrefersWideExperts(const Stack& w, const Routing& routing, const DeviceLimits& device);
-int64_t WideExpertsWorkspace(const Stack& w, int64_t pairs);
-// As TiledMoeLinear.
+// Which tiles there are, of all linears of as many experts, and rows of x in their order, that of
+// experts.
+struct WideExpertsPlan {
+  int rows;  // of a tile
+  ExpertTiles tiles;
+  TensorView x;  // [pairs, K]
+};
+int64_t WideExpertsWorkspace(const Routing& routing, int64_t experts, const TensorView& x);
+WideExpertsPlan PlanWideExperts(const Queue& queue, const Routing& routing, int64_t experts,
+                                const TensorView& x, void* workspace);
+// x, rows that 16-byte loads can read, in the plan's order. y: of pairs, or, in_order, like x.
 void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Stack& w,
-                       const Routing& routing, const TensorView& x, const TensorView& y,
-                       void* workspace, std::optional<Activation> gate = {});
+                       const Routing& routing, const WideExpertsPlan& plan, const TensorView& x,
+                       const TensorView& y, std::optional<Activation> gate, bool in_order);
 
 }  // namespace awq::cuda

@@ -130,6 +130,37 @@ void AddGatedMoeLinear(Table& table, const std::vector<QuantScheme>& schemes, Ac
             });
 }
 
+// The experts' feed-forward parts: c.n rows of gate and up, and as many outputs as inputs.
+void AddMoeMlp(Table& table, const QuantScheme& s, Activation kind, const MoeCase& c) {
+  const DType act = table.act();
+  table.Add(
+      Cat("moe_mlp/g", s.group, s.symmetric ? "_sym" : "_asym", "_t", c.tokens, "_e", c.experts,
+          "_a", c.active, "_n", c.n, "_k", c.k, c.gap > 0 ? Cat("_gap", c.gap) : ""),
+      2 * GatedTolerance(act), [=](Fixture& f) {
+        const GatedStack w = MakeGatedStack(
+            f, c.experts, [&](int64_t) { return f.RandomWeight(s, c.n, c.k, DType::kF16); });
+        PackedStack& down = MakeStack(f, c.experts, [=](Fixture& fixture, int64_t) {
+          return fixture.backend().PrepareQuantized(
+              fixture.RandomWeight(s, c.k, c.n / 2, DType::kF16));
+        });
+        const Routing r = RandomRouting(f, c.tokens, c.experts, c.active);
+        const int64_t pairs = c.tokens * c.active;
+        const TensorView x = f.Strided(act, c.tokens, c.k, c.gap);
+        const TensorView both = f.Strided(act, pairs, c.n, 0);
+        const TensorView hidden = f.Strided(act, pairs, c.n / 2, c.gap);
+        const TensorView y = f.Strided(act, pairs, c.k, c.gap);
+        return Setup{[=, &f, &down] {
+                       if (w.gated) {
+                         f.backend().MoeMlp(*w.packed, kind, down, r, x, hidden, y);
+                       } else {
+                         CallGated(f.backend(), w, kind, r, x, both, hidden);
+                         f.backend().MoeLinear(down, r, hidden, y);
+                       }
+                     },
+                     {y}};
+      });
+}
+
 void AddMoeLinears(Table& table, const MoeCase& c) {
   for (DType type : {DType::kF32, DType::kBF16}) {
     AddMoeLinear(table, std::string(NameOf(type)), kExact, c,
@@ -208,6 +239,9 @@ void AddExperts(Table& table) {
   AddRoute(table, {1, 128, 8, {.normalize = true}});
   AddRoute(table, {3, 70, 40, {.normalize = true}});
   AddRoute(table, {16, 512, 10, {.normalize = true}});
+  AddRoute(table, {5, 512, 10, {.normalize = true}, true, true});
+  AddRoute(table, {16, 200, 7, {.sigmoid = true}});
+  AddRoute(table, {33, 1024, 4, {}});
   AddRoute(table, {16, 70, 5, {.normalize = true}, true, true});
   AddRoute(
       table,
@@ -238,6 +272,15 @@ void AddExperts(Table& table) {
   AddGatedMoeLinear(table, {fine}, Activation::kSilu, {330, 6, 2, 288, 264, true});
   AddGatedMoeLinear(table, {plain, fine}, Activation::kSilu, {19, 6, 2, 64, 256});
   AddGatedMoeLinear(table, {plain}, Activation::kSilu, {9, 4, 1, 32, 136, false, 4});
+
+  AddMoeMlp(table, plain, Activation::kSilu, {1, 8, 2, 256, 256});
+  AddMoeMlp(table, plain, Activation::kSilu, {2, 40, 2, 768, 384});
+  AddMoeMlp(table, middle, Activation::kGelu, {7, 40, 4, 192, 1152, false, 8});
+  AddMoeMlp(table, plain, Activation::kSilu, {20, 24, 4, 256, 128});
+  AddMoeMlp(table, fine, Activation::kSilu, {40, 136, 8, 64, 96, false, 8});
+  AddMoeMlp(table, plain, Activation::kSilu, {90, 8, 2, 288, 136});
+  AddMoeMlp(table, plain, Activation::kSilu, {130, 6, 3, 280, 256, false, 4});
+  AddMoeMlp(table, middle, Activation::kSilu, {330, 5, 2, 528, 200});
 
   for (bool gate : {false, true}) AddMoeSum(table, 9, 4, 136, true, gate);
   AddMoeSum(table, 1, 8, 64, false, false);
