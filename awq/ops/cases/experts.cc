@@ -278,6 +278,8 @@ void AddExperts(Table& table) {
   AddMoeMlp(table, middle, Activation::kGelu, {7, 40, 4, 192, 1152, false, 8});
   AddMoeMlp(table, plain, Activation::kSilu, {20, 24, 4, 256, 128});
   AddMoeMlp(table, fine, Activation::kSilu, {40, 136, 8, 64, 96, false, 8});
+  AddMoeMlp(table, plain, Activation::kSilu, {9, 256, 6, 64, 128});
+  AddMoeMlp(table, plain, Activation::kSilu, {20, 300, 4, 64, 128});
   AddMoeMlp(table, plain, Activation::kSilu, {90, 8, 2, 288, 136});
   AddMoeMlp(table, plain, Activation::kSilu, {130, 6, 3, 280, 256, false, 4});
   AddMoeMlp(table, middle, Activation::kSilu, {330, 5, 2, 528, 200});
