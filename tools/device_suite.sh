@@ -93,7 +93,7 @@ for stage in "${stages[@]}"; do
         synthetic "$shape"
         sizes=(--prompt 512 --batch 1,8)
         case $shape in
-          qwen3-30b-a3b | mixtral-8x7b) sizes=(--prompt 512,4096 --batch 1,8,32,64) ;;
+          qwen3-30b-a3b | mixtral-8x7b) sizes=(--prompt 512,4096 --batch 1,2,8,16,32,64) ;;
           mistral-7b | llama-2-13b)  # first, before buffers have grown: memory at 2048 tokens
             measure models "$shape" --prompt 512 --batch 1 --ctx 1984 --tokens 64 --chunk 512 --head-bits 16 ;;
         esac

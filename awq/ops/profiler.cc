@@ -183,7 +183,8 @@ void Profiler::MoeMlp(const PackedStack& gate_up, Activation kind, const PackedS
                       const TensorView& y) {
   const double share = ShareOfExperts(gate_up, y);
   Noted(Cat("moe_mlp ", gate_up.n(), "x", gate_up.k(), ", ", down.n(), "x", down.k()),
-        share * static_cast<double>(gate_up.NumBytes() + down.NumBytes()) + Bytes({x, hidden, y}),
+        share * static_cast<double>(gate_up.NumBytes() + down.NumBytes()) +
+            Bytes({x, hidden, hidden, y}),
         2.0 * static_cast<double>(y.dim(0) * (gate_up.n() * gate_up.k() + down.n() * down.k())),
         [&] { inner_.MoeMlp(gate_up, kind, down, routing, x, hidden, y); });
 }

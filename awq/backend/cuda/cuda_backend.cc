@@ -200,6 +200,8 @@ class CudaBackend : public Backend {
     CheckMoeLinear(down, routing, hidden, y);
     const auto& first = dynamic_cast<const cuda::Stack&>(gate_up);
     const auto& second = dynamic_cast<const cuda::Stack&>(down);
+    AWQ_CHECK(first.gated() && !second.gated(), kInternal,
+              "moe_mlp: expected pairs of gate and up, and a down projection without");
     if (!SupportsTiles(first, x, hidden, device_.arch) ||
         !SupportsTiles(second, hidden, y, device_.arch)) {
       return Backend::MoeMlp(gate_up, kind, down, routing, x, hidden, y);

@@ -1,6 +1,5 @@
 #include "awq/backend/cuda/dense_rows.h"
 
-#include <algorithm>
 #include <type_traits>
 
 #include "awq/backend/cuda/cuda_check.h"
@@ -11,14 +10,19 @@ namespace awq::cuda {
 namespace {
 
 constexpr int kWarps = 8;
-// Of few outputs (routers) four warps share the inputs of one, which are asked for before x is
-// there; there rows of x are cheaper here than by a matrix product up to so many multiplications.
+// Of few outputs and not few inputs (routers) four warps share the inputs of one, which are asked
+// for before x is there; there rows of x are cheaper here than by a matrix product up to so many
+// multiplications.
 constexpr int64_t kFewOutputs = 1024;
+constexpr int64_t kFewInputs = 1024;
 constexpr int kFewSplit = 4;
 constexpr int64_t kFewRows = 64;
 constexpr int64_t kFewProducts = int64_t{1} << 26;
 
-// M rows of x, from M · blockIdx.x on; V neighbours are read at once; kSplit warps share an output.
+bool IsSplit(const TensorView& w) { return w.dim(0) <= kFewOutputs && w.dim(1) >= kFewInputs; }
+
+// M rows of x; V neighbours are read at once; kSplit warps share an output. Thread blocks of the
+// same outputs are neighbours.
 template <typename W, typename X, typename Y, int M, int V, int kSplit>
 __global__ void __launch_bounds__(32 * kWarps)
     DenseRowsKernel(const W* w, int64_t w_stride, const X* x, int64_t x_stride, const float* bias,
@@ -28,8 +32,10 @@ __global__ void __launch_bounds__(32 * kWarps)
   constexpr int kOutputs = kWarps / kSplit;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int output = static_cast<int>(blockIdx.y) * kOutputs + warp / kSplit;
-  const int first_row = static_cast<int>(blockIdx.x) * M;
+  const int row_blocks = (rows + M - 1) / M;
+  const int first_output = static_cast<int>(blockIdx.x) / row_blocks * kOutputs;
+  const int first_row = static_cast<int>(blockIdx.x) % row_blocks * M;
+  const int output = first_output + warp / kSplit;
   const W* row = w + min(output, n - 1) * w_stride;
   int first = warp % kSplit * kStep;
   Pack<W, V> weights[kDepth];
@@ -85,7 +91,7 @@ __global__ void __launch_bounds__(32 * kWarps)
     float sum = 0.0f;
 #pragma unroll
     for (int part = 0; part < kSplit; ++part) sum += parts[o * kSplit + part][m];
-    store(static_cast<int>(blockIdx.y) * kOutputs + o, m, sum);
+    store(first_output + o, m, sum);
   }
 }
 
@@ -103,8 +109,7 @@ using Constant = std::integral_constant<int, kNumber>;
 bool PrefersDenseRows(const TensorView& w, const TensorView& x) {
   if (!IsReadable(w) || !IsReadable(x)) return false;
   const int64_t m = x.dim(0);
-  return m <= kMaxDenseRows ||
-         (m <= kFewRows && w.dim(0) <= kFewOutputs && m * w.NumElements() <= kFewProducts);
+  return m <= kMaxDenseRows || (m <= kFewRows && IsSplit(w) && m * w.NumElements() <= kFewProducts);
 }
 
 void DenseRows(const Queue& queue, const TensorView& w, const TensorView& x, const TensorView& bias,
@@ -116,8 +121,8 @@ void DenseRows(const Queue& queue, const TensorView& w, const TensorView& x, con
     constexpr int kWidth = decltype(width)::value;
     constexpr int kSplit = decltype(split)::value;
     constexpr int kOutputs = kWarps / kSplit;
-    const dim3 grid(static_cast<unsigned>((m + kRows - 1) / kRows),
-                    static_cast<unsigned>((n + kOutputs - 1) / kOutputs));
+    const auto grid =
+        static_cast<unsigned>((m + kRows - 1) / kRows * ((n + kOutputs - 1) / kOutputs));
     WithType(w.dtype, [&](auto tw) {
       using W = typename decltype(tw)::type;
       WithType(x.dtype, [&](auto tx) {
@@ -136,9 +141,9 @@ void DenseRows(const Queue& queue, const TensorView& w, const TensorView& x, con
   };
   if (m == 0 || n == 0) return;
   if (!IsReadable(w) || !IsReadable(x)) return run(Constant<1>(), Constant<1>(), Constant<1>());
-  if (n <= kFewOutputs) {
+  if (IsSplit(w)) {
     if (m == 1) return run(Constant<1>(), Constant<8>(), Constant<kFewSplit>());
-    return run(Constant<4>(), Constant<8>(), Constant<kFewSplit>());
+    return run(Constant<kMaxDenseRows>(), Constant<8>(), Constant<kFewSplit>());
   }
   if (m == 1) return run(Constant<1>(), Constant<8>(), Constant<1>());
   if (m == 2) return run(Constant<2>(), Constant<8>(), Constant<1>());

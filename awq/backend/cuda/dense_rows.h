@@ -9,11 +9,10 @@ namespace awq::cuda {
 
 inline constexpr int kMaxDenseRows = 4;  // in one pass over the weights
 
-// Whether it is faster than a matrix product: few rows, or some of a weight of few outputs; K and
-// strides multiples of 8, aligned addresses.
+// Whether it is faster than a matrix product: few rows, or some of a weight of few outputs and not
+// few inputs; K and strides multiples of 8, aligned addresses.
 bool PrefersDenseRows(const TensorView& w, const TensorView& x);
-// y[M, N] = x[M, K] · w[N, K]ᵀ + bias[N]; f32 sums. early: w is not what the kernel before has
-// made.
+// y[M, N] = x[M, K] · w[N, K]ᵀ + bias[N]; f32 sums. early: no kernel makes w.
 void DenseRows(const Queue& queue, const TensorView& w, const TensorView& x, const TensorView& bias,
                const TensorView& y, bool early);
 

@@ -197,9 +197,7 @@ TilePlan PlanTiles(const Queue& queue, const Routing& routing, int64_t experts, 
   const int64_t pairs = routing.pairs.dim(0);
   const TilePlan plan{AreAlone(routing.experts.dim(0), pairs, experts), ColsFor(pairs, experts),
                       ExpertTiles(workspace)};
-  if (pairs > 0 && !plan.alone) {
-    PlanExpertTiles(queue, routing, experts, 8 * plan.cols, plan.tiles);
-  }
+  if (!plan.alone) PlanExpertTiles(queue, routing, experts, 8 * plan.cols, plan.tiles);
   return plan;
 }
 
@@ -207,7 +205,6 @@ void TiledMoeLinear(const Queue& queue, const Stack& w, const Routing& routing,
                     const TilePlan& plan, const TensorView& x, const TensorView& y,
                     std::optional<Activation> gate) {
   const int64_t pairs = y.dim(0);
-  if (pairs == 0) return;
   const int cols = plan.cols;
   const Q4Shape& shape = w.q4();
   const TileArgs args{.stack = w.on_device(),

@@ -261,6 +261,7 @@ void Route(const Queue& queue, const RouteArgs& args, const TensorView& logits,
   const int warps = few ? tokens : 1;
   const auto kernel = experts <= 128   ? &RouteKernel<4>
                       : experts <= 256 ? &RouteKernel<8>
+                      : experts <= 512 ? &RouteKernel<16>
                                        : &RouteKernel<kMostExperts / 32>;
   Launch(queue, kernel, static_cast<unsigned>(few ? 1 : tokens),
          static_cast<unsigned>(few ? std::max(32 * warps, kFewThreads) : 32), shared(warps), args,

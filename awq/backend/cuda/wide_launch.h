@@ -17,7 +17,7 @@ namespace awq::cuda {
 struct WideRouting {
   const int* tile_count = nullptr;
   const ExpertTile* tiles = nullptr;
-  const int* pairs = nullptr;
+  const int* pairs = nullptr;            // whose rows of y they are; null: as they are
   const CUtensorMap* weights = nullptr;  // of each expert
   const StackedWeight* stack = nullptr;
 };

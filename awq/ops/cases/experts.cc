@@ -37,6 +37,14 @@ void CallGated(Backend& backend, const GatedStack& w, Activation kind, const Rou
   ActivateHalves(backend, kind, both, y);
 }
 
+void CallMlp(Backend& backend, const GatedStack& w, Activation kind, const PackedStack& down,
+             const Routing& routing, const TensorView& x, const TensorView& both,
+             const TensorView& hidden, const TensorView& y) {
+  if (w.gated) return backend.MoeMlp(*w.packed, kind, down, routing, x, hidden, y);
+  CallGated(backend, w, kind, routing, x, both, hidden);
+  backend.MoeLinear(down, routing, hidden, y);
+}
+
 std::unique_ptr<PackedWeight> DenseWeight(Fixture& f, DType type, int64_t n, int64_t k) {
   const Tensor w = MakeTensor(type, {n, k});
   f.random().Fill(w, 0.05f);
@@ -139,7 +147,7 @@ void AddMoeMlp(Table& table, const QuantScheme& s, Activation kind, const MoeCas
       2 * GatedTolerance(act), [=](Fixture& f) {
         const GatedStack w = MakeGatedStack(
             f, c.experts, [&](int64_t) { return f.RandomWeight(s, c.n, c.k, DType::kF16); });
-        PackedStack& down = MakeStack(f, c.experts, [=](Fixture& fixture, int64_t) {
+        const PackedStack& down = MakeStack(f, c.experts, [=](Fixture& fixture, int64_t) {
           return fixture.backend().PrepareQuantized(
               fixture.RandomWeight(s, c.k, c.n / 2, DType::kF16));
         });
@@ -149,14 +157,7 @@ void AddMoeMlp(Table& table, const QuantScheme& s, Activation kind, const MoeCas
         const TensorView both = f.Strided(act, pairs, c.n, 0);
         const TensorView hidden = f.Strided(act, pairs, c.n / 2, c.gap);
         const TensorView y = f.Strided(act, pairs, c.k, c.gap);
-        return Setup{[=, &f, &down] {
-                       if (w.gated) {
-                         f.backend().MoeMlp(*w.packed, kind, down, r, x, hidden, y);
-                       } else {
-                         CallGated(f.backend(), w, kind, r, x, both, hidden);
-                         f.backend().MoeLinear(down, r, hidden, y);
-                       }
-                     },
+        return Setup{[=, &f, &down] { CallMlp(f.backend(), w, kind, down, r, x, both, hidden, y); },
                      {y}};
       });
 }

@@ -86,6 +86,7 @@ void AddLinears(Table& table) {
     for (int64_t m : {1, 2, 3, 4}) AddDense(table, type, {.m = m, .n = 1100, .k = 520, .gap = 8});
     AddDense(table, type, {.m = 6, .n = 130, .k = 2312, .bias = true, .f32_out = true});
     AddDense(table, type, {.m = 64, .n = 33, .k = 1048});
+    AddDense(table, type, {.m = 3, .n = 33, .k = 1024});
     AddDense(table, type, {.m = 300, .n = 64, .k = 520, .f32_out = true});
   }
   AddDense(table, DType::kF32, {.m = 7, .n = 3, .k = 31});

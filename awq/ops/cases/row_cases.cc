@@ -150,6 +150,7 @@ constexpr int64_t kMoeExperts = 8;
 constexpr int64_t kMoeActive = 2;
 constexpr int64_t kMoeN = 96;
 constexpr int64_t kMoeK = 256;
+constexpr int64_t kMoeF = 128;
 // y of pairs [P, kMoeN] of x [T, kMoeK].
 using MultiplyPairs =
     std::function<void(const Routing& routing, const TensorView& x, const TensorView& y)>;
@@ -198,13 +199,35 @@ void AddGatedMoeRows(Table& table) {
   });
 }
 
+void AddMoeMlpRows(Table& table) {
+  const DType act = table.act();
+  AddMoeRows(table, "q4_mlp", [=](Fixture& f) -> MultiplyPairs {
+    const QuantScheme scheme{.bits = 4, .group = 128};
+    const GatedStack w = MakeGatedStack(f, kMoeExperts, [&](int64_t) {
+      return f.RandomWeight(scheme, 2 * kMoeF, kMoeK, DType::kF16);
+    });
+    const PackedStack& down = MakeStack(f, kMoeExperts, [=](Fixture& g, int64_t) {
+      return g.backend().PrepareQuantized(g.RandomWeight(scheme, kMoeN, kMoeF, DType::kF16));
+    });
+    const TensorView both = f.Floats(act, {kMoeTokens * kMoeActive, 2 * kMoeF});
+    const TensorView hidden = f.Floats(act, {kMoeTokens * kMoeActive, kMoeF});
+    return [=, &f, &down](const Routing& r, const TensorView& x, const TensorView& y) {
+      const int64_t pairs = y.dim(0);
+      CallMlp(f.backend(), w, Activation::kSilu, down, r, x, both.Rows(0, pairs),
+              hidden.Rows(0, pairs), y);
+    };
+  });
+}
+
 }  // namespace
 
 void AddRowCases(Table& table) {
   for (DType type : {DType::kF32, DType::kBF16, DType::kF16}) {
-    for (const LinearCase& c : {LinearCase{.m = 70, .n = 96, .k = 136},
-                                LinearCase{.m = 40, .n = 131, .k = 520, .bias = true, .gap = 8},
-                                LinearCase{.m = 20, .n = 33, .k = 31, .f32_out = true}}) {
+    for (const LinearCase& c :
+         {LinearCase{.m = 70, .n = 96, .k = 136},
+          LinearCase{.m = 40, .n = 131, .k = 520, .bias = true, .gap = 8},
+          LinearCase{.m = 9, .n = 1100, .k = 136}, LinearCase{.m = 11, .n = 50, .k = 1032},
+          LinearCase{.m = 20, .n = 33, .k = 31, .f32_out = true}}) {
       AddLinearRows(table, std::string(NameOf(type)), c,
                     [=](Fixture& f, int64_t) { return DenseWeight(f, type, c.n, c.k); });
     }
@@ -238,6 +261,7 @@ void AddRowCases(Table& table) {
   AddPlainMoeRows(table, "bf16",
                   [](Fixture& f, int64_t) { return DenseWeight(f, DType::kBF16, kMoeN, kMoeK); });
   AddGatedMoeRows(table);
+  AddMoeMlpRows(table);
 }
 
 }  // namespace awq::cases

@@ -221,6 +221,10 @@ GatedStack MakeGatedStack(Fixture& f, int64_t count,
                           const std::function<QuantizedWeight(int64_t)>& weight);
 void CallGated(Backend& backend, const GatedStack& w, Activation kind, const Routing& routing,
                const TensorView& x, const TensorView& both, const TensorView& y);
+// MoeMlp, or the calls that it replaces.
+void CallMlp(Backend& backend, const GatedStack& w, Activation kind, const PackedStack& down,
+             const Routing& routing, const TensorView& x, const TensorView& both,
+             const TensorView& hidden, const TensorView& y);
 
 struct LinearCase {
   int64_t m, n, k;
