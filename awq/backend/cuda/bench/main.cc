@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "awq/backend/cuda/bench/attention_timing.h"
+#include "awq/backend/cuda/bench/issue_timing.h"
 #include "awq/backend/cuda/bench/sample_timing.h"
 #include "awq/backend/cuda/bench/timing.h"
 #include "awq/backend/cuda/bench/verify.h"
@@ -22,6 +23,7 @@ constexpr const char* kUsage =
     "usage: awq_cuda_bench verify [--small] [--kernel PART]\n"
     "       awq_cuda_bench attention\n"
     "       awq_cuda_bench sample\n"
+    "       awq_cuda_bench issue\n"
     "       awq_cuda_bench bench [--bf16] [--date YYYY-MM-DD] [--json FILE]\n"
     "       awq_cuda_bench sweep [--kernel PART] [--layer PART,NxK] [--rows M,M]\n";
 
@@ -86,7 +88,7 @@ void WriteJson(const std::string& path, const std::string& gpu, const std::strin
 
 int Run(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
-  const std::set<std::string> modes = {"verify", "attention", "sample", "bench", "sweep"};
+  const std::set<std::string> modes = {"verify", "attention", "sample", "issue", "bench", "sweep"};
   if (!modes.contains(mode)) {
     std::fputs(kUsage, stderr);
     return 2;
@@ -98,6 +100,10 @@ int Run(int argc, char** argv) {
     return VerifyAll(device, Flag(argc, argv, "--small"), pattern) == 0 ? 0 : 1;
   }
   if (mode == "sample") return TimeSampling(device) == 0 ? 0 : 1;
+  if (mode == "issue") {
+    TimeIssue();
+    return 0;
+  }
   const Ceilings ceilings = MeasureCeilings();
   std::printf("read %.2f TB/s, cuBLAS fp16 %.0f TFLOP/s\n", ceilings.read_tbps,
               ceilings.fp16_tflops);
