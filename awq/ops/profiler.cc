@@ -28,19 +28,27 @@ Reads ReadsOf(const Batch& batch) {
   return out;
 }
 
-// Which experts are read is known on the device alone: as many as pairs, rows of y, allow.
-double ShareOfExperts(const PackedStack& w, const TensorView& y) {
-  return std::min(1.0, static_cast<double>(y.dim(0)) / static_cast<double>(w.size()));
-}
+// What a linear of routed experts moves and multiplies.
+struct MoeWork {
+  double bytes, flops;
+  std::string size;
+  MoeWork(const PackedStack& w, const TensorView& x, const TensorView& y)
+      : size(Cat(w.n(), "x", w.k())) {
+    // Which experts are read is known on the device alone: as many as pairs allow.
+    const auto pairs = static_cast<double>(y.dim(0));
+    const double share = std::min(1.0, pairs / static_cast<double>(w.size()));
+    bytes = share * static_cast<double>(w.NumBytes()) + Bytes({x, y});
+    flops = 2.0 * pairs * static_cast<double>(w.n() * w.k());
+  }
+};
 
 }  // namespace
 
 template <typename F>
 void Profiler::NotedMoe(const char* name, const PackedStack& w, const TensorView& x,
                         const TensorView& y, const F& call) {
-  Noted(Cat(name, " ", w.n(), "x", w.k()),
-        ShareOfExperts(w, y) * static_cast<double>(w.NumBytes()) + Bytes({x, y}),
-        2.0 * static_cast<double>(y.dim(0) * w.n() * w.k()), call);
+  const MoeWork work(w, x, y);
+  Noted(Cat(name, " ", work.size), work.bytes, work.flops, call);
 }
 
 template <typename F>
@@ -181,11 +189,10 @@ void Profiler::GatedMoeLinear(const PackedStack& w, Activation kind, const Routi
 void Profiler::MoeMlp(const PackedStack& gate_up, Activation kind, const PackedStack& down,
                       const Routing& routing, const TensorView& x, const TensorView& hidden,
                       const TensorView& y) {
-  const double share = ShareOfExperts(gate_up, y);
-  Noted(Cat("moe_mlp ", gate_up.n(), "x", gate_up.k(), ", ", down.n(), "x", down.k()),
-        share * static_cast<double>(gate_up.NumBytes() + down.NumBytes()) +
-            Bytes({x, hidden, hidden, y}),
-        2.0 * static_cast<double>(y.dim(0) * (gate_up.n() * gate_up.k() + down.n() * down.k())),
+  const MoeWork first(gate_up, x, hidden);
+  const MoeWork second(down, hidden, y);
+  Noted(Cat("moe_mlp ", first.size, ", ", second.size), first.bytes + second.bytes,
+        first.flops + second.flops,
         [&] { inner_.MoeMlp(gate_up, kind, down, routing, x, hidden, y); });
 }
 void Profiler::MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,

@@ -101,13 +101,17 @@ bool IsReadable(const TensorView& t) {
          reinterpret_cast<uintptr_t>(t.data) % static_cast<uintptr_t>(unit) == 0;
 }
 
+bool AreReadable(const TensorView& w, const TensorView& x) {
+  return IsReadable(w) && IsReadable(x);
+}
+
 template <int kNumber>
 using Constant = std::integral_constant<int, kNumber>;
 
 }  // namespace
 
 bool PrefersDenseRows(const TensorView& w, const TensorView& x) {
-  if (!IsReadable(w) || !IsReadable(x)) return false;
+  if (!AreReadable(w, x)) return false;
   const int64_t m = x.dim(0);
   return m <= kMaxDenseRows || (m <= kFewRows && IsSplit(w) && m * w.NumElements() <= kFewProducts);
 }
@@ -140,7 +144,7 @@ void DenseRows(const Queue& queue, const TensorView& w, const TensorView& x, con
     });
   };
   if (m == 0 || n == 0) return;
-  if (!IsReadable(w) || !IsReadable(x)) return run(Constant<1>(), Constant<1>(), Constant<1>());
+  if (!AreReadable(w, x)) return run(Constant<1>(), Constant<1>(), Constant<1>());
   if (IsSplit(w)) {
     if (m == 1) return run(Constant<1>(), Constant<8>(), Constant<kFewSplit>());
     return run(Constant<kMaxDenseRows>(), Constant<8>(), Constant<kFewSplit>());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "awq/backend/cuda/expert_tiles.h"
+#include "awq/backend/cuda/numeric.cuh"
 
 namespace awq::cuda {
 
@@ -16,20 +17,14 @@ struct ExpertTilesPlan {
     constexpr int kWarps = kThreads / 32;
     __shared__ int of_warps[kWarps];
     const int thread = static_cast<int>(threadIdx.x);
-    const int lane = thread % 32;
     int first = 0;  // tiles of the experts before
     for (int base = 0; base < experts; base += kThreads) {
       const int e = base + thread;
       const int begin = e < experts ? starts[e] : 0;
       const int end = e < experts ? starts[e + 1] : 0;
       const int mine = (end - begin + rows - 1) / rows;
-      int sum = mine;  // with those of the lanes before
-#pragma unroll
-      for (int step = 1; step < 32; step *= 2) {
-        const int before = __shfl_up_sync(~0u, sum, step);
-        if (lane >= step) sum += before;
-      }
-      if (lane == 31) of_warps[thread / 32] = sum;
+      const int sum = WarpSumUpTo(mine);
+      if (thread % 32 == 31) of_warps[thread / 32] = sum;
       __syncthreads();
       int at = first + sum - mine;
 #pragma unroll

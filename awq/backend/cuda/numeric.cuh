@@ -62,6 +62,17 @@ __device__ inline T WarpSum(T v) {
   for (int lanes = kLanes / 2; lanes > 0; lanes /= 2) v += __shfl_xor_sync(~0u, v, lanes);
   return v;
 }
+// Of the lanes up to this one.
+template <typename T>
+__device__ inline T WarpSumUpTo(T v) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+  for (int lanes = 1; lanes < 32; lanes *= 2) {
+    const T left = __shfl_up_sync(~0u, v, lanes);
+    if (lane >= lanes) v += left;
+  }
+  return v;
+}
 template <int kLanes = 32>
 __device__ inline float WarpMax(float v) {
 #pragma unroll

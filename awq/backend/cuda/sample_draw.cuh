@@ -64,7 +64,7 @@ __device__ inline void FindStretch(int blocks, const Limit& limit, Sum random, D
     equal += shares[i].equal;
   }
   Limit left = limit;  // its ties, of what comes
-  left.ties -= left.Ties(SumUpTo(equal) - equal);
+  left.ties -= left.Ties(WarpSumUpTo(equal) - equal);
   Sum weights[kEach];
   Sum mine = 0;
   Limit next = left;
@@ -75,7 +75,7 @@ __device__ inline void FindStretch(int blocks, const Limit& limit, Sum random, D
     next.ties -= ties;
     mine += weights[i];
   }
-  const Sum upto = SumUpTo(mine);
+  const Sum upto = WarpSumUpTo(mine);
   Sum rest = __umul64hi(random, __shfl_sync(kAll, upto, 31));
   if (rest < upto - mine || rest >= upto) return;
   rest -= upto - mine;

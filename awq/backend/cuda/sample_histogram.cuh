@@ -86,7 +86,7 @@ __device__ inline void FindBin(int blocks, Sum needed, float top_p, SearchSpace&
   }
   Sum part = 0;
   for (int b = 0; b < blocks; ++b) part += Lane() < kWarps ? OfBlock(s.parts, b)[Lane()] : 0;
-  Sum upto = SumUpTo(part);
+  Sum upto = WarpSumUpTo(part);
   const int warp = __ffs(static_cast<int>(__ballot_sync(kAll, upto >= needed))) - 1;
   Sum before = __shfl_sync(kAll, upto - part, warp);
   const int four = 32 * warp + Lane();
@@ -100,7 +100,7 @@ __device__ inline void FindBin(int blocks, Sum needed, float top_p, SearchSpace&
     bins[3] += Sum{high.w} << 32 | low.w;
   }
   const Sum mine = bins[0] + bins[1] + bins[2] + bins[3];
-  upto = before + SumUpTo(mine);
+  upto = before + WarpSumUpTo(mine);
   before = upto - mine;
   if (before >= needed || upto < needed) return;
   int bin = 0;

@@ -30,7 +30,7 @@ __device__ int List(const Row& row, int blocks, const Range& range, SearchSpace&
   });
   RowSync();
   const int count = Lane() < blocks ? *OfBlock(&s.listed, Lane()) : 0;
-  const int upto = SumUpTo(count);
+  const int upto = WarpSumUpTo(count);
   const int all = __shfl_sync(kAll, upto, 31);
   if (all > kListed || Warp() >= blocks) return all;
   const int from = __shfl_sync(kAll, upto - count, Warp());

@@ -35,21 +35,10 @@ __device__ inline void RowSync() {
 #endif
 }
 
-// Of the lanes up to this one.
-template <typename T>
-__device__ T SumUpTo(T v) {
-#pragma unroll
-  for (int lanes = 1; lanes < 32; lanes *= 2) {
-    const T left = __shfl_up_sync(kAll, v, lanes);
-    if (Lane() >= lanes) v += left;
-  }
-  return v;
-}
-
 // Of the threads of the block before this one.
 __device__ inline Sum SumBefore(Sum v) {
   __shared__ Sum parts[kWarps];
-  const Sum upto = SumUpTo(v);
+  const Sum upto = WarpSumUpTo(v);
   __syncthreads();  // nobody reads the parts of the sum before
   if (Lane() == 31) parts[Warp()] = upto;
   __syncthreads();
