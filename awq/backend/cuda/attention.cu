@@ -73,6 +73,8 @@ int MostShortRows(int64_t d) { return d <= 128 ? kShortRows : kShortRowsOfLargeH
 
 // Query heads of a kv head from which on tiles are faster: measured with 4, and slower with 1.
 constexpr int64_t kTilesHeads = 4;
+// Of E4M3, also kv heads times keys of all sequences (docs/kernels.md).
+constexpr int64_t kTilesKeysOfE4m3 = int64_t{1} << 18;
 
 // How sequences of few rows are attended to.
 struct ShortPlan {
@@ -88,7 +90,8 @@ ShortPlan PlanShort(const DeviceLimits& device, const Batch& batch, int64_t head
   const int64_t pairs = batch.num_seqs() * cache.kv_heads();
   const bool many = pairs > device.sms;
   const bool tiles =
-      many && heads >= kTilesHeads * cache.kv_heads() && cache.keys.dtype != DType::kF8E4M3;
+      many && heads >= kTilesHeads * cache.kv_heads() &&
+      (cache.keys.dtype != DType::kF8E4M3 || pairs * batch.max_kv >= kTilesKeysOfE4m3);
   const int64_t fit = (tiles ? 4 : many ? 3 : 2) * device.sms;
   const int64_t count = (batch.max_kv + kTileKeys - 1) / kTileKeys;
   const int64_t most = std::clamp<int64_t>(std::min(fit / pairs, count), 1, 64);
@@ -103,13 +106,13 @@ bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedK
   const int64_t padded = d <= 128 ? (d <= 64 ? 64 : 128) : (d <= 192 ? 192 : 256);
   const int64_t row = 2 * padded + 16;  // bytes
   const int64_t shared = std::max<int64_t>((4 * kTileKeys + kLongRows<1>)*row,
-                                           TilesSharedBytes(static_cast<int>(padded)));
+                                           TilesSharedBytes<__half>(static_cast<int>(padded)));
   if (shared > device.shared_per_block) return false;
   const bool e4m3 = cache.keys.dtype == DType::kF8E4M3;
   return q.dtype != DType::kF32 && std::has_single_bit(static_cast<uint64_t>(cache.page_size())) &&
          cache.page_size() >= kStepKeys && (e4m3 || cache.keys.dtype == q.dtype) &&
-         d % (e4m3 ? 16 : 8) == 0 && d <= 256 && q.strides[0] % 2 == 0 &&
-         reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
+         cache.keys.NumBytes() / 16 < kMostCacheChunks && d % (e4m3 ? 16 : 8) == 0 && d <= 256 &&
+         q.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(q.data) % 4 == 0 &&
          reinterpret_cast<uintptr_t>(cache.keys.data) % 16 == 0 &&
          reinterpret_cast<uintptr_t>(cache.values.data) % 16 == 0;
 }

@@ -19,6 +19,8 @@ namespace awq::cuda {
 
 inline constexpr int kTileKeys = 64;
 inline constexpr int kAttentionWarps = 4;
+// Of 16 bytes, of the keys of a cache at most, so that 32 bits say where one is.
+inline constexpr uint32_t kMostCacheChunks = ~0u;
 
 struct AttentionShape {
   const void* q;
@@ -143,7 +145,7 @@ struct KeySpan {
   }
 };
 
-// Copies 64 rows of keys or values of a kv head to shared memory, by the threads of a block.
+// Copies 64 rows of keys or values of a kv head to shared memory, by the threads of four warps.
 template <typename C, int D>
 class TileLoader {
  public:
@@ -154,47 +156,57 @@ class TileLoader {
   static constexpr int kRowStep = 32 * kAttentionWarps / kChunks;
   static constexpr int kIterations = (kTileKeys + kRowStep - 1) / kRowStep;
 
-  __device__ TileLoader(const AttentionShape& a, int sequence, int g)
+  __device__ TileLoader(const AttentionShape& a, int sequence, int g, int thread)
       : table_(a.table + sequence * a.table_stride),
-        page_elements_(int64_t{a.kv_heads} * a.page_size * a.d),
-        head_elements_(int64_t{g} * a.page_size * a.d),
-        chunk_(static_cast<int>(threadIdx.x) % kChunks),
-        row_(static_cast<int>(threadIdx.x) / kChunks) {}
+        row_chunks_(static_cast<uint32_t>(a.d / kPerChunk)),
+        page_chunks_(static_cast<uint32_t>(a.kv_heads * a.page_size) * row_chunks_),
+        chunk_(thread % kChunks),
+        row_(thread / kChunks),
+        first_(static_cast<uint32_t>(g * a.page_size) * row_chunks_ + chunk_),
+        inside_(row_ < kRowStep && chunk_ < static_cast<int>(row_chunks_)) {}
 
-  // Where this thread's rows of a tile lie. All are looked up before the first is copied: a copy
-  // is a barrier to the compiler.
+  // Where this thread's part of a tile lies in keys and in values, in chunks. All are looked up
+  // before the first is copied: a copy is a barrier to the compiler.
   struct Places {
-    int pages[kIterations];
+    uint32_t at[kIterations];
   };
   __device__ Places Find(const AttentionShape& a, int tile, int end_key) const {
     Places out;
 #pragma unroll
     for (int i = 0; i < kIterations; ++i) {
       const int key = tile * kTileKeys + i * kRowStep + row_;
-      out.pages[i] = key < end_key && row_ < kRowStep ? __ldg(table_ + (key >> a.page_shift)) : -1;
+      out.at[i] = kNowhere;
+      if (key < end_key && inside_) {
+        const auto page = static_cast<uint32_t>(__ldg(table_ + (key >> a.page_shift)));
+        const auto slot = static_cast<uint32_t>(key & (a.page_size - 1));
+        out.at[i] = page * page_chunks_ + slot * row_chunks_ + first_;
+      }
     }
     return out;
   }
   // Keys from end_key on become zeros.
-  __device__ void Load(const AttentionShape& a, const void* from, const Places& places, int tile,
-                       uint32_t to) const {
+  __device__ void Load(const void* from, const Places& places, uint32_t to) const {
     if (row_ >= kRowStep) return;
-    const C* base = static_cast<const C*>(from) + head_elements_ + kPerChunk * chunk_;
+    to += row_ * kRowBytes + 16 * chunk_;
 #pragma unroll
     for (int i = 0; i < kIterations; ++i) {
-      const int row = i * kRowStep + row_;
-      if (kTileKeys % kRowStep != 0 && row >= kTileKeys) break;
-      const int slot = (tile * kTileKeys + row) & (a.page_size - 1);
-      const bool inside = places.pages[i] >= 0 && kPerChunk * chunk_ < a.d;
-      const C* at = inside ? base + places.pages[i] * page_elements_ + slot * a.d : base;
-      AsyncCopy16(to + row * kRowBytes + 16 * chunk_, at, inside ? 16 : 0);
+      if (kTileKeys % kRowStep != 0 && i * kRowStep + row_ >= kTileKeys) break;
+      const bool inside = places.at[i] != kNowhere;
+      AsyncCopy16(to + i * kRowStep * kRowBytes,
+                  static_cast<const uint4*>(from) + (inside ? places.at[i] : 0), inside ? 16 : 0);
     }
   }
+  // This thread's chunk of its rows, of which the first is row(), and the others kRowStep apart.
+  __device__ int chunk() const { return chunk_; }
+  __device__ int row() const { return row_; }
 
  private:
+  static constexpr uint32_t kNowhere = kMostCacheChunks;
   const int* table_;
-  int64_t page_elements_, head_elements_;
+  uint32_t row_chunks_, page_chunks_;
   int chunk_, row_;
+  uint32_t first_;  // of head g of a page
+  bool inside_;
 };
 
 // Where the output of row `row` of a sequence lies, whose first token is `begin`: of kv head g.
@@ -206,8 +218,9 @@ __device__ inline T* OutputRow(const AttentionShape& a, int begin, int g, int ro
 }
 
 // The A operand of rows first_row + {lane / 4, lane / 4 + 8} of a sequence's queries, in steps of
-// 16 elements; rows past the last repeat it.
-template <typename T, int D>
+// 16 elements; rows past the last repeat it. M: what they become; kNeighbours: elements of a step
+// that a lane has beside each other, 2 (and 2 that are 8 further on) or 4.
+template <typename T, typename M, int kNeighbours, int D>
 __device__ inline void LoadQueries(const AttentionShape& a, const KeySpan& span, int g,
                                    int first_row, uint32_t (&q)[D / 16][4], int (&position)[2]) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -224,8 +237,9 @@ __device__ inline void LoadQueries(const AttentionShape& a, const KeySpan& span,
   for (int s = 0; s < D / 16; ++s) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int c = 16 * s + 8 * (i / 2) + 2 * (lane % 4);
-      q[s][i] = c < a.d ? *reinterpret_cast<const uint32_t*>(query[i % 2] + c) : 0;
+      const int c = 16 * s + kNeighbours * (lane % 4) + (kNeighbours == 4 ? 2 : 8) * (i / 2);
+      q[s][i] =
+          c < a.d ? ConvertPair<M, T>(*reinterpret_cast<const uint32_t*>(query[i % 2] + c)) : 0;
     }
   }
 }

@@ -69,8 +69,12 @@ void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionSha
   const auto launch = [&](auto* kernel, int shared) {
     LaunchSplits(queue, device, shape, batch, kernel, shared);
   };
-  if constexpr (!kIsE4m3<C>) {
-    if (shape.tiles) return launch(TilesAttention<T, D>, TilesSharedBytes(D));
+  if (shape.tiles) {
+    constexpr int kShared = TilesSharedBytes<C>(D);
+    if (D <= 128 && rows > 8) {
+      return launch(TilesAttention < T, C, D, D <= 128 ? 16 : 8 >, kShared);
+    }
+    return launch(TilesAttention<T, C, D, 8>, kShared);
   }
   if constexpr (D <= 128) {
     const bool whole = shape.d == D;
@@ -83,13 +87,14 @@ void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionSha
   launch(ShortAttention<T, C, D, false, 8>, 0);
 }
 
-template <typename T, int D>
+template <typename T, typename C, int D>
 void RunWgmma(const Queue& queue, const AttentionShape& shape, const PagedKv& cache,
               const Batch& batch, int64_t rows) {
-  constexpr int kShared = WgmmaSharedBytes(D);
-  void (*kernel)(AttentionShape, CUtensorMap, CUtensorMap) = WgmmaAttention<T, D>;
+  constexpr int kShared = WgmmaSharedBytes<C, D>();
+  void (*kernel)(AttentionShape, CUtensorMap, CUtensorMap) = WgmmaAttention<T, C, D>;
   AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
   const auto map = [&](const TensorView& pages) {
+    if (kIsE4m3<C>) return CUtensorMap{};  // which it copies without
     return SwizzledRowsMap(pages.data, pages.NumElements() / shape.d, shape.d, shape.d, kBoxKeys);
   };
   const dim3 grid(static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()),
@@ -101,12 +106,10 @@ template <typename T, typename C>
 void RunAttention(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
                   const PagedKv& cache, const Batch& batch, const AttentionRows& rows) {
   bool many = rows.longest > 0;
-  if constexpr (!kIsE4m3<C>) {
-    if (many && device.arch == 90 && shape.d <= 128) {
-      const auto run = shape.d <= 64 ? RunWgmma<T, 64> : RunWgmma<T, 128>;
-      run(queue, shape, cache, batch, rows.longest);
-      many = false;
-    }
+  if (many && device.arch == 90 && shape.d <= 128) {
+    const auto run = shape.d <= 64 ? RunWgmma<T, C, 64> : RunWgmma<T, C, 128>;
+    run(queue, shape, cache, batch, rows.longest);
+    many = false;
   }
   if (many) {
     // E4M3 is compiled for multiples of 32.

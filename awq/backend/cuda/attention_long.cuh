@@ -37,12 +37,12 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
-  const Loader loader(a, sequence, g);
+  const Loader loader(a, sequence, g, static_cast<int>(threadIdx.x));
   const auto load_tile = [&](int tile, int stage) {
     const uint32_t to = base + stage * 2 * Loader::kBytes;
     const auto places = loader.Find(a, tile, span.end_key);
-    loader.Load(a, a.keys, places, tile, to);
-    loader.Load(a, a.values, places, tile, to + Loader::kBytes);
+    loader.Load(a.keys, places, to);
+    loader.Load(a.values, places, to + Loader::kBytes);
     AsyncCommit();
   };
   WaitForPreviousKernel();

@@ -1,7 +1,6 @@
-// Attention of at most 16 rows: decoding with few sequences, or from a cache of
-// E4M3. No shared memory and no barrier while keys are read: the four warps of a block take 16 keys
-// in turn, and what a lane loads from global memory, 16
-// bytes at a time, is its share of the operands of the products:
+// Attention of at most 16 rows: decoding with few sequences. No shared memory and no barrier while
+// keys are read: the four warps of a block take 16 keys in turn, and what a lane loads from global
+// memory, 16 bytes at a time, is its share of the operands of the products:
 //   scores[row, key]: the elements of a head may come in any order, as long as queries and keys
 //     agree, so that 8 neighbours of a key are what one lane holds of it in two products;
 //   sums[element, row]: values are the left operand, whose pairs are of two neighbouring keys, put

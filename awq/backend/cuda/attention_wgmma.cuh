@@ -1,9 +1,10 @@
 // Attention of many rows on sm_90a, heads of up to 128 elements. A block has 128 rows, 64 a
 // warpgroup; one more warp fills a ring of two tiles of keys and two of values, 128 keys each, by
-// the copy engine, a page's 16 keys × 64 elements at a time, swizzled as wgmma reads them. Queries,
-// scores, weights and sums stay in registers. While the tensor cores multiply the weights of a tile
-// with its values, the scores of the next tile become weights (FlashAttention-3,
-// arXiv:2407.08608).
+// the copy engine, a page's 16 keys × 64 elements at a time, swizzled as wgmma reads them. Of a
+// cache of E4M3 four warps do that: they copy the bytes of the next tile, expand those of this one
+// to f16, and store them as the copy engine would. Queries, scores, weights and sums stay in
+// registers. While the tensor cores multiply the weights of a tile with its values, the scores of
+// the next tile become weights (FlashAttention-3, arXiv:2407.08608).
 // bound   tensor cores, then exponentials
 #pragma once
 
@@ -18,7 +19,11 @@ inline constexpr int kWgmmaRows = 128;
 inline constexpr int kWgmmaKeys = 128;  // of a tile
 inline constexpr int kWgmmaThreads = 384;
 inline constexpr int kBoxKeys = 16;  // of a copy; a page has a multiple of them
-constexpr int WgmmaSharedBytes(int d) { return 4 * 2 * kWgmmaKeys * d + 1024; }
+template <typename C, int D>
+constexpr int WgmmaSharedBytes() {
+  const int ring = 4 * 2 * kWgmmaKeys * D;
+  return 1024 + ring + (kIsE4m3<C> ? 4 * 2 * TileLoader<C, D>::kBytes : 0);
+}
 
 // Two stages of keys and of values, each with a barrier for "full" and one for "empty".
 struct KeyRing {
@@ -69,12 +74,77 @@ __device__ void FillRing(const AttentionShape& a, const KeyRing& ring, const CUt
   }
 }
 
-// D: head size, rounded up to 64 or 128. grid (G, B, row tiles)
-template <typename T, int D>
+// By four warps, each thread what it has copied itself: the bytes of two tiles lie behind the ring.
+template <typename C, int D>
+__device__ void ExpandIntoRing(const AttentionShape& a, const KeyRing& ring, int sequence, int g,
+                               int first_key, int end_key) {
+  using Loader = TileLoader<C, D>;
+  constexpr int kParts = kWgmmaKeys / kTileKeys;
+  const Loader loader(a, sequence, g, static_cast<int>(threadIdx.x) % (32 * kAttentionWarps));
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const auto bytes_of = [&](int tile, int which) {
+    return ring.tiles + 4 * ring.tile_bytes + (tile % 2 * 2 + which) * kParts * Loader::kBytes;
+  };
+  const auto copy = [&](int tile) {
+    const int key = first_key + tile * kWgmmaKeys;
+    typename Loader::Places places[kParts];
+#pragma unroll
+    for (int p = 0; p < kParts; ++p) places[p] = loader.Find(a, key / kTileKeys + p, end_key);
+#pragma unroll
+    for (int which = 0; which < 2; ++which) {
+#pragma unroll
+      for (int p = 0; p < kParts; ++p) {
+        loader.Load(which == 0 ? a.keys : a.values, places[p],
+                    bytes_of(tile, which) + p * Loader::kBytes);
+      }
+      AsyncCommit();
+    }
+  };
+  // 16 bytes become two chunks of a row of 64 elements, of which the second half's come in the
+  // other order: eight lanes store to all banks.
+  const int half = loader.chunk() / 4;
+  const auto expand = [&](int tile, int which) {
+    ring.WaitEmpty(tile, which);
+    uint32_t from = bytes_of(tile, which) + loader.row() * Loader::kRowBytes + 16 * loader.chunk();
+    uint32_t to = ring.Tile(tile, which) + half * kWgmmaKeys * 128 + loader.row() * 128;
+    const int chunk = (loader.chunk() % 4 * 2 + half) ^ loader.row() % 8;
+    static_assert(Loader::kRowStep % 8 == 0 && kTileKeys % Loader::kRowStep == 0);
+#pragma unroll
+    for (int i = 0; i < kParts * Loader::kIterations; ++i) {
+      uint32_t codes[4];
+      LoadShared(from, codes);
+      from += Loader::kRowStep * Loader::kRowBytes;
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const bool later = e != half;
+        const F16Pairs low = ExpandE4m3(later ? codes[2] : codes[0]);
+        const F16Pairs high = ExpandE4m3(later ? codes[3] : codes[1]);
+        StoreShared(to + 16 * (chunk ^ e), low.low, low.high, high.low, high.high);
+      }
+      to += Loader::kRowStep * 128;
+    }
+    AsyncProxyFence();
+    __syncwarp();
+    if (lane == 0) BarrierArrive(ring.Full(tile, which));
+  };
+  copy(0);
+  for (int tile = 0; first_key + tile * kWgmmaKeys < end_key; ++tile) {
+    copy(tile + 1);
+    AsyncWait<3>();
+    expand(tile, 0);
+    AsyncWait<2>();
+    expand(tile, 1);
+  }
+  AsyncWait<0>();
+}
+
+// D: head size, rounded up to 64 or 128. grid (G, B, row tiles). keys, values: not of E4M3.
+template <typename T, typename C, int D>
 __global__ void __launch_bounds__(kWgmmaThreads, 1)
     WgmmaAttention(const AttentionShape a, const __grid_constant__ CUtensorMap keys,
                    const __grid_constant__ CUtensorMap values) {
 #if AWQ_SM90A
+  using M = Operand<C>;
   constexpr int kConsumers = 8;  // warps
   extern __shared__ uint8_t dynamic[];
   __shared__ uint64_t barriers[8];
@@ -94,7 +164,7 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   if (threadIdx.x == 0) {
     for (int tile = 0; tile < 2; ++tile) {
       for (int which = 0; which < 2; ++which) {
-        BarrierInit(ring.Full(tile, which), 1);
+        BarrierInit(ring.Full(tile, which), kIsE4m3<C> ? kAttentionWarps : 1);
         BarrierInit(ring.Empty(tile, which), kConsumers);
       }
     }
@@ -105,18 +175,20 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   if (warp >= kConsumers) {
-    GiveRegisters<24>();
-    if (warp == kConsumers) {
+    GiveRegisters<kIsE4m3<C> ? 40 : 24>();
+    if constexpr (kIsE4m3<C>) {
+      ExpandIntoRing<C, D>(a, ring, sequence, g, first_key, span.end_key);
+    } else if (warp == kConsumers) {
       FillRing<D>(a, ring, &keys, &values, a.table + sequence * a.table_stride, g, first_key,
                   span.end_key);
     }
     return;
   }
-  TakeRegisters<240>();
+  TakeRegisters<kIsE4m3<C> ? 232 : 240>();  // what the others have given: more would never come
 
   uint32_t q[D / 16][4];
   int position[2];
-  LoadQueries<T, D>(a, span, g, first_row + 16 * warp, q, position);
+  LoadQueries<T, M, 2, D>(a, span, g, first_row + 16 * warp, q, position);
   float out[D / 2];
 #pragma unroll
   for (int i = 0; i < D / 2; ++i) out[i] = 0.0f;
@@ -130,10 +202,10 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     ring.WaitFull(tile, 0);
     const uint64_t k = SwizzledRows(ring.Tile(tile, 0));
     WgmmaFence();
-    Wgmma<T, kWgmmaKeys, false>(s, q[0], k);
+    Wgmma<M, kWgmmaKeys, false>(s, q[0], k);
 #pragma unroll
     for (int i = 1; i < D / 16; ++i) {
-      Wgmma<T, kWgmmaKeys>(s, q[i], k + i / 4 * (kWgmmaKeys * 128 / 16) + i % 4 * 2);
+      Wgmma<M, kWgmmaKeys>(s, q[i], k + i / 4 * (kWgmmaKeys * 128 / 16) + i % 4 * 2);
     }
     WgmmaCommit();
   };
@@ -181,22 +253,26 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   const auto pack_weights = [&] {
 #pragma unroll
     for (int i = 0; i < kWgmmaKeys / 4; ++i) {
-      weights[i / 4][i % 4] = PackPair<T>(s[2 * i], s[2 * i + 1]);
+      weights[i / 4][i % 4] = PackPair<M>(s[2 * i], s[2 * i + 1]);
     }
   };
-  // Keys past the last have weights of 0, which their values, whatever they are, must not spoil.
+  // Keys past the last have weights of 0, which their values, whatever they are, must not spoil
+  // (those of E4M3 are zeros).
   const auto clear_values = [&](int tile) {
-    const int left = span.end_key - first_key - tile * kWgmmaKeys;
-    if (left >= kWgmmaKeys) return;
-    for (int i = static_cast<int>(threadIdx.x); i < (kWgmmaKeys - left) * (D / 8);
-         i += 32 * kConsumers) {
-      const int row = left + i / (D / 8);
-      const int chunk = i % (D / 8);
-      StoreShared(ring.Tile(tile, 1) + chunk / 8 * (kWgmmaKeys * 128) + row * 128 + chunk % 8 * 16,
-                  0, 0, 0, 0);
+    if constexpr (!kIsE4m3<C>) {
+      const int left = span.end_key - first_key - tile * kWgmmaKeys;
+      if (left >= kWgmmaKeys) return;
+      for (int i = static_cast<int>(threadIdx.x); i < (kWgmmaKeys - left) * (D / 8);
+           i += 32 * kConsumers) {
+        const int row = left + i / (D / 8);
+        const int chunk = i % (D / 8);
+        StoreShared(
+            ring.Tile(tile, 1) + chunk / 8 * (kWgmmaKeys * 128) + row * 128 + chunk % 8 * 16, 0, 0,
+            0, 0);
+      }
+      AsyncProxyFence();
+      NamedBarrier(1, 32 * kConsumers);
     }
-    AsyncProxyFence();
-    NamedBarrier(1, 32 * kConsumers);
   };
 
   const auto multiply_values = [&](int tile) {
@@ -204,7 +280,7 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     WgmmaFence();
 #pragma unroll
     for (int i = 0; i < kWgmmaKeys / 16; ++i) {
-      Wgmma<T, D, true, true>(out, weights[i], v + i * (16 * 128 / 16));
+      Wgmma<M, D, true, true>(out, weights[i], v + i * (16 * 128 / 16));
     }
     WgmmaCommit();
   };
