@@ -3,6 +3,7 @@
 // E experts, A of them a token, P = T·A pairs, V vocabulary; linears M rows, N out, K in.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -28,6 +29,19 @@ struct Batch {
   int64_t num_tokens() const { return tokens.dim(0); }
   int64_t num_seqs() const { return kv_len.dim(0); }
 };
+
+// Whether sequences differ so much in length that giving each as large a part of a device would
+// leave most of it idle: the longest has more than 1024 keys, all of them together less than .6 of
+// what they would have if they were as long. Kernels may be chosen by it.
+inline bool HasUnevenLengths(std::span<const int32_t> kv_len) {
+  int64_t longest = 0;
+  int64_t total = 0;
+  for (int32_t n : kv_len) {
+    longest = std::max<int64_t>(longest, n);
+    total += n;
+  }
+  return longest > 1024 && 10 * total < 6 * longest * static_cast<int64_t>(kv_len.size());
+}
 
 // One layer's share of the cache: pages of page_size tokens, of floats of any type or F8_E4M3, to
 // which values are rounded as they are, without a scale (larger ones become ±448). Under latent

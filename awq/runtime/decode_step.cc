@@ -64,9 +64,15 @@ DecodeStep::~DecodeStep() {
 
 bool DecodeStep::Fits(std::span<const Row> rows, std::span<const SampleRow> samples) const {
   const bool draws = sampling_ ? sampling_->Fits(samples) : samples.empty();
-  return draws && rows.size() == host_kv_len_.size() &&
-         std::all_of(rows.begin(), rows.end(),
-                     [&](const Row& r) { return PagesFor(r.cached + 1) <= blocks_; });
+  std::vector<int32_t> lengths;
+  for (const Row& r : rows) lengths.push_back(static_cast<int32_t>(r.cached + 1));
+  return draws && rows.size() == host_kv_len_.size() && Fits(lengths);
+}
+
+bool DecodeStep::Fits(std::span<const int32_t> lengths) const {
+  return HasUnevenLengths(lengths) == uneven_ &&
+         std::all_of(lengths.begin(), lengths.end(),
+                     [&](int32_t n) { return PagesFor(n) <= blocks_; });
 }
 
 void DecodeStep::Run(std::span<const Row> rows, std::span<const SampleRow> samples) {
@@ -87,14 +93,15 @@ void DecodeStep::Run(std::span<const Row> rows, std::span<const SampleRow> sampl
   }
   std::copy(host_seq_start_.begin(), host_seq_start_.end(),
             batch.begin() + static_cast<int64_t>(3 * n));
+  if (begun_ == 0) uneven_ = HasUnevenLengths(host_kv_len_);
   Upload(words);
   Begin();
 }
 
 bool DecodeStep::CanRunOn() const {
-  return begun_ > 0 && begun_ - awaited_ < kSlots &&
-         std::all_of(host_kv_len_.begin(), host_kv_len_.end(),
-                     [&](int32_t n) { return PagesFor(n + 1) <= blocks_; });
+  std::vector<int32_t> lengths = host_kv_len_;
+  for (int32_t& n : lengths) ++n;
+  return begun_ > 0 && begun_ - awaited_ < kSlots && Fits(lengths);
 }
 
 void DecodeStep::RunOn(std::span<const SampleRow> samples) {

@@ -30,7 +30,8 @@ class DecodeStep {
     int64_t cached;                  // tokens before it
     std::span<const int32_t> pages;  // enough for it, too
   };
-  // samples: one a row, or none where the most likely tokens are taken.
+  // samples: one a row, or none where the most likely tokens are taken. Rows whose lengths are
+  // uneven do not fit into a step whose first ones were not: kernels are chosen by that.
   bool Fits(std::span<const Row> rows, std::span<const SampleRow> samples) const;
   int64_t blocks() const { return blocks_; }
   // Begins a step of rows, which fit. No other may be running.
@@ -54,6 +55,7 @@ class DecodeStep {
   void Upload(std::span<int32_t> words);
   void Begin();
   void Forward();
+  bool Fits(std::span<const int32_t> lengths) const;
 
   // At most one step is run ahead of the one that is waited for.
   static constexpr int64_t kSlots = 2;
@@ -70,6 +72,7 @@ class DecodeStep {
   Tensor device_;  // I32 [words]
   std::vector<int32_t> host_seq_start_;
   std::vector<int32_t> host_kv_len_;
+  bool uneven_ = false;  // HasUnevenLengths of the first rows
   Batch batch_;
   SampleArgs sample_args_;
   AdvanceArgs advance_;

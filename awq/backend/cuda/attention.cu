@@ -71,30 +71,40 @@ AttentionRows CountRows(const Batch& batch, int64_t heads, int short_rows) {
 
 int MostShortRows(int64_t d) { return d <= 128 ? kShortRows : kShortRowsOfLargeHeads; }
 
-// Query heads of a kv head from which on tiles are faster: measured with 4, and slower with 1.
-constexpr int64_t kTilesHeads = 4;
-// Of E4M3, also kv heads times keys of all sequences (docs/kernels.md).
-constexpr int64_t kTilesKeysOfE4m3 = int64_t{1} << 18;
-
 // How sequences of few rows are attended to.
 struct ShortPlan {
-  int64_t splits = 1;  // parts of their keys, a thread block each
-  bool tiles = false;  // by attention_tiles.cuh
+  int64_t splits = 1;   // parts of the keys of each, a thread block each
+  int64_t columns = 0;  // or thread blocks of a kv head that all share
+  bool tiles = false;   // by attention_tiles.cuh
+  int64_t BlocksOfHead(const Batch& batch) const {
+    const int64_t sequences = batch.num_seqs();
+    return columns > 0 ? SharedColumns(columns, sequences) : sequences * splits;
+  }
 };
 // As many thread blocks as fit at once, and not more: a second round would find most SMs idle.
 // While there are fewer sequences and heads than SMs, latency counts: two small blocks an SM are
-// best; beyond that, bandwidth, of which tiles make more where several heads share keys.
+// best; beyond that, bandwidth. Of that tiles make more where four of their blocks an SM have much
+// to do and several heads share keys (docs/kernels.md).
 ShortPlan PlanShort(const DeviceLimits& device, const Batch& batch, int64_t heads,
                     const PagedKv& cache, int short_rows) {
   if (short_rows == 0) return {};
   const int64_t pairs = batch.num_seqs() * cache.kv_heads();
   const bool many = pairs > device.sms;
-  const bool tiles =
-      many && heads >= kTilesHeads * cache.kv_heads() &&
-      (cache.keys.dtype != DType::kF8E4M3 || pairs * batch.max_kv >= kTilesKeysOfE4m3);
+  const bool shares_keys = heads >= 4 * cache.kv_heads();
+  // Else every sequence has as many blocks; those are a cluster, which costs less.
+  if (batch.num_seqs() <= kMostShared && HasUnevenLengths(batch.host_kv_len)) {
+    const bool tiles = many && shares_keys && cache.keys.dtype == DType::kF8E4M3;
+    const int64_t fit = (tiles ? 4 : many ? 3 : 2) * device.sms;
+    return {.columns = std::max<int64_t>(fit / cache.kv_heads(), 1), .tiles = tiles};
+  }
+  const int64_t four = 4 * device.sms;
+  const int64_t parts = std::max<int64_t>(four / pairs, 1);
+  const int64_t rounds = (pairs + four - 1) / four;
+  const bool full = 20 * pairs * parts >= 19 * rounds * four;
+  const bool tiles = shares_keys && full && (parts == 1 || (parts == 2 && batch.max_kv > 2048));
   const int64_t fit = (tiles ? 4 : many ? 3 : 2) * device.sms;
   const int64_t count = (batch.max_kv + kTileKeys - 1) / kTileKeys;
-  const int64_t most = std::clamp<int64_t>(std::min(fit / pairs, count), 1, 64);
+  const int64_t most = std::clamp<int64_t>(std::min(fit / pairs, count), 1, kMostSplits);
   const int64_t each = std::max<int64_t>(1, (count + most - 1) / most);
   return {.splits = std::max<int64_t>(1, (count + each - 1) / each),  // none without keys
           .tiles = tiles};
@@ -117,8 +127,10 @@ bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedK
          reinterpret_cast<uintptr_t>(cache.values.data) % 16 == 0;
 }
 
-int64_t Partials(const Batch& batch, const PagedKv& cache, int64_t splits) {
-  return batch.num_seqs() * cache.kv_heads() * kShortRows * splits;
+// Rows of sums that thread blocks leave for each other.
+int64_t Partials(const Batch& batch, const PagedKv& cache, const ShortPlan& plan) {
+  if (plan.columns == 0 && plan.splits == 1) return 0;
+  return plan.BlocksOfHead(batch) * cache.kv_heads() * kShortRows;
 }
 int64_t StatsBytes(int64_t rows) { return (rows * int64_t{sizeof(float2)} + 255) / 256 * 256; }
 
@@ -128,9 +140,9 @@ int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const
                            const PagedKv& cache, int short_rows) {
   if (!OnTensorCores(device, q, cache)) return 0;
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const int64_t splits = PlanShort(device, batch, q.dim(1), cache, short_rows).splits;
-  const int64_t rows = Partials(batch, cache, splits);
-  return splits == 1 ? 0 : StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
+  const int64_t rows =
+      Partials(batch, cache, PlanShort(device, batch, q.dim(1), cache, short_rows));
+  return StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
 }
 
 void Attention(const Queue& queue, const DeviceLimits& device, const AttentionArgs& args,
@@ -143,7 +155,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
   const bool fast = OnTensorCores(device, q, cache);
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
   const ShortPlan plan = fast ? PlanShort(device, batch, q.dim(1), cache, short_rows) : ShortPlan{};
-  const int64_t partials = Partials(batch, cache, plan.splits);
+  const int64_t partials = Partials(batch, cache, plan);
   const AttentionShape shape = {
       .q = q.data,
       .q_stride = q.strides[0],
@@ -162,6 +174,8 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .page_shift = std::countr_zero(static_cast<uint64_t>(cache.page_size())),
       .window = static_cast<int>(args.window),
       .splits = static_cast<int>(plan.splits),
+      .columns = static_cast<int>(plan.columns),
+      .sequences = static_cast<int>(batch.num_seqs()),
       .tiles = plan.tiles,
       .short_rows = short_rows,
       .scale = args.scale * kLog2E,

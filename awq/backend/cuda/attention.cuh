@@ -19,6 +19,13 @@ namespace awq::cuda {
 
 inline constexpr int kTileKeys = 64;
 inline constexpr int kAttentionWarps = 4;
+inline constexpr int kMostSplits = 64;   // parts of a sequence's keys
+inline constexpr int kMostShared = 512;  // sequences that share thread blocks by their lengths
+// Thread blocks of a kv head that are launched so that `columns` of them share `sequences`: with
+// more sequences than that, parts that are longer than a block's fair share come on top.
+inline int64_t SharedColumns(int64_t columns, int64_t sequences) {
+  return columns + (sequences > columns ? sequences : 0);
+}
 // Of 16 bytes, of the keys of a cache at most, so that 32 bits say where one is.
 inline constexpr uint32_t kMostCacheChunks = ~0u;
 
@@ -34,7 +41,10 @@ struct AttentionShape {
   const int* table;
   int64_t table_stride;
   int heads, kv_heads, d, page_size, page_shift, window;
-  int splits;      // parts of the keys of a sequence with few rows
+  // Of sequences with few rows: parts of the keys of each; or, unless it is 0, how many thread
+  // blocks of a kv head share all of their keys (SplitOf).
+  int splits, columns;
+  int sequences;
   bool tiles;      // such sequences take attention_tiles.cuh
   int short_rows;  // sequences of at most so many take the short arrangement
   float scale;     // of q·k, times log2(e)
@@ -42,8 +52,8 @@ struct AttentionShape {
   float cap;            // 0: none
   float slope_scale;    // of slopes
   const float* slopes;  // [H] or null
-  // Of the short arrangement, when splits > 1: [B, G, kShortRows, splits] of d sums, and of (max,
-  // sum).
+  // Of each thread block of them, unless it has all keys: [blocks, kShortRows] of d sums, and of
+  // (max, sum).
   float* partial;
   float2* partial_stats;
   int* finished;  // [B, G] blocks that have written theirs; 0 before and after

@@ -59,8 +59,8 @@ __device__ inline F16Pairs ColumnPairs(const uint32_t (&first)[kWords],
 }
 
 // D: head size, rounded up to what is compiled, kWhole: not rounded; kRows: most rows, 8 or 16;
-// kAttentionWarps: of a block. grid (1, G, B · splits); `clustered`: the splits of a sequence are a
-// cluster.
+// kAttentionWarps: of a block. grid (1, G, B · splits or columns); `clustered`: the splits of a
+// sequence are a cluster.
 template <typename T, typename C, int D, bool kWhole, int kRows>
 __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ? 3 : 2)
     ShortAttention(const AttentionShape a, bool clustered) {
@@ -75,11 +75,12 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
   __shared__ float2 stats[kAttentionWarps][kRows];  // (max, sum)
   __shared__ float2 merged[kRows];                  // of all warps
   const int d = kWhole ? D : a.d;
-  const int sequence = static_cast<int>(blockIdx.z) / a.splits;
-  const int split = static_cast<int>(blockIdx.z) % a.splits;
+  static_assert(sizeof(sums) >= kMostShared * sizeof(int));
+  const Split split = SplitOf<kRows>(a, reinterpret_cast<int*>(sums));
+  if (split.count == 0) return;
   const int g = static_cast<int>(blockIdx.y);
   const int heads = a.heads / a.kv_heads;
-  const KeySpan span(a, sequence, 0, kRows, split, a.splits);
+  const KeySpan span(a, split.sequence, 0, kRows, split.index, split.count);
   if (span.rows == 0 || span.rows > a.short_rows) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -88,7 +89,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
 
   const int end_step =
       min(kAttentionWarps * span.tile_end, (span.end_key + kStepKeys - 1) / kStepKeys);
-  const int* table = a.table + sequence * a.table_stride;
+  const int* table = a.table + split.sequence * a.table_stride;
   const auto page_of = [&](int step) {
     return step < end_step ? __ldg(table + (kStepKeys * step >> a.page_shift)) : 0;
   };
@@ -284,9 +285,8 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
       sum[2] += share * v.z;
       sum[3] += share * v.w;
     }
-    const int64_t at_split =
-        ((int64_t{sequence} * a.kv_heads + g) * kShortRows + row) * a.splits + split;
-    if (a.splits == 1) {
+    const int64_t at_split = split.Place(a, g, split.index) + row;
+    if (split.count == 1) {
       T* to = OutputRow<T>(a, span.begin, g, row) + c;
       reinterpret_cast<uint32_t*>(to)[0] = PackPair<T>(sum[0] / weight, sum[1] / weight);
       reinterpret_cast<uint32_t*>(to)[1] = PackPair<T>(sum[2] / weight, sum[3] / weight);
@@ -299,10 +299,10 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
     }
   }
   if (clustered) {
-    CombineCluster<T, D>(a, g, span.begin, span.rows, split, SharedAddress(sums),
+    CombineCluster<T, D>(a, g, span.begin, span.rows, split.index, SharedAddress(sums),
                          SharedAddress(merged));
-  } else if (a.splits > 1) {
-    CombineSplits<T>(a, sequence, g, span.begin, span.rows, &sums[0][0][0]);
+  } else if (split.count > 1) {
+    CombineSplits<T>(a, split, g, span.begin, span.rows, &sums[0][0][0]);
   }
 }
 

@@ -6,48 +6,136 @@
 
 namespace awq::cuda {
 
-// By all threads of a block that has written its split; the last one adds all splits. shares:
-// shared memory for [rows][splits], each split's part of the whole.
+// Which part of a sequence's keys a thread block has, grid (1, G, …).
+struct Split {
+  int sequence = 0;
+  int index = 0, count = 0;  // this part, of so many; of 0: there is nothing to do
+  int first = 0;             // blockIdx.z of the first part
+
+  // Of what is kept of row 0 of part `part` of kv head g.
+  __device__ int64_t Place(const AttentionShape& a, int g, int part) const {
+    return (int64_t{first + part} * a.kv_heads + g) * kShortRows;
+  }
+};
+
+// How many parts of about 1 / inverse_each tiles: one at least, if there is a tile.
+__device__ inline int PartsOf(int tiles, float inverse_each) {
+  const int parts = __float2int_ru(static_cast<float>(tiles) * inverse_each - 1e-4f);
+  return min(parts, kMostSplits);
+}
+
+// All threads of a block, whose number is a multiple of 32. Where sequences share a.columns blocks
+// (of a kv head), parts are as small as so many blocks allow; with more sequences than that, of a
+// block's fair share of all keys. tiles: shared memory for kMostShared numbers.
+template <int kRows>
+__device__ inline Split SplitOf(const AttentionShape& a, int* tiles) {
+  const int column = static_cast<int>(blockIdx.z);
+  if (a.columns == 0) {
+    const int sequence = column / a.splits;
+    return {sequence, column % a.splits, a.splits, sequence * a.splits};
+  }
+  for (int b = static_cast<int>(threadIdx.x); b < a.sequences; b += static_cast<int>(blockDim.x)) {
+    const KeySpan span(a, b, 0, kRows);  // of 64 keys a tile
+    tiles[b] = span.rows > 0 && span.rows <= a.short_rows ? span.tile_end - span.tile_begin : 0;
+  }
+  __syncthreads();
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  int total = 0;
+  int high = 1;
+  for (int b = lane; b < a.sequences; b += 32) {
+    total += tiles[b];
+    high = max(high, tiles[b]);
+  }
+  total = WarpSum(total);
+  high = static_cast<int>(WarpMax(static_cast<float>(high)));
+  int each = max((total + a.columns - 1) / a.columns, 1);
+  while (a.sequences <= a.columns && each < high) {
+    const int middle = (each + high) / 2;
+    const float inverse = 1.0f / static_cast<float>(middle);
+    int parts = 0;
+    for (int b = lane; b < a.sequences; b += 32) parts += PartsOf(tiles[b], inverse);
+    if (WarpSum(parts) <= a.columns) {
+      high = middle;
+    } else {
+      each = middle + 1;
+    }
+  }
+  const float inverse = 1.0f / static_cast<float>(each);
+  int before = 0;
+  Split out;
+  for (int from = 0; from < a.sequences; from += 32) {
+    const int parts = from + lane < a.sequences ? PartsOf(tiles[from + lane], inverse) : 0;
+    const int end = before + WarpSumUpTo(parts);
+    const unsigned has = __ballot_sync(~0u, column < end && column >= end - parts);
+    if (has != 0) {
+      const int which = __ffs(static_cast<int>(has)) - 1;
+      const int count = __shfl_sync(~0u, parts, which);
+      const int first = __shfl_sync(~0u, end, which) - count;
+      out = {from + which, column - first, count, first};
+      break;
+    }
+    before = __shfl_sync(~0u, end, 31);
+  }
+  __syncthreads();  // the numbers have been read
+  return out;
+}
+
+// By all threads of a block that has written its part; the last one adds all parts. shares:
+// shared memory for [rows][parts], each part's share of the whole.
 template <typename T>
-__device__ void CombineSplits(const AttentionShape& a, int sequence, int g, int begin, int rows,
-                              float* shares) {
+__device__ void CombineSplits(const AttentionShape& a, const Split& split, int g, int begin,
+                              int rows, float* shares) {
   const int thread = static_cast<int>(threadIdx.x);
   __shared__ bool last;
   __threadfence();
   __syncthreads();
   if (thread == 0) {
-    int* finished = a.finished + sequence * a.kv_heads + g;
-    last = atomicAdd(finished, 1) == a.splits - 1;
+    int* finished = a.finished + split.sequence * a.kv_heads + g;
+    last = atomicAdd(finished, 1) == split.count - 1;
     if (last) *finished = 0;
   }
   __syncthreads();
   if (!last) return;
   __threadfence();
-  const int64_t first = (int64_t{sequence} * a.kv_heads + g) * kShortRows * a.splits;
-  for (int row = thread; row < rows; row += static_cast<int>(blockDim.x)) {
-    const float2* stats = a.partial_stats + first + row * a.splits;
+  const int64_t apart = int64_t{a.kv_heads} * kShortRows;  // rows of neighbouring parts
+  const int64_t first = split.Place(a, g, 0);
+  const int lane = thread % 32;
+  for (int row = thread / 32; row < rows; row += static_cast<int>(blockDim.x) / 32) {
+    constexpr int kEach = kMostSplits / 32;  // parts of a lane
+    float2 stats[kEach];
     float top = -INFINITY;
-    for (int s = 0; s < a.splits; ++s) top = fmaxf(top, __ldcg(stats + s).x);
-    float weight = 0.0f;
-    for (int s = 0; s < a.splits; ++s) {
-      const float2 st = __ldcg(stats + s);
-      const float share = st.x == -INFINITY ? 0.0f : Exp2((st.x - top) * a.scale);
-      shares[row * a.splits + s] = share;
-      weight += share * st.y;
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int s = lane + 32 * i;
+      stats[i] = s < split.count ? __ldcg(a.partial_stats + first + s * apart + row)
+                                 : make_float2(-INFINITY, 0.0f);
+      top = fmaxf(top, stats[i].x);
     }
-    for (int s = 0; s < a.splits; ++s) shares[row * a.splits + s] /= weight;
+    top = WarpMax(top);
+    float weight = 0.0f;
+#pragma unroll
+    for (float2& st : stats) {
+      st.x = st.x == -INFINITY ? 0.0f : Exp2((st.x - top) * a.scale);
+      weight += st.x * st.y;
+    }
+    weight = WarpSum(weight);
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int s = lane + 32 * i;
+      if (s < split.count) shares[row * split.count + s] = stats[i].x / weight;
+    }
   }
   __syncthreads();
   for (int i = thread; i < rows * a.d; i += static_cast<int>(blockDim.x)) {
     const int row = i / a.d;
     const int c = i % a.d;
-    const float* partial = a.partial + (first + row * a.splits) * a.d + c;
+    const float* partial = a.partial + (first + row) * a.d + c;
     float sum = 0.0f;
 #pragma unroll 8
-    for (int s = 0; s < a.splits; ++s) {
-      const float share = shares[row * a.splits + s];
-      // Splits without keys have written nothing that counts.
-      sum += share == 0.0f ? 0.0f : share * __ldcg(partial + int64_t{s} * a.d);
+    for (int s = 0; s < split.count; ++s) {
+      const float share = shares[row * split.count + s];
+      // Parts without keys have written nothing that counts.
+      sum += share == 0.0f ? 0.0f : share * __ldcg(partial + s * apart * a.d);
     }
     OutputRow<T>(a, begin, g, row)[c] = FromFloat<T>(sum);
   }

@@ -3,9 +3,9 @@
 // 64 keys each warp weighs 16; the weights meet in shared memory, and each warp sums a quarter of
 // the elements of the values. Keys are split over thread blocks as well: those of a sequence are a
 // cluster that meets in its shared memory, or, where they are too many, the last of them to finish
-// adds what all wrote. Three tiles (of E4M3 five), of keys and of values in turn, are under way at
-// a time: 51 KB at d = 128, so that four blocks share an SM. Elements of E4M3 are expanded to f16
-// between shared memory and product.
+// adds what all wrote. Three tiles, of keys and of values in turn, are under way at a time: 51 KB
+// at d = 128, so that four blocks share an SM. Elements of E4M3 are expanded to f16 between shared
+// memory and product.
 // bound   memory: 4·G·d bytes a key, half of them in E4M3
 #pragma once
 
@@ -13,44 +13,42 @@
 
 namespace awq::cuda {
 
-template <typename C>
-inline constexpr int kTileStages = kIsE4m3<C> ? 5 : 3;
+inline constexpr int kTileStages = 3;
 inline constexpr int kWeightRowBytes = 2 * kTileKeys + 16;
 
 template <typename C>
 constexpr int TilesSharedBytes(int d) {
   const int row = d * static_cast<int>(sizeof(C)) + 16;
-  return kTileStages<C> * kTileKeys * row + kShortRows * kWeightRowBytes;
+  return kTileStages * kTileKeys * row + kShortRows * kWeightRowBytes;
 }
 
-// D: head size, rounded up to what is compiled; kRows: most rows, 8 or 16. grid (1, G, B · splits);
-// `clustered`: the splits of a sequence are a cluster.
+// D: head size, rounded up to what is compiled; kRows: most rows, 8 or 16. grid (1, G, B · splits
+// or columns); `clustered`: the splits of a sequence are a cluster.
 template <typename T, typename C, int D, int kRows>
 __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
     TilesAttention(const AttentionShape a, bool clustered) {
   constexpr int kColumns = D / kAttentionWarps;  // of the values, a warp
   static_assert(kColumns % 16 == 0);
   constexpr int kHalves = kRows / 8;  // of 8 rows
-  constexpr int kStages = kTileStages<C>;
   using Loader = TileLoader<C, D>;
   using M = Operand<C>;
   extern __shared__ __align__(16) uint8_t shared[];
   __shared__ float4 peaks[kRows];  // of the warps
   __shared__ float2 stats[kRows];
   const uint32_t base = SharedAddress(shared);
-  const uint32_t weights_at = base + kStages * Loader::kBytes;
+  const uint32_t weights_at = base + kTileStages * Loader::kBytes;
   AllowNextKernel();
-  const int sequence = static_cast<int>(blockIdx.z) / a.splits;
-  const int split = static_cast<int>(blockIdx.z) % a.splits;
+  const Split split = SplitOf<kRows>(a, reinterpret_cast<int*>(shared));
+  if (split.count == 0) return;
   const int g = static_cast<int>(blockIdx.y);
   const int heads = a.heads / a.kv_heads;
-  const KeySpan span(a, sequence, 0, kRows, split, a.splits);
+  const KeySpan span(a, split.sequence, 0, kRows, split.index, split.count);
   if (span.rows == 0 || span.rows > a.short_rows) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
   // Item 2i is the keys of tile i, item 2i + 1 its values.
-  const Loader loader(a, sequence, g, static_cast<int>(threadIdx.x));
+  const Loader loader(a, split.sequence, g, static_cast<int>(threadIdx.x));
   const int items = 2 * max(0, span.tile_end - span.tile_begin);
   typename Loader::Places places;
   const auto load = [&](int item) {
@@ -58,7 +56,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
       const int tile = span.tile_begin + item / 2;
       if (item % 2 == 0) places = loader.Find(a, tile, span.end_key);
       loader.Load(item % 2 == 0 ? a.keys : a.values, places,
-                  base + item % kStages * Loader::kBytes);
+                  base + item % kTileStages * Loader::kBytes);
     }
     AsyncCommit();
   };
@@ -66,8 +64,8 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
   // and queries, are there once the previous kernel has ended.
   const bool early = (span.tile_begin + 1) * kTileKeys <= span.cached;
   if (!early) WaitForPreviousKernel();
-#pragma unroll
-  for (int item = 0; item < kStages - 1; ++item) load(item);
+  load(0);
+  load(1);
   if (early) WaitForPreviousKernel();
 
   uint32_t q[D / 16][4];
@@ -92,11 +90,11 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
                  : lane % 16 * Loader::kRowBytes + lane / 16 * 16 + 2 * kColumns * warp;
 
   for (int item = 0; item < items; item += 2) {
-    AsyncWait<kStages - 2>();
+    AsyncWait<1>();
     __syncthreads();  // these keys are there, and nobody reads the values before them any more
-    load(item + kStages - 1);
+    load(item + 2);
     const int first_key = (span.tile_begin + item / 2) * kTileKeys + 16 * warp;
-    const uint32_t keys = base + item % kStages * Loader::kBytes + key_at;
+    const uint32_t keys = base + item % kTileStages * Loader::kBytes + key_at;
     float s[2][4] = {};
 #pragma unroll
     for (int step = 0; step < D * static_cast<int>(sizeof(C)) / 32; ++step) {
@@ -143,9 +141,9 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
       highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
       if (lane % 4 == 0) reinterpret_cast<float*>(peaks + lane / 4 + 8 * i)[warp] = highest;
     }
-    AsyncWait<kStages - 2>();
+    AsyncWait<1>();
     __syncthreads();  // the maxima of all warps and these values are there; the keys are free
-    load(item + kStages);
+    load(item + 3);
 #pragma unroll
     for (int i = 0; i < kHalves; ++i) {
       const float4 highest = peaks[lane / 4 + 8 * i];
@@ -171,11 +169,12 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
         total[i] += u + v;
         const uint32_t to =
             (lane / 4 + 8 * i) * kWeightRowBytes + 2 * (16 * warp + 8 * j + 2 * (lane % 4));
-        *reinterpret_cast<uint32_t*>(shared + kStages * Loader::kBytes + to) = PackPair<M>(u, v);
+        *reinterpret_cast<uint32_t*>(shared + kTileStages * Loader::kBytes + to) =
+            PackPair<M>(u, v);
       }
     }
     __syncthreads();  // the weights of all warps are there
-    const uint32_t values = base + (item + 1) % kStages * Loader::kBytes + value_at;
+    const uint32_t values = base + (item + 1) % kTileStages * Loader::kBytes + value_at;
 #pragma unroll
     for (int j = 0; j < kTileKeys / 16; j += 2) {  // two times 16 keys
       uint32_t w[2][4];
@@ -233,10 +232,10 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
     const float sum = (totals.x + totals.y) + (totals.z + totals.w);
     const int token = span.begin + row / heads;
     const int head = g * heads + row % heads;
-    const int64_t at = ((int64_t{sequence} * a.kv_heads + g) * kShortRows + row) * a.splits + split;
+    const int64_t at = split.Place(a, g, split.index) + row;
     if (clustered) {
       if (warp == 0 && lane % 4 == 0) stats[row] = make_float2(largest[i], sum);
-    } else if (a.splits > 1 && warp == 0 && lane % 4 == 0) {
+    } else if (split.count > 1 && warp == 0 && lane % 4 == 0) {
       a.partial_stats[at] = make_float2(largest[i], sum);
     }
 #pragma unroll
@@ -246,7 +245,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
       if (clustered) {
         *reinterpret_cast<float2*>(shared + 4 * (row * D + column)) =
             make_float2(out[c][2 * i], out[c][2 * i + 1]);
-      } else if (a.splits > 1) {
+      } else if (split.count > 1) {
         *reinterpret_cast<float2*>(a.partial + at * a.d + column) =
             make_float2(out[c][2 * i], out[c][2 * i + 1]);
       } else {
@@ -257,9 +256,9 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
     }
   }
   if (clustered) {
-    CombineCluster<T, D>(a, g, span.begin, span.rows, split, base, SharedAddress(stats));
-  } else if (a.splits > 1) {
-    CombineSplits<T>(a, sequence, g, span.begin, span.rows, reinterpret_cast<float*>(shared));
+    CombineCluster<T, D>(a, g, span.begin, span.rows, split.index, base, SharedAddress(stats));
+  } else if (split.count > 1) {
+    CombineSplits<T>(a, split, g, span.begin, span.rows, reinterpret_cast<float*>(shared));
   }
 }
 

@@ -5,7 +5,7 @@ namespace awq::cases {
 
 AttentionInputs MakeAttention(Fixture& f, DType act, const AttentionCase& c) {
   std::vector<int32_t> starts{0}, lengths, positions;
-  int64_t blocks = 1, pages = 1, max_query = 0, max_kv = 0;
+  int64_t blocks = 1, pages = 1, max_query = 0, max_kv = c.max_kv;
   for (const Sequence& s : c.sequences) {
     starts.push_back(starts.back() + static_cast<int32_t>(s.fresh));
     lengths.push_back(static_cast<int32_t>(s.cached + s.fresh));
@@ -66,10 +66,15 @@ namespace {
 void AddAttention(Table& table, const AttentionCase& c) {
   std::string name =
       Cat("h", c.heads, "_g", c.kv_heads, "_d", c.d, "_w", c.window, "_p", c.page_size);
-  for (const Sequence& s : c.sequences) name += Cat("_", s.cached, "+", s.fresh);
+  if (c.sequences.size() > 8) {
+    name += Cat("_", c.sequences.size(), "_sequences");
+  } else {
+    for (const Sequence& s : c.sequences) name += Cat("_", s.cached, "+", s.fresh);
+  }
   if (c.softcap > 0) name += "_softcap";
   if (c.alibi) name += "_alibi";
   if (c.e4m3) name += "_e4m3";
+  if (c.max_kv > 0) name += Cat("_max", c.max_kv);
   const DType act = table.act();
   table.Add("attention/" + name, 1e-10, [=](Fixture& f) {
     const AttentionInputs in = MakeAttention(f, act, c);
@@ -80,6 +85,15 @@ void AddAttention(Table& table, const AttentionCase& c) {
                  },
                  {in.y, in.cache.keys, in.cache.values}};
   });
+}
+
+// One token each: a sequence of `longest` keys, every third one of a tenth, the others of a few.
+std::vector<Sequence> Uneven(int64_t count, int64_t longest) {
+  std::vector<Sequence> out;
+  for (int64_t b = 0; b < count; ++b) {
+    out.push_back({b == count / 2 ? longest - 1 : b % 3 == 0 ? longest / 10 + b : b, 1});
+  }
+  return out;
 }
 
 void AddMlaAttention(Table& table, const std::vector<Sequence>& sequences, int64_t heads,
@@ -210,6 +224,23 @@ void AddAttentions(Table& table) {
   AddAttention(table, {{{129, 140}}, 2, 1, 128, 90});
   AddAttention(table, {{{260, 1}, {3, 9}}, 4, 2, 64, 0, 32});
   AddAttention(table, {{{10, 3}, {0, 12}}, 4, 1, 64, 5, 4});
+  // Lengths that differ much, which a device may share out, with a prompt among them; sequences of
+  // which some have so few keys that nothing is shared; and more of them than a device has places.
+  const std::vector<Sequence> uneven{{1500, 1}, {0, 70}, {40, 1}, {0, 1}, {1100, 2}, {300, 1}};
+  for (bool e4m3 : {false, true}) {
+    AddAttention(table, {.sequences = uneven, .heads = 8, .kv_heads = 2, .d = 128, .e4m3 = e4m3});
+    AddAttention(
+        table, {.sequences = Uneven(36, 1900), .heads = 16, .kv_heads = 4, .d = 128, .e4m3 = e4m3});
+  }
+  // As many as fill a large device, with all of their keys or a part of them a place.
+  for (bool e4m3 : {false, true}) {
+    AddAttention(table, {Uneven(64, 150), 32, 8, 128, 0, 16, 0.0f, false, e4m3});
+    AddAttention(table, {Uneven(32, 150), 32, 8, 64, 0, 16, 0.0f, false, e4m3, 4096});
+  }
+  AddAttention(table, {Uneven(130, 60), 48, 4, 64});
+  AddAttention(table, {uneven, 4, 4, 64, 900, 16, 0.0f, true});
+  AddAttention(table, {uneven, 4, 1, 256});
+  AddAttention(table, {.sequences = Uneven(70, 1100), .heads = 32, .kv_heads = 8, .d = 64});
 }
 
 }  // namespace awq::cases

@@ -21,7 +21,8 @@ struct AttentionCase {
   int64_t page_size = 16;
   float softcap = 0;
   bool alibi = false;
-  bool e4m3 = false;  // the cache
+  bool e4m3 = false;   // the cache
+  int64_t max_kv = 0;  // that the batch is said to have, where it is more
 };
 
 struct AttentionInputs {

@@ -23,11 +23,19 @@ struct Step {
   std::string name;
   int64_t sequences, keys;  // of each, these of the step included
   int64_t tokens;           // of each
+  bool mixed = false;       // every sequence has half as many as the one before, six in turn
+  int64_t Keys(int64_t sequence) const { return mixed ? keys >> sequence % 6 : keys; }
+  int64_t AllKeys() const {
+    int64_t sum = 0;
+    for (int64_t b = 0; b < sequences; ++b) sum += Keys(b);
+    return sum;
+  }
 };
 const std::vector<Step> kSteps = {{"prefill_4096", 1, 4096, 4096},
                                   {"decode_1x512", 1, 512, 1},
                                   {"decode_64x512", 64, 512, 1},
-                                  {"decode_32x8192", 32, 8192, 1}};
+                                  {"decode_32x8192", 32, 8192, 1},
+                                  {"decode_32x256..8192", 32, 8192, 1, true}};
 
 // Device memory of a dense tensor.
 class Buffer {
@@ -46,19 +54,20 @@ class Buffer {
   TensorView view_;
 };
 
-// The batch of a step in which every sequence has `tokens` new tokens; page p of sequence b of
-// copy c is page (c · sequences + b) · pages + p.
+// The batch of a step in which every sequence has `tokens` new tokens, or, of 0, all that it has;
+// page p of sequence b of copy c is page (c · sequences + b) · pages + p.
 class StepBatch {
  public:
   StepBatch(const Step& s, int64_t tokens, int64_t copy)
       : starts_(static_cast<size_t>(s.sequences + 1)),
-        lengths_(static_cast<size_t>(s.sequences), static_cast<int32_t>(s.keys)),
-        ints_(DType::kI32, {s.sequences * tokens}),
+        lengths_(static_cast<size_t>(s.sequences)),
+        ints_(DType::kI32, {tokens > 0 ? s.sequences * tokens : s.AllKeys()}),
         seq_start_(DType::kI32, {s.sequences + 1}),
         kv_len_(DType::kI32, {s.sequences}),
         table_(DType::kI32, {s.sequences, s.keys / kPageSize}) {
-    for (size_t b = 0; b < starts_.size(); ++b) {
-      starts_[b] = static_cast<int32_t>(static_cast<int64_t>(b) * tokens);
+    for (size_t b = 0; b < lengths_.size(); ++b) {
+      lengths_[b] = static_cast<int32_t>(s.Keys(static_cast<int64_t>(b)));
+      starts_[b + 1] = starts_[b] + (tokens > 0 ? static_cast<int32_t>(tokens) : lengths_[b]);
     }
     std::vector<int32_t> pages(static_cast<size_t>(table_.view().NumElements()));
     std::iota(pages.begin(), pages.end(), static_cast<int32_t>(copy * table_.view().NumElements()));
@@ -72,7 +81,7 @@ class StepBatch {
               .block_table = table_.view(),
               .host_seq_start = starts_,
               .host_kv_len = lengths_,
-              .max_query = tokens,
+              .max_query = tokens > 0 ? tokens : s.keys,
               .max_kv = s.keys};
   }
   const Batch& batch() const { return batch_; }
@@ -85,7 +94,7 @@ class StepBatch {
 
 Measurement Time(const DeviceLimits& device, const Ceilings& ceilings, const Step& s,
                  DType cache_type) {
-  const int64_t elements = s.sequences * s.keys * kKvHeads * kHeadSize;  // of keys
+  const int64_t elements = s.AllKeys() * kKvHeads * kHeadSize;  // of keys
   const int64_t cache_bytes = 2 * elements * BitsOf(cache_type) / 8;
   const int64_t copies = s.tokens > 1 ? 1 : std::clamp<int64_t>(kRotation / cache_bytes, 1, 64);
   const Shape pages{copies * s.sequences * s.keys / kPageSize, kKvHeads, kPageSize, kHeadSize};
@@ -94,11 +103,11 @@ Measurement Time(const DeviceLimits& device, const Ceilings& ceilings, const Ste
   const PagedKv cache{keys.view(), values.view()};
   std::vector<StepBatch> batches;
   {
-    const Buffer rows(DType::kF16, {s.sequences * s.keys, kKvHeads, kHeadSize});
+    const Buffer rows(DType::kF16, {s.AllKeys(), kKvHeads, kHeadSize});
     FillNormal(false, elements, 5, rows.view().data);
     for (int64_t c = 0; c < copies; ++c) {
       batches.emplace_back(s, s.tokens, c);
-      const StepBatch all(s, s.keys, c);
+      const StepBatch all(s, 0, c);
       KvWrite({}, all.batch(), rows.view(), rows.view(), cache);
       AWQ_CUDA(cudaDeviceSynchronize());
     }
@@ -122,9 +131,8 @@ Measurement Time(const DeviceLimits& device, const Ceilings& ceilings, const Ste
                 kShortRows, workspace.get(), counters.get());
     }
   });
-  const double pairs =
-      static_cast<double>(s.sequences) * (static_cast<double>(s.tokens * s.keys) -
-                                          0.5 * static_cast<double>(s.tokens * (s.tokens - 1)));
+  const double pairs = static_cast<double>(s.tokens * s.AllKeys()) -
+                       0.5 * static_cast<double>(s.sequences * s.tokens * (s.tokens - 1));
   const double flops = 4 * pairs * static_cast<double>(kHeads * kHeadSize);
   const double bytes = static_cast<double>(cache_bytes + 2 * q.view().NumBytes());
   return {.name = "attention/" + s.name + (cache_type == DType::kF8E4M3 ? "/e4m3" : "/f16"),
