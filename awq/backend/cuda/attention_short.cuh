@@ -78,6 +78,8 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
   static_assert(sizeof(sums) >= kMostShared * sizeof(int));
   const Split split = SplitOf<kRows>(a, reinterpret_cast<int*>(sums));
   if (split.count == 0) return;
+  __shared__ Split kept;  // for the end: registers are scarce meanwhile
+  if (threadIdx.x == 0) kept = split;
   const int g = static_cast<int>(blockIdx.y);
   const int heads = a.heads / a.kv_heads;
   const KeySpan span(a, split.sequence, 0, kRows, split.index, split.count);
@@ -285,8 +287,8 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
       sum[2] += share * v.z;
       sum[3] += share * v.w;
     }
-    const int64_t at_split = split.Place(a, g, split.index) + row;
-    if (split.count == 1) {
+    const int64_t at_split = PlaceOfPart(a, g, static_cast<int>(blockIdx.z)) + row;
+    if (kept.count == 1) {
       T* to = OutputRow<T>(a, span.begin, g, row) + c;
       reinterpret_cast<uint32_t*>(to)[0] = PackPair<T>(sum[0] / weight, sum[1] / weight);
       reinterpret_cast<uint32_t*>(to)[1] = PackPair<T>(sum[2] / weight, sum[3] / weight);
@@ -299,10 +301,10 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
     }
   }
   if (clustered) {
-    CombineCluster<T, D>(a, g, span.begin, span.rows, split.index, SharedAddress(sums),
+    CombineCluster<T, D>(a, g, span.begin, span.rows, kept.index, SharedAddress(sums),
                          SharedAddress(merged));
-  } else if (split.count > 1) {
-    CombineSplits<T>(a, split, g, span.begin, span.rows, &sums[0][0][0]);
+  } else if (kept.count > 1) {
+    CombineSplits<T>(a, kept, g, span.begin, span.rows, &sums[0][0][0]);
   }
 }
 

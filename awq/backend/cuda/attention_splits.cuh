@@ -6,17 +6,16 @@
 
 namespace awq::cuda {
 
-// Which part of a sequence's keys a thread block has, grid (1, G, …).
+// Which part of a sequence's keys a thread block has. Parts of a sequence are neighbours in
+// blockIdx.z; the kv head is blockIdx.y.
 struct Split {
   int sequence = 0;
   int index = 0, count = 0;  // this part, of so many; of 0: there is nothing to do
-  int first = 0;             // blockIdx.z of the first part
-
-  // Of what is kept of row 0 of part `part` of kv head g.
-  __device__ int64_t Place(const AttentionShape& a, int g, int part) const {
-    return (int64_t{first + part} * a.kv_heads + g) * kShortRows;
-  }
 };
+// Where row 0 of what block (g, z) has found out is kept.
+__device__ inline int64_t PlaceOfPart(const AttentionShape& a, int g, int z) {
+  return (int64_t{z} * a.kv_heads + g) * kShortRows;
+}
 
 // How many parts of about 1 / inverse_each tiles: one at least, if there is a tile.
 __device__ inline int PartsOf(int tiles, float inverse_each) {
@@ -31,8 +30,7 @@ template <int kRows>
 __device__ inline Split SplitOf(const AttentionShape& a, int* tiles) {
   const int column = static_cast<int>(blockIdx.z);
   if (a.columns == 0) {
-    const int sequence = column / a.splits;
-    return {sequence, column % a.splits, a.splits, sequence * a.splits};
+    return {column / a.splits, column % a.splits, a.splits};
   }
   for (int b = static_cast<int>(threadIdx.x); b < a.sequences; b += static_cast<int>(blockDim.x)) {
     const KeySpan span(a, b, 0, kRows);  // of 64 keys a tile
@@ -70,8 +68,7 @@ __device__ inline Split SplitOf(const AttentionShape& a, int* tiles) {
     if (has != 0) {
       const int which = __ffs(static_cast<int>(has)) - 1;
       const int count = __shfl_sync(~0u, parts, which);
-      const int first = __shfl_sync(~0u, end, which) - count;
-      out = {from + which, column - first, count, first};
+      out = {from + which, column - __shfl_sync(~0u, end, which) + count, count};
       break;
     }
     before = __shfl_sync(~0u, end, 31);
@@ -98,7 +95,7 @@ __device__ void CombineSplits(const AttentionShape& a, const Split& split, int g
   if (!last) return;
   __threadfence();
   const int64_t apart = int64_t{a.kv_heads} * kShortRows;  // rows of neighbouring parts
-  const int64_t first = split.Place(a, g, 0);
+  const int64_t first = PlaceOfPart(a, g, static_cast<int>(blockIdx.z) - split.index);
   const int lane = thread % 32;
   for (int row = thread / 32; row < rows; row += static_cast<int>(blockDim.x) / 32) {
     constexpr int kEach = kMostSplits / 32;  // parts of a lane

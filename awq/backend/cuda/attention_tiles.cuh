@@ -232,7 +232,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
     const float sum = (totals.x + totals.y) + (totals.z + totals.w);
     const int token = span.begin + row / heads;
     const int head = g * heads + row % heads;
-    const int64_t at = split.Place(a, g, split.index) + row;
+    const int64_t at = PlaceOfPart(a, g, static_cast<int>(blockIdx.z)) + row;
     if (clustered) {
       if (warp == 0 && lane % 4 == 0) stats[row] = make_float2(largest[i], sum);
     } else if (split.count > 1 && warp == 0 && lane % 4 == 0) {
