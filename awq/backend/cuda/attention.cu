@@ -87,14 +87,17 @@ struct ShortPlan {
 // to do and several heads share keys (docs/kernels.md).
 ShortPlan PlanShort(const DeviceLimits& device, const Batch& batch, int64_t heads,
                     const PagedKv& cache, int short_rows) {
-  if (short_rows == 0) return {};
   const int64_t pairs = batch.num_seqs() * cache.kv_heads();
+  if (short_rows == 0 || pairs == 0) return {};
+  const int64_t d = cache.keys.dim(3);
   const bool many = pairs > device.sms;
-  const bool shares_keys = heads >= 4 * cache.kv_heads();
+  const bool shares_keys = heads >= 4 * cache.kv_heads() && d <= 128;
+  // More registers leave room for two.
+  const int64_t most_blocks = d <= 128 && heads <= 8 * cache.kv_heads() ? 3 : 2;
   // Else every sequence has as many blocks; those are a cluster, which costs less.
   if (batch.num_seqs() <= kMostShared && HasUnevenLengths(batch.host_kv_len)) {
     const bool tiles = many && shares_keys && cache.keys.dtype == DType::kF8E4M3;
-    const int64_t fit = (tiles ? 4 : many ? 3 : 2) * device.sms;
+    const int64_t fit = (tiles ? 4 : many ? most_blocks : 2) * device.sms;
     return {.columns = std::max<int64_t>(fit / cache.kv_heads(), 1), .tiles = tiles};
   }
   const int64_t four = 4 * device.sms;
@@ -102,7 +105,7 @@ ShortPlan PlanShort(const DeviceLimits& device, const Batch& batch, int64_t head
   const int64_t rounds = (pairs + four - 1) / four;
   const bool full = 20 * pairs * parts >= 19 * rounds * four;
   const bool tiles = shares_keys && full && (parts == 1 || (parts == 2 && batch.max_kv > 2048));
-  const int64_t fit = (tiles ? 4 : many ? 3 : 2) * device.sms;
+  const int64_t fit = (tiles ? 4 : many ? most_blocks : 2) * device.sms;
   const int64_t count = (batch.max_kv + kTileKeys - 1) / kTileKeys;
   const int64_t most = std::clamp<int64_t>(std::min(fit / pairs, count), 1, kMostSplits);
   const int64_t each = std::max<int64_t>(1, (count + most - 1) / most);

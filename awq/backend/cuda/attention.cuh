@@ -5,7 +5,8 @@
 // Sequences of many rows take attention_long.cuh, those of at most
 // `short_rows` attention_short.cuh, or attention_tiles.cuh where there are many of them.
 //
-// T: type of queries and of y; C: of the cache, T or E4M3, which is expanded to f16 in registers.
+// T: type of queries and of y; C: of the cache, T or E4M3, which is expanded to f16 on the way to
+// the tensor cores.
 #pragma once
 
 #include <type_traits>

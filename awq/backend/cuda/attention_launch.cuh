@@ -71,14 +71,11 @@ void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionSha
   const auto launch = [&](auto* kernel, int shared) {
     LaunchSplits(queue, device, shape, batch, kernel, shared);
   };
-  if (shape.tiles) {
-    constexpr int kShared = TilesSharedBytes<C>(D);
-    if (D <= 128 && rows > 8) {
-      return launch(TilesAttention < T, C, D, D <= 128 ? 16 : 8 >, kShared);
-    }
-    return launch(TilesAttention<T, C, D, 8>, kShared);
-  }
   if constexpr (D <= 128) {
+    if (shape.tiles) {
+      return launch(rows > 8 ? TilesAttention<T, C, D, 16> : TilesAttention<T, C, D, 8>,
+                    TilesSharedBytes<C>(D));
+    }
     const bool whole = shape.d == D;
     if (rows > 8) {
       return launch(whole ? ShortAttention<T, C, D, true, 16> : ShortAttention<T, C, D, false, 16>,

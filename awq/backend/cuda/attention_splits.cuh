@@ -20,7 +20,7 @@ __device__ inline int64_t PlaceOfPart(const AttentionShape& a, int g, int z) {
 // How many parts of about 1 / inverse_each tiles: one at least, if there is a tile.
 __device__ inline int PartsOf(int tiles, float inverse_each) {
   const int parts = __float2int_ru(static_cast<float>(tiles) * inverse_each - 1e-4f);
-  return min(parts, kMostSplits);
+  return max(min(parts, kMostSplits), min(tiles, 1));
 }
 
 // All threads of a block, whose number is a multiple of 32. Where sequences share a.columns blocks

@@ -22,10 +22,10 @@ constexpr int TilesSharedBytes(int d) {
   return kTileStages * kTileKeys * row + kShortRows * kWeightRowBytes;
 }
 
-// D: head size, rounded up to what is compiled; kRows: most rows, 8 or 16. grid (1, G, B · splits
+// D: head size, rounded up to 64 or 128; kRows: most rows, 8 or 16. grid (1, G, B · splits
 // or columns); `clustered`: the splits of a sequence are a cluster.
 template <typename T, typename C, int D, int kRows>
-__global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
+__global__ void __launch_bounds__(32 * kAttentionWarps, 4)
     TilesAttention(const AttentionShape a, bool clustered) {
   constexpr int kColumns = D / kAttentionWarps;  // of the values, a warp
   static_assert(kColumns % 16 == 0);
@@ -38,6 +38,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 ? 4 : 1)
   const uint32_t base = SharedAddress(shared);
   const uint32_t weights_at = base + kTileStages * Loader::kBytes;
   AllowNextKernel();
+  static_assert(kTileStages * Loader::kBytes >= kMostShared * int{sizeof(int)});
   const Split split = SplitOf<kRows>(a, reinterpret_cast<int*>(shared));
   if (split.count == 0) return;
   const int g = static_cast<int>(blockIdx.y);

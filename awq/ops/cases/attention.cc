@@ -87,11 +87,11 @@ void AddAttention(Table& table, const AttentionCase& c) {
   });
 }
 
-// One token each: a sequence of `longest` keys, every third one of a tenth, the others of a few.
+// One token each: a sequence of `longest` keys, every eighth one of a tenth, the others of a few.
 std::vector<Sequence> Uneven(int64_t count, int64_t longest) {
   std::vector<Sequence> out;
   for (int64_t b = 0; b < count; ++b) {
-    out.push_back({b == count / 2 ? longest - 1 : b % 3 == 0 ? longest / 10 + b : b, 1});
+    out.push_back({b == count / 2 ? longest - 1 : b % 8 == 0 ? longest / 10 : b % 7, 1});
   }
   return out;
 }
@@ -229,15 +229,15 @@ void AddAttentions(Table& table) {
   const std::vector<Sequence> uneven{{1500, 1}, {0, 70}, {40, 1}, {0, 1}, {1100, 2}, {300, 1}};
   for (bool e4m3 : {false, true}) {
     AddAttention(table, {.sequences = uneven, .heads = 8, .kv_heads = 2, .d = 128, .e4m3 = e4m3});
-    AddAttention(
-        table, {.sequences = Uneven(36, 1900), .heads = 16, .kv_heads = 4, .d = 128, .e4m3 = e4m3});
-  }
-  // As many as fill a large device, with all of their keys or a part of them a place.
-  for (bool e4m3 : {false, true}) {
+    AddAttention(table, {Uneven(36, 3000), 32, 8, 64, 0, 16, 0.0f, false, e4m3});
+    // As many as fill a large device, with all of their keys or a part of them a place.
     AddAttention(table, {Uneven(64, 150), 32, 8, 128, 0, 16, 0.0f, false, e4m3});
-    AddAttention(table, {Uneven(32, 150), 32, 8, 64, 0, 16, 0.0f, false, e4m3, 4096});
+    AddAttention(table, {Uneven(32, 150), e4m3 ? 96 : 32, 8, 64, 0, 16, 0.0f, false, e4m3, 4096});
   }
+  AddAttention(table, {Uneven(80, 1500), 96, 8, 80, 700, 16, 3.0f, true, true});
   AddAttention(table, {Uneven(130, 60), 48, 4, 64});
+  AddAttention(table, {{{0, 420}, {300, 90}}, 4, 2, 64, 0, 16, 0.0f, false, true});
+  AddAttention(table, {{{0, 420}}, 2, 1, 128, 0, 16, 0.0f, false, true});
   AddAttention(table, {uneven, 4, 4, 64, 900, 16, 0.0f, true});
   AddAttention(table, {uneven, 4, 1, 256});
   AddAttention(table, {.sequences = Uneven(70, 1100), .heads = 32, .kv_heads = 8, .d = 64});
