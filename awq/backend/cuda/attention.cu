@@ -71,46 +71,17 @@ AttentionRows CountRows(const Batch& batch, int64_t heads, int short_rows) {
 
 int MostShortRows(int64_t d) { return d <= 128 ? kShortRows : kShortRowsOfLargeHeads; }
 
-// How sequences of few rows are attended to.
-struct ShortPlan {
-  int64_t splits = 1;   // parts of the keys of each, a thread block each
-  int64_t columns = 0;  // or thread blocks of a kv head that all share
-  bool tiles = false;   // by attention_tiles.cuh
-  int64_t BlocksOfHead(const Batch& batch) const {
-    const int64_t sequences = batch.num_seqs();
-    return columns > 0 ? SharedColumns(columns, sequences) : sequences * splits;
-  }
-};
-// As many thread blocks as fit at once, and not more: a second round would find most SMs idle.
-// While there are fewer sequences and heads than SMs, latency counts: two small blocks an SM are
-// best; beyond that, bandwidth. Of that tiles make more where four of their blocks an SM have much
-// to do and several heads share keys (docs/kernels.md).
-ShortPlan PlanShort(const DeviceLimits& device, const Batch& batch, int64_t heads,
-                    const PagedKv& cache, int short_rows) {
-  const int64_t pairs = batch.num_seqs() * cache.kv_heads();
-  if (short_rows == 0 || pairs == 0) return {};
-  const int64_t d = cache.keys.dim(3);
-  const bool many = pairs > device.sms;
-  const bool shares_keys = heads >= 4 * cache.kv_heads() && d <= 128;
-  // More registers leave room for two.
-  const int64_t most_blocks = d <= 128 && heads <= 8 * cache.kv_heads() ? 3 : 2;
-  // Else every sequence has as many blocks; those are a cluster, which costs less.
-  if (batch.num_seqs() <= kMostShared && HasUnevenLengths(batch.host_kv_len)) {
-    const bool tiles = many && shares_keys && cache.keys.dtype == DType::kF8E4M3;
-    const int64_t fit = (tiles ? 4 : many ? most_blocks : 2) * device.sms;
-    return {.columns = std::max<int64_t>(fit / cache.kv_heads(), 1), .tiles = tiles};
-  }
-  const int64_t four = 4 * device.sms;
-  const int64_t parts = std::max<int64_t>(four / pairs, 1);
-  const int64_t rounds = (pairs + four - 1) / four;
-  const bool full = 20 * pairs * parts >= 19 * rounds * four;
-  const bool tiles = shares_keys && full && (parts == 1 || (parts == 2 && batch.max_kv > 2048));
-  const int64_t fit = (tiles ? 4 : many ? most_blocks : 2) * device.sms;
-  const int64_t count = (batch.max_kv + kTileKeys - 1) / kTileKeys;
-  const int64_t most = std::clamp<int64_t>(std::min(fit / pairs, count), 1, kMostSplits);
-  const int64_t each = std::max<int64_t>(1, (count + most - 1) / most);
-  return {.splits = std::max<int64_t>(1, (count + each - 1) / each),  // none without keys
-          .tiles = tiles};
+ShortPlan PlanOf(const DeviceLimits& device, const Batch& batch, const TensorView& q,
+                 const PagedKv& cache, int short_rows) {
+  if (short_rows == 0) return {};
+  return PlanShort({.sequences = batch.num_seqs(),
+                    .heads = q.dim(1),
+                    .kv_heads = cache.kv_heads(),
+                    .d = q.dim(2),
+                    .max_kv = batch.max_kv,
+                    .uneven = HasUnevenLengths(batch.host_kv_len),
+                    .element_bytes = cache.keys.dtype == DType::kF8E4M3 ? 1 : 2},
+                   device.sms, device.shared_per_block);
 }
 
 bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedKv& cache) {
@@ -118,9 +89,7 @@ bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedK
   const int64_t d = q.dim(2);
   const int64_t padded = d <= 128 ? (d <= 64 ? 64 : 128) : (d <= 192 ? 192 : 256);
   const int64_t row = 2 * padded + 16;  // bytes
-  const int64_t shared = std::max<int64_t>((4 * kTileKeys + kLongRows<1>)*row,
-                                           TilesSharedBytes<__half>(static_cast<int>(padded)));
-  if (shared > device.shared_per_block) return false;
+  if ((4 * kTileKeys + kLongRows<1>)*row > device.shared_per_block) return false;
   const bool e4m3 = cache.keys.dtype == DType::kF8E4M3;
   return q.dtype != DType::kF32 && std::has_single_bit(static_cast<uint64_t>(cache.page_size())) &&
          cache.page_size() >= kStepKeys && (e4m3 || cache.keys.dtype == q.dtype) &&
@@ -133,7 +102,7 @@ bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedK
 // Rows of sums that thread blocks leave for each other.
 int64_t Partials(const Batch& batch, const PagedKv& cache, const ShortPlan& plan) {
   if (plan.columns == 0 && plan.splits == 1) return 0;
-  return plan.BlocksOfHead(batch) * cache.kv_heads() * kShortRows;
+  return plan.BlocksOfHead(batch.num_seqs()) * cache.kv_heads() * kShortRows;
 }
 int64_t StatsBytes(int64_t rows) { return (rows * int64_t{sizeof(float2)} + 255) / 256 * 256; }
 
@@ -143,8 +112,7 @@ int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const
                            const PagedKv& cache, int short_rows) {
   if (!OnTensorCores(device, q, cache)) return 0;
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const int64_t rows =
-      Partials(batch, cache, PlanShort(device, batch, q.dim(1), cache, short_rows));
+  const int64_t rows = Partials(batch, cache, PlanOf(device, batch, q, cache, short_rows));
   return StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
 }
 
@@ -157,7 +125,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
   constexpr float kLog2E = 1.4426950408889634f;
   const bool fast = OnTensorCores(device, q, cache);
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const ShortPlan plan = fast ? PlanShort(device, batch, q.dim(1), cache, short_rows) : ShortPlan{};
+  const ShortPlan plan = fast ? PlanOf(device, batch, q, cache, short_rows) : ShortPlan{};
   const int64_t partials = Partials(batch, cache, plan);
   const AttentionShape shape = {
       .q = q.data,

@@ -18,15 +18,7 @@
 
 namespace awq::cuda {
 
-inline constexpr int kTileKeys = 64;
 inline constexpr int kAttentionWarps = 4;
-inline constexpr int kMostSplits = 64;   // parts of a sequence's keys
-inline constexpr int kMostShared = 512;  // sequences that share thread blocks by their lengths
-// Thread blocks of a kv head that are launched so that `columns` of them share `sequences`: with
-// more sequences than that, parts that are longer than a block's fair share come on top.
-inline int64_t SharedColumns(int64_t columns, int64_t sequences) {
-  return columns + (sequences > columns ? sequences : 0);
-}
 // Of 16 bytes, of the keys of a cache at most, so that 32 bits say where one is.
 inline constexpr uint32_t kMostCacheChunks = ~0u;
 

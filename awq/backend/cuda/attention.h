@@ -4,16 +4,12 @@
 
 #include <cstdint>
 
+#include "awq/backend/cuda/attention_plan.h"
 #include "awq/backend/cuda/gemm_table.h"
 #include "awq/backend/cuda/launch.h"
 #include "awq/ops/args.h"
 
 namespace awq::cuda {
-
-// Sequences with at most this many rows, pairs of a token and a head of one kv head, are split over
-// keys.
-inline constexpr int kShortRows = 16;
-inline constexpr int kShortRowsOfLargeHeads = 8;  // of more than 128 elements
 
 // Bytes of device memory that the call below needs beside its arguments.
 int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,

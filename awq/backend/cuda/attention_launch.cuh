@@ -74,7 +74,7 @@ void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionSha
   if constexpr (D <= 128) {
     if (shape.tiles) {
       return launch(rows > 8 ? TilesAttention<T, C, D, 16> : TilesAttention<T, C, D, 8>,
-                    TilesSharedBytes<C>(D));
+                    TilesSharedBytes(D, sizeof(C)));
     }
     const bool whole = shape.d == D;
     if (rows > 8) {

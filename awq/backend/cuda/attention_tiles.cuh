@@ -13,15 +13,6 @@
 
 namespace awq::cuda {
 
-inline constexpr int kTileStages = 3;
-inline constexpr int kWeightRowBytes = 2 * kTileKeys + 16;
-
-template <typename C>
-constexpr int TilesSharedBytes(int d) {
-  const int row = d * static_cast<int>(sizeof(C)) + 16;
-  return kTileStages * kTileKeys * row + kShortRows * kWeightRowBytes;
-}
-
 // D: head size, rounded up to 64 or 128; kRows: most rows, 8 or 16. grid (1, G, B · splits
 // or columns); `clustered`: the splits of a sequence are a cluster.
 template <typename T, typename C, int D, int kRows>

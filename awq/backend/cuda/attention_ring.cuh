@@ -1,0 +1,131 @@
+// The ring of keys and values that attention_wgmma.cuh multiplies, and the two ways to fill it.
+#pragma once
+
+#include <cuda.h>
+
+#include "awq/backend/cuda/attention.cuh"
+
+namespace awq::cuda {
+
+inline constexpr int kWgmmaKeys = 128;  // of a tile
+inline constexpr int kBoxKeys = 16;     // of a copy; a page has a multiple of them
+template <typename C, int D>
+constexpr int WgmmaSharedBytes() {
+  const int ring = 4 * 2 * kWgmmaKeys * D;
+  return 1024 + ring + (kIsE4m3<C> ? 4 * 2 * TileLoader<C, D>::kBytes : 0);
+}
+
+// Two stages of keys and of values, each with a barrier for "full" and one for "empty".
+struct KeyRing {
+  uint32_t tiles;     // [stage][keys, values]
+  uint32_t barriers;  // [stage][keys, values][full, empty]
+  int tile_bytes;
+
+  __device__ uint32_t Tile(int tile, int which) const {
+    return tiles + (tile % 2 * 2 + which) * tile_bytes;
+  }
+  __device__ uint32_t Full(int tile, int which) const {
+    return barriers + (tile % 2 * 2 + which) * 16;
+  }
+  __device__ uint32_t Empty(int tile, int which) const { return Full(tile, which) + 8; }
+  // Tiles are counted from 0.
+  __device__ void WaitFull(int tile, int which) const {
+    BarrierWait(Full(tile, which), tile / 2 % 2);
+  }
+  __device__ void WaitEmpty(int tile, int which) const {
+    BarrierWait(Empty(tile, which), tile / 2 % 2 ^ 1);
+  }
+};
+
+// By one warp: copies keys and values of all tiles.
+template <int D>
+__device__ void FillRing(const AttentionShape& a, const KeyRing& ring, const CUtensorMap* keys,
+                         const CUtensorMap* values, const int* table, int g, int first_key,
+                         int end_key) {
+  constexpr int kBoxes = kWgmmaKeys / kBoxKeys;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int half = lane / kBoxes;
+  for (int tile = 0; first_key + tile * kWgmmaKeys < end_key; ++tile) {
+    const int key = first_key + tile * kWgmmaKeys + lane % kBoxes * kBoxKeys;
+    const bool copies = half < D / 64 && key < end_key;
+    const int page = copies ? __ldg(table + (key >> a.page_shift)) : 0;
+    const int row = (page * a.kv_heads + g) * a.page_size + (key & (a.page_size - 1));
+    const int boxes = __popc(__ballot_sync(~0u, copies));
+#pragma unroll
+    for (int which = 0; which < 2; ++which) {
+      ring.WaitEmpty(tile, which);
+      if (lane == 0) BarrierExpect(ring.Full(tile, which), boxes * kBoxKeys * 128);
+      __syncwarp();
+      if (copies) {
+        BoxCopy(ring.Tile(tile, which) + half * kWgmmaKeys * 128 + lane % kBoxes * kBoxKeys * 128,
+                which == 0 ? keys : values, 64 * half, row, ring.Full(tile, which));
+      }
+    }
+  }
+}
+
+// By four warps, each thread what it has copied itself: the bytes of two tiles lie behind the ring.
+template <typename C, int D>
+__device__ void ExpandIntoRing(const AttentionShape& a, const KeyRing& ring, int sequence, int g,
+                               int first_key, int end_key) {
+  using Loader = TileLoader<C, D>;
+  constexpr int kParts = kWgmmaKeys / kTileKeys;
+  const Loader loader(a, sequence, g, static_cast<int>(threadIdx.x) % (32 * kAttentionWarps));
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const auto bytes_of = [&](int tile, int which) {
+    return ring.tiles + 4 * ring.tile_bytes + (tile % 2 * 2 + which) * kParts * Loader::kBytes;
+  };
+  const auto copy = [&](int tile) {
+    const int key = first_key + tile * kWgmmaKeys;
+    typename Loader::Places places[kParts];
+#pragma unroll
+    for (int p = 0; p < kParts; ++p) places[p] = loader.Find(a, key / kTileKeys + p, end_key);
+#pragma unroll
+    for (int which = 0; which < 2; ++which) {
+#pragma unroll
+      for (int p = 0; p < kParts; ++p) {
+        loader.Load(which == 0 ? a.keys : a.values, places[p],
+                    bytes_of(tile, which) + p * Loader::kBytes);
+      }
+      AsyncCommit();
+    }
+  };
+  // 16 bytes become two chunks of a row of 64 elements, of which the second half's come in the
+  // other order: eight lanes store to all banks.
+  const int half = loader.chunk() / 4;
+  const auto expand = [&](int tile, int which) {
+    ring.WaitEmpty(tile, which);
+    uint32_t from = bytes_of(tile, which) + loader.row() * Loader::kRowBytes + 16 * loader.chunk();
+    uint32_t to = ring.Tile(tile, which) + half * kWgmmaKeys * 128 + loader.row() * 128;
+    const int chunk = (loader.chunk() % 4 * 2 + half) ^ loader.row() % 8;
+    static_assert(Loader::kRowStep % 8 == 0 && kTileKeys % Loader::kRowStep == 0);
+#pragma unroll
+    for (int i = 0; i < kParts * Loader::kIterations; ++i) {
+      uint32_t codes[4];
+      LoadShared(from, codes);
+      from += Loader::kRowStep * Loader::kRowBytes;
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const bool later = e != half;
+        const F16Pairs low = ExpandE4m3(later ? codes[2] : codes[0]);
+        const F16Pairs high = ExpandE4m3(later ? codes[3] : codes[1]);
+        StoreShared(to + 16 * (chunk ^ e), low.low, low.high, high.low, high.high);
+      }
+      to += Loader::kRowStep * 128;
+    }
+    AsyncProxyFence();
+    __syncwarp();
+    if (lane == 0) BarrierArrive(ring.Full(tile, which));
+  };
+  copy(0);
+  for (int tile = 0; first_key + tile * kWgmmaKeys < end_key; ++tile) {
+    copy(tile + 1);
+    AsyncWait<3>();
+    expand(tile, 0);
+    AsyncWait<2>();
+    expand(tile, 1);
+  }
+  AsyncWait<0>();
+}
+
+}  // namespace awq::cuda
