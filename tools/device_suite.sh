@@ -87,6 +87,7 @@ for stage in "${stages[@]}"; do
       measure engine llama-3-8b --prompt 512 --batch 32 --ctx 8000 --tokens 40
       measure engine llama-3-8b --prompt 4096 --batch 1,32,64 --tokens 40 --kv-type fp8
       measure engine llama-3-8b --prompt 512 --batch 32 --ctx 8000 --tokens 40 --kv-type fp8
+      measure engine llama-3-8b --prompt 512 --batch 32 --ctx 8000,4000,2000,1000,500,250 --tokens 40
       collect engine ;;
     models)
       for shape in ${AWQ_SHAPES:-mistral-7b llama-2-13b llama-2-70b qwen3-30b-a3b mixtral-8x7b}; do

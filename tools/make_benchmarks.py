@@ -84,7 +84,8 @@ def throughput():
             limit, target = None, None
             if not run["dense"] and (r["name"] == "prefill" or r["tokens"] == 512):
                 limit, target = LIMITS.get((run["shape"], r["name"], size), (None, None))
-            work = f"decode, batch {size}, context {r['tokens']}" if r["name"] == "decode" else f"prefill, {size}"
+            context = option(run, "--ctx", str(r["tokens"])).replace(",", ", ")
+            work = f"decode, batch {size}, context {context}" if r["name"] == "decode" else f"prefill, {size}"
             spread = f"{1e3 * r['min_seconds']:.3f}–{1e3 * r['max_seconds']:.3f}"
             rows.append([run["shape"], describe(run), work, number(r["tokens_per_second"]), f"{1e3 * r['median_seconds']:.3f}",
                          spread, number(limit, 0) if limit else "–", percent(r["tokens_per_second"] / limit) if limit else "–",

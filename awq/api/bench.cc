@@ -95,18 +95,28 @@ class Runner {
   }
 
   BenchResult Decode(int64_t batch) {
-    const int64_t each = options_.context + options_.tokens;
-    const int64_t pages = (each + kKvPageSize - 1) / kKvPageSize;
-    KvCache cache(*device_, source_.spec(), batch * pages * kKvPageSize, kv_type_);
+    const auto context_of = [&](int64_t b) {
+      return options_.contexts[static_cast<size_t>(b) % options_.contexts.size()];
+    };
+    int64_t most_pages = 0;
+    int64_t all_pages = 0;
+    int64_t all_tokens = 0;  // read before
+    for (int64_t b = 0; b < batch; ++b) {
+      const int64_t pages = (context_of(b) + options_.tokens + kKvPageSize - 1) / kKvPageSize;
+      most_pages = std::max(most_pages, pages);
+      all_pages += pages;
+      all_tokens += context_of(b);
+    }
+    KvCache cache(*device_, source_.spec(), all_pages * kKvPageSize, kv_type_);
     const auto with_cache = device_->Memory();
     std::vector<DecodeStep::Row> rows;
     for (int64_t b = 0; b < batch; ++b) {
-      const int64_t sequence = Open(cache, each);
-      Read(*device_, cache, sequence, options_.context);
-      rows.push_back({RandomToken(), options_.context, cache.pool().Table(sequence)});
+      const int64_t sequence = Open(cache, context_of(b) + options_.tokens);
+      Read(*device_, cache, sequence, context_of(b));
+      rows.push_back({RandomToken(), context_of(b), cache.pool().Table(sequence)});
     }
-    BenchResult out = Summarize("decode", batch, options_.context, batch,
-                                StepTimes(*device_, cache, rows, pages, options_.tokens));
+    BenchResult out = Summarize("decode", batch, all_tokens / batch, batch,
+                                StepTimes(*device_, cache, rows, most_pages, options_.tokens));
     if (with_cache) {
       const int64_t kv_cache = KvBytes(cache);
       out.memory = BenchMemory{.weights = weights_held_,
@@ -114,7 +124,7 @@ class Runner {
                                .workspace = device_->Memory()->most - weights_held_ - kv_cache};
     }
     if (options_.explain) {
-      StepTimes(profiler_, cache, rows, pages, kFewestTokens);
+      StepTimes(profiler_, cache, rows, most_pages, kFewestTokens);
       out.ops = Ops();
     }
     return out;
@@ -262,10 +272,13 @@ void CheckOptions(const BenchOptions& o, int64_t context) {
     check(p > 0 && p <= context, "prompt", p, Cat("1 … ", context).c_str());
   }
   for (int64_t b : o.batches) check(b > 0 && b <= 4096, "batch", b, "1 … 4096");
-  check(o.context > 0 && o.context + kFewestTokens <= context, "ctx", o.context,
-        Cat("1 … ", context - kFewestTokens, " for a model of ", context, " tokens").c_str());
-  check(o.tokens >= kFewestTokens && o.context + o.tokens <= context, "tokens", o.tokens,
-        Cat(kFewestTokens, " … ", context - o.context, " beside the context").c_str());
+  AWQ_CHECK(!o.contexts.empty(), kInvalidArgument, "ctx: expected at least one, found none");
+  for (int64_t c : o.contexts) {
+    check(c > 0 && c + kFewestTokens <= context, "ctx", c,
+          Cat("1 … ", context - kFewestTokens, " for a model of ", context, " tokens").c_str());
+    check(o.tokens >= kFewestTokens && c + o.tokens <= context, "tokens", o.tokens,
+          Cat(kFewestTokens, " … ", context - c, " beside the context").c_str());
+  }
   check(o.repeats > 0, "repeats", o.repeats, "at least 1");
   check(o.chunk > 0, "chunk", o.chunk, "at least 1");
 }

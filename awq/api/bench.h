@@ -14,10 +14,11 @@ struct BenchOptions {
   std::filesystem::path model;
   std::vector<int64_t> prompts = {512};  // tokens read at once by one sequence
   std::vector<int64_t> batches = {1};    // sequences that write side by side
-  int64_t context = 512;                 // tokens in the cache of each when it begins to write
-  int64_t tokens = 64;                   // written by each; the first 3 are not counted
-  int64_t repeats = 5;                   // of each prompt, after one that is not counted
-  int64_t chunk = 4096;                  // prompt tokens of one step
+  // Tokens in the cache of each when it begins to write; several: of the sequences in turn.
+  std::vector<int64_t> contexts = {512};
+  int64_t tokens = 64;   // written by each; the first 3 are not counted
+  int64_t repeats = 5;   // of each prompt, after one that is not counted
+  int64_t chunk = 4096;  // prompt tokens of one step
   std::string device = "auto";
   std::string dtype = "auto";
   std::string kv_type = "auto";  // of the KV cache: also "fp8"; auto: that of activations
@@ -50,7 +51,7 @@ struct BenchMemory {
 struct BenchResult {
   std::string name;    // "prefill", "decode"
   int64_t batch = 1;   // sequences
-  int64_t tokens = 0;  // prefill: of the prompt; decode: in the cache at the beginning
+  int64_t tokens = 0;  // prefill: of the prompt; decode: in the cache at the beginning, mean
   double median = 0;   // seconds of a prompt, of a step
   double least = 0;
   double most = 0;

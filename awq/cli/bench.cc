@@ -68,6 +68,7 @@ RawJson ToJson(const BenchOptions& options, const BenchReport& report) {
                  {"head_bits", report.head_bits},
                  {"deterministic", options.deterministic},
                  {"sample", options.sample},
+                 {"contexts", options.contexts},
                  {"load_seconds", report.load_seconds},
                  {"weight_bytes", report.weight_bytes},
                  {"context_bytes", report.context_bytes},
@@ -135,7 +136,10 @@ void AddBench(CLI::App& app, Action& chosen) {
   verb->add_option("--batch", options->batches, "numbers of sequences that write side by side")
       ->delimiter(',')
       ->capture_default_str();
-  verb->add_option("--ctx", options->context, "tokens each has read before")->capture_default_str();
+  verb->add_option("--ctx", options->contexts,
+                   "tokens each has read before; several: of the sequences in turn")
+      ->delimiter(',')
+      ->capture_default_str();
   verb->add_option("--tokens", options->tokens, "tokens each writes")->capture_default_str();
   verb->add_option("--repeats", options->repeats, "times a prompt is read")->capture_default_str();
   verb->add_option("--chunk", options->chunk, "prompt tokens of one step")->capture_default_str();
