@@ -71,14 +71,15 @@ AttentionRows CountRows(const Batch& batch, int64_t heads, int short_rows) {
 
 int MostShortRows(int64_t d) { return d <= 128 ? kShortRows : kShortRowsOfLargeHeads; }
 
-ShortPlan PlanOf(const DeviceLimits& device, const Batch& batch, const TensorView& q,
-                 const PagedKv& cache, int short_rows) {
+ShortPlan PlanOf(const DeviceLimits& device, const AttentionArgs& args, const Batch& batch,
+                 const TensorView& q, const PagedKv& cache, int short_rows) {
   if (short_rows == 0) return {};
   return PlanShort({.sequences = batch.num_seqs(),
                     .heads = q.dim(1),
                     .kv_heads = cache.kv_heads(),
                     .d = q.dim(2),
                     .max_kv = batch.max_kv,
+                    .window = args.window,
                     .uneven = HasUnevenLengths(batch.host_kv_len),
                     .element_bytes = cache.keys.dtype == DType::kF8E4M3 ? 1 : 2},
                    device.sms, device.shared_per_block);
@@ -108,11 +109,12 @@ int64_t StatsBytes(int64_t rows) { return (rows * int64_t{sizeof(float2)} + 255)
 
 }  // namespace
 
-int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,
-                           const PagedKv& cache, int short_rows) {
+int64_t AttentionWorkspace(const DeviceLimits& device, const AttentionArgs& args,
+                           const Batch& batch, const TensorView& q, const PagedKv& cache,
+                           int short_rows) {
   if (!OnTensorCores(device, q, cache)) return 0;
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const int64_t rows = Partials(batch, cache, PlanOf(device, batch, q, cache, short_rows));
+  const int64_t rows = Partials(batch, cache, PlanOf(device, args, batch, q, cache, short_rows));
   return StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
 }
 
@@ -125,7 +127,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
   constexpr float kLog2E = 1.4426950408889634f;
   const bool fast = OnTensorCores(device, q, cache);
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const ShortPlan plan = fast ? PlanOf(device, batch, q, cache, short_rows) : ShortPlan{};
+  const ShortPlan plan = fast ? PlanOf(device, args, batch, q, cache, short_rows) : ShortPlan{};
   const int64_t partials = Partials(batch, cache, plan);
   const AttentionShape shape = {
       .q = q.data,

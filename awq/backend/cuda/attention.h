@@ -12,8 +12,9 @@
 namespace awq::cuda {
 
 // Bytes of device memory that the call below needs beside its arguments.
-int64_t AttentionWorkspace(const DeviceLimits& device, const Batch& batch, const TensorView& q,
-                           const PagedKv& cache, int short_rows);
+int64_t AttentionWorkspace(const DeviceLimits& device, const AttentionArgs& args,
+                           const Batch& batch, const TensorView& q, const PagedKv& cache,
+                           int short_rows);
 // As Backend::Attention. short_rows: kShortRows, or 0: then nothing is split, and a row's sums do
 // not depend on its batch. counters: one int a sequence and kv head, zero before the first use. F16
 // and BF16 with heads of up to 256 elements, a multiple of 8 (of 16 with a cache of E4M3), run on

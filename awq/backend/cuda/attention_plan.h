@@ -30,6 +30,7 @@ constexpr int64_t SharedColumns(int64_t columns, int64_t sequences) {
 struct ShortShape {
   int64_t sequences = 0, heads = 0, kv_heads = 0, d = 0;
   int64_t max_kv = 0;     // the largest number of keys, or more
+  int64_t window = 0;     // that a token sees of them, with its own; 0: all
   bool uneven = false;    // HasUnevenLengths
   int element_bytes = 2;  // of keys
 };

@@ -59,6 +59,23 @@ TEST(PlanShort, UnevenLengthsShareWhatFits) {
   EXPECT_EQ(Plan(Shape(60, 8192, 2, true)).BlocksOfHead(60), 49 + 60);
 }
 
+TEST(PlanShort, AWindowLeavesFewKeys) {
+  ShortShape shape = Shape(1, 32768);
+  EXPECT_EQ(Plan(shape).splits, 32);
+  shape.window = 512;
+  EXPECT_EQ(Plan(shape).splits, 9);  // a tile each
+  shape = Shape(32, 8192, 2, true);
+  shape.window = 900;
+  EXPECT_EQ(Plan(shape).columns, 0);
+  shape.window = 4096;
+  EXPECT_GT(Plan(shape).columns, 0);
+  shape = Shape(32, 8192);
+  shape.window = 1024;
+  EXPECT_FALSE(Plan(shape).tiles);
+  shape.window = 100000;
+  EXPECT_TRUE(Plan(shape).tiles);
+}
+
 // Whatever is asked: blocks for every sequence, no part without keys, no more at once than fit.
 TEST(PlanShort, OfAnyShape) {
   for (int sms : {1, 16, 108, 132}) {

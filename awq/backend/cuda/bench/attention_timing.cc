@@ -116,13 +116,13 @@ Measurement Time(const DeviceLimits& device, const Ceilings& ceilings, const Ste
   const Buffer y(DType::kF16, {s.sequences * s.tokens, kHeads, kHeadSize});
   FillNormal(false, q.view().NumElements(), 6, q.view().data);
   const Batch& first = batches.front().batch();
+  AttentionArgs args;
+  args.scale = 1.0f / std::sqrt(static_cast<float>(kHeadSize));
   const auto workspace = AllocDevice<uint8_t>(
-      std::max<int64_t>(1, AttentionWorkspace(device, first, q.view(), cache, kShortRows)));
+      std::max<int64_t>(1, AttentionWorkspace(device, args, first, q.view(), cache, kShortRows)));
   const auto counters = AllocDevice<int>(s.sequences * kKvHeads);
   AWQ_CUDA(
       cudaMemset(counters.get(), 0, static_cast<size_t>(s.sequences * kKvHeads) * sizeof(int)));
-  AttentionArgs args;
-  args.scale = 1.0f / std::sqrt(static_cast<float>(kHeadSize));
   const int operations = static_cast<int>(std::max<int64_t>(copies, 4));
   const Timing time = TimeGraph(operations, 9, [&](cudaStream_t stream) {
     for (int i = 0; i < operations; ++i) {
