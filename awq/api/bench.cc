@@ -102,7 +102,7 @@ class Runner {
     int64_t all_pages = 0;
     int64_t all_tokens = 0;  // read before
     for (int64_t b = 0; b < batch; ++b) {
-      const int64_t pages = (context_of(b) + options_.tokens + kKvPageSize - 1) / kKvPageSize;
+      const int64_t pages = PagesFor(context_of(b) + options_.tokens);
       most_pages = std::max(most_pages, pages);
       all_pages += pages;
       all_tokens += context_of(b);

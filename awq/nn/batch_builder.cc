@@ -3,11 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "awq/nn/kv_pages.h"
-
 namespace awq {
-
-int64_t PagesFor(int64_t tokens) { return (tokens + kKvPageSize - 1) / kKvPageSize; }
 
 void BatchBuilder::Add(std::span<const int32_t> tokens, int64_t cached,
                        std::span<const int32_t> pages) {

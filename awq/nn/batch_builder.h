@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "awq/nn/kv_pages.h"
 #include "awq/ops/args.h"
 #include "awq/ops/backend.h"
 
@@ -30,7 +31,5 @@ class BatchBuilder {
 // evaluation.
 Batch BuildFreshBatch(BatchBuilder& builder, Backend& backend,
                       std::span<const std::vector<int32_t>> sequences);
-// Pages that such a batch needs.
-int64_t PagesFor(int64_t tokens);
 
 }  // namespace awq

@@ -12,6 +12,8 @@
 namespace awq {
 
 inline constexpr int64_t kKvPageSize = 16;  // tokens
+// Pages that so many tokens of a sequence need.
+constexpr int64_t PagesFor(int64_t tokens) { return (tokens + kKvPageSize - 1) / kKvPageSize; }
 
 class KvPages {
  public:

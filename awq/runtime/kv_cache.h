@@ -52,7 +52,7 @@ class KvCache {
  public:
   // Room for `tokens` tokens in all layers, in whole pages.
   KvCache(Backend& backend, const ModelSpec& model, int64_t tokens, DType type)
-      : pool_((tokens + kKvPageSize - 1) / kKvPageSize, kKvPageSize),
+      : pool_(PagesFor(tokens), kKvPageSize),
         pages_(backend, model, 0, model.num_layers(), pool_.pages(), type) {}
 
   PagePool& pool() { return pool_; }

@@ -1,9 +1,9 @@
-// What the two attention kernels on tensor cores share.
+// What the attention kernels on tensor cores share.
 //
 // Rows are pairs of a query token and a query head of one kv head: row r of a sequence is token r /
 // R, head r % R of the R that share the kv head, so that a tile of rows reads each key once.
-// Sequences of many rows take attention_long.cuh, those of at most
-// `short_rows` attention_short.cuh, or attention_tiles.cuh where there are many of them.
+// Sequences of many rows take attention_wgmma.cuh or attention_long.cuh, those of at most
+// `short_rows` attention_short.cuh or attention_tiles.cuh, as attention_plan.h says.
 //
 // T: type of queries and of y; C: of the cache, T or E4M3, which is expanded to f16 on the way to
 // the tensor cores.
@@ -110,6 +110,12 @@ __device__ inline float Exp2(float x) {
   return y;
 }
 
+// What sums are multiplied with when a row's largest score becomes `shift` / scale. Exactly 1 where
+// it stays: a row must not depend on its neighbours' maxima.
+__device__ inline float Shrink(float largest, float scale, float shift) {
+  return Exp2(__fmul_rn(largest, scale) - shift);
+}
+
 // Whether scores are more than products.
 __device__ inline bool AdjustsScores(const AttentionShape& a) {
   return a.cap > 0.0f || a.slopes != nullptr;
@@ -129,6 +135,9 @@ struct KeySpan {
   int cached;               // keys of earlier steps
   int end_key;              // the last key that any row of the block sees, and one
   int tile_begin, tile_end;
+
+  // Whether its sequence takes the short arrangement.
+  __device__ bool IsShort(const AttentionShape& a) const { return rows <= a.short_rows; }
 
   // For rows [first_row, first_row + block_rows) and one of `splits` parts of their keys.
   __device__ KeySpan(const AttentionShape& a, int sequence, int first_row, int block_rows,

@@ -49,10 +49,9 @@ template <typename K>
 void LaunchSplits(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
                   const Batch& batch, K* kernel, int shared) {
   const auto splits = static_cast<unsigned>(shape.splits);
-  const auto columns =
-      static_cast<unsigned>(shape.columns > 0 ? SharedColumns(shape.columns, batch.num_seqs())
-                                              : batch.num_seqs() * int64_t{shape.splits});
-  const dim3 grid(1, static_cast<unsigned>(shape.kv_heads), columns);
+  const ShortPlan plan{.splits = shape.splits, .columns = shape.columns};
+  const dim3 grid(1, static_cast<unsigned>(shape.kv_heads),
+                  static_cast<unsigned>(plan.BlocksOfHead(batch.num_seqs())));
   const bool clustered = device.arch == 90 && shape.d <= 128 && shape.columns == 0 && splits > 1 &&
                          splits <= kMostClustered;
   if (shared > 0) {

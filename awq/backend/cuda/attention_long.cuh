@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
   // Late tiles see most keys: they come first.
   const int first_row = (static_cast<int>(gridDim.x) - 1 - static_cast<int>(blockIdx.x)) * kRows;
   const KeySpan span(a, sequence, first_row, kRows);
-  if (first_row >= span.rows || span.rows <= a.short_rows) return;
+  if (first_row >= span.rows || span.IsShort(a)) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
@@ -187,8 +187,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps) LongAttention(const Atte
       if (__any_sync(~0u, highest[0] != largest[m][0] || highest[1] != largest[m][1])) {
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-          // Exactly 1 where the maximum stays: a row must not depend on its neighbours' maxima.
-          const float shrink = Exp2(__fmul_rn(largest[m][i], a.scale) - shift[m][i]);
+          const float shrink = Shrink(largest[m][i], a.scale, shift[m][i]);
           total[m][i] *= shrink;
           largest[m][i] = highest[i];
 #pragma unroll

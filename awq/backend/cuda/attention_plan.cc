@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "awq/ops/args.h"
+
 namespace awq::cuda {
 
 // While there are fewer sequences and heads than SMs, latency counts: two small blocks an SM are
@@ -18,7 +20,7 @@ ShortPlan PlanShort(const ShortShape& s, int sms, int shared_per_block) {
       4 * TilesSharedBytes(s.d <= 64 ? 64 : 128, s.element_bytes) <= shared_per_block;
   // Of others three fit, or two where there are more rows or elements in registers.
   const int most = !many || s.d > 128 || s.heads > 8 * s.kv_heads ? 2 : 3;
-  if (s.uneven && s.sequences <= kMostShared && keys > 1024) {
+  if (s.uneven && s.sequences <= kMostShared && keys > kFewKeys) {
     const bool tiles = suits_tiles && many && s.element_bytes == 1;
     const int64_t fit = int64_t{tiles ? 4 : most} * sms;
     return {.columns = std::max<int64_t>(fit / s.kv_heads, 1), .tiles = tiles};

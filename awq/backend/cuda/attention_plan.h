@@ -21,12 +21,6 @@ constexpr int TilesSharedBytes(int d, int element_bytes) {
   return kTileStages * kTileKeys * (d * element_bytes + 16) + kShortRows * kWeightRowBytes;
 }
 
-// Thread blocks of a kv head that are launched so that `columns` of them share `sequences`: with
-// more sequences than that, parts that are longer than a block's fair share come on top.
-constexpr int64_t SharedColumns(int64_t columns, int64_t sequences) {
-  return columns + (sequences > columns ? sequences : 0);
-}
-
 struct ShortShape {
   int64_t sequences = 0, heads = 0, kv_heads = 0, d = 0;
   int64_t max_kv = 0;     // the largest number of keys, or more
@@ -39,8 +33,11 @@ struct ShortPlan {
   int64_t splits = 1;   // parts of the keys of each sequence, a thread block each
   int64_t columns = 0;  // or thread blocks of a kv head that all sequences share
   bool tiles = false;   // by attention_tiles.cuh, else attention_short.cuh
+  // Thread blocks of a kv head. With more sequences than columns, parts that are longer than a
+  // block's fair share come on top.
   int64_t BlocksOfHead(int64_t sequences) const {
-    return columns > 0 ? SharedColumns(columns, sequences) : sequences * splits;
+    if (columns == 0) return sequences * splits;
+    return columns + (sequences > columns ? sequences : 0);
   }
 };
 

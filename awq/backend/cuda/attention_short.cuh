@@ -1,6 +1,6 @@
-// Attention of at most 16 rows: decoding with few sequences. No shared memory and no barrier while
-// keys are read: the four warps of a block take 16 keys in turn, and what a lane loads from global
-// memory, 16 bytes at a time, is its share of the operands of the products:
+// Attention of at most 16 rows: decoding. No shared memory and no barrier while keys are read: the
+// four warps of a block take 16 keys in turn, and what a lane loads from global memory, 16 bytes at
+// a time, is its share of the operands of the products:
 //   scores[row, key]: the elements of a head may come in any order, as long as queries and keys
 //     agree, so that 8 neighbours of a key are what one lane holds of it in two products;
 //   sums[element, row]: values are the left operand, whose pairs are of two neighbouring keys, put
@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
   const int g = static_cast<int>(blockIdx.y);
   const int heads = a.heads / a.kv_heads;
   const KeySpan span(a, split.sequence, 0, kRows, split.index, split.count);
-  if (span.rows == 0 || span.rows > a.short_rows) return;
+  if (span.rows == 0 || !span.IsShort(a)) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int quad = lane / 4;

@@ -34,7 +34,7 @@ __device__ inline Split SplitOf(const AttentionShape& a, int* tiles) {
   }
   for (int b = static_cast<int>(threadIdx.x); b < a.sequences; b += static_cast<int>(blockDim.x)) {
     const KeySpan span(a, b, 0, kRows);  // of 64 keys a tile
-    tiles[b] = span.rows > 0 && span.rows <= a.short_rows ? span.tile_end - span.tile_begin : 0;
+    tiles[b] = span.rows > 0 && span.IsShort(a) ? span.tile_end - span.tile_begin : 0;
   }
   __syncthreads();
   const int lane = static_cast<int>(threadIdx.x) % 32;

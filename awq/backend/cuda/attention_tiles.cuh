@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, 4)
   const int g = static_cast<int>(blockIdx.y);
   const int heads = a.heads / a.kv_heads;
   const KeySpan span(a, split.sequence, 0, kRows, split.index, split.count);
-  if (span.rows == 0 || span.rows > a.short_rows) return;
+  if (span.rows == 0 || !span.IsShort(a)) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
@@ -144,8 +144,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, 4)
       const float shift = top == -INFINITY ? 0.0f : top * a.scale;
       // Maxima seldom move after the first tiles.
       if (__any_sync(~0u, top != largest[i])) {
-        // Exactly 1 where the maximum stays: a row must not depend on its neighbours' maxima.
-        const float shrink = Exp2(__fmul_rn(largest[i], a.scale) - shift);
+        const float shrink = Shrink(largest[i], a.scale, shift);
         largest[i] = top;
         total[i] *= shrink;
 #pragma unroll

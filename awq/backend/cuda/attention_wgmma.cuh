@@ -24,6 +24,9 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
 #if AWQ_SM90A
   using M = Operand<C>;
   constexpr int kConsumers = 8;  // warps
+  // Registers a thread: of the others, and what that leaves of 168; more would never come.
+  constexpr int kGiven = kIsE4m3<C> ? 40 : 24;
+  constexpr int kTaken = 168 + (168 - kGiven) / 2;
   extern __shared__ uint8_t dynamic[];
   __shared__ uint64_t barriers[8];
   AllowNextKernel();
@@ -34,7 +37,7 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   const int first_row =
       (static_cast<int>(gridDim.z) - 1 - static_cast<int>(blockIdx.z)) * kWgmmaRows;
   const KeySpan span(a, sequence, first_row, kWgmmaRows);
-  if (first_row >= span.rows || span.rows <= a.short_rows) return;
+  if (first_row >= span.rows || span.IsShort(a)) return;
   // In whole tiles: the sums of a row do not depend on the first row.
   const int first_key = span.tile_begin * kTileKeys / kWgmmaKeys * kWgmmaKeys;
   const uint32_t tiles = (SharedAddress(dynamic) + 1023) / 1024 * 1024;
@@ -53,7 +56,7 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   if (warp >= kConsumers) {
-    GiveRegisters<kIsE4m3<C> ? 40 : 24>();
+    GiveRegisters<kGiven>();
     if constexpr (kIsE4m3<C>) {
       ExpandIntoRing<C, D>(a, ring, sequence, g, first_key, span.end_key);
     } else if (warp == kConsumers) {
@@ -62,7 +65,7 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     }
     return;
   }
-  TakeRegisters<kIsE4m3<C> ? 232 : 240>();  // what the others have given: more would never come
+  TakeRegisters<kTaken>();
 
   uint32_t q[D / 16][4];
   int position[2];

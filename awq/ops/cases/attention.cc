@@ -224,8 +224,8 @@ void AddAttentions(Table& table) {
   AddAttention(table, {{{129, 140}}, 2, 1, 128, 90});
   AddAttention(table, {{{260, 1}, {3, 9}}, 4, 2, 64, 0, 32});
   AddAttention(table, {{{10, 3}, {0, 12}}, 4, 1, 64, 5, 4});
-  // Lengths that differ much, which a device may share out, with a prompt among them; sequences of
-  // which some have so few keys that nothing is shared; and more of them than a device has places.
+  // Lengths that differ much, which a device may share out: with a prompt among them, with several
+  // tiles of keys a place, of more sequences than places.
   const std::vector<Sequence> uneven{{1500, 1}, {0, 70}, {40, 1}, {0, 1}, {1100, 2}, {300, 1}};
   for (bool e4m3 : {false, true}) {
     AddAttention(table, {.sequences = uneven, .heads = 8, .kv_heads = 2, .d = 128, .e4m3 = e4m3});
