@@ -33,7 +33,7 @@ struct Batch {
 // Fewer keys of a sequence are not worth sharing out by length.
 inline constexpr int64_t kFewKeys = 1024;
 // Whether sequences differ so much in length that giving each as large a part of a device would
-// leave most of it idle: the longest has more than kFewKeys, all of them together less than .6 of
+// leave some of it idle: the longest has more than kFewKeys, all of them together less than .9 of
 // what they would have if they were as long. Kernels may be chosen by it.
 inline bool HasUnevenLengths(std::span<const int32_t> kv_len) {
   int64_t longest = 0;
@@ -42,7 +42,7 @@ inline bool HasUnevenLengths(std::span<const int32_t> kv_len) {
     longest = std::max<int64_t>(longest, n);
     total += n;
   }
-  return longest > kFewKeys && 10 * total < 6 * longest * static_cast<int64_t>(kv_len.size());
+  return longest > kFewKeys && 10 * total < 9 * longest * static_cast<int64_t>(kv_len.size());
 }
 
 // One layer's share of the cache: pages of page_size tokens, of floats of any type or F8_E4M3, to

@@ -12,9 +12,9 @@ bool Uneven(const std::vector<int32_t>& lengths) { return HasUnevenLengths(lengt
 TEST(HasUnevenLengths, WhereOneIsMuchLongerThanMost) {
   EXPECT_TRUE(Uneven({1500, 20, 30, 40}));
   EXPECT_TRUE(Uneven({100, 8192}));
-  EXPECT_FALSE(Uneven({1500, 1400, 1300, 20}));
-  EXPECT_FALSE(Uneven({2000, 400}));  // exactly .6
-  EXPECT_TRUE(Uneven({2000, 399}));
+  EXPECT_FALSE(Uneven({1500, 1400, 1300, 1350}));
+  EXPECT_FALSE(Uneven({2000, 1600}));  // exactly .9
+  EXPECT_TRUE(Uneven({2000, 1599}));
 }
 
 TEST(HasUnevenLengths, NotWhereThereIsLittleToShareOut) {

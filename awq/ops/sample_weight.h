@@ -4,22 +4,18 @@
 #include <cmath>
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define AWQ_HOST_DEVICE __host__ __device__
-#else
-#define AWQ_HOST_DEVICE
-#endif
+#include "awq/base/host_device.h"
 
 namespace awq {
 
 // Of a token that has been seen before.
-inline AWQ_HOST_DEVICE float PenalizedLogit(float x, float repetition, float subtract) {
+inline AWQ_HD float PenalizedLogit(float x, float repetition, float subtract) {
   return x > 0 ? x / repetition - subtract : fmaf(x, repetition, -subtract);
 }
 
 // 2^44 · e^-distance, rounded down, of a distance ≥ 0; 0 from a distance of 30 on. Weights are
 // integers so that the order in which they are added does not matter; 2^19 of them fit in 64 bits.
-inline AWQ_HOST_DEVICE uint64_t SampleWeight(float distance) {
+inline AWQ_HD uint64_t SampleWeight(float distance) {
   const bool near = distance < 30.0f;
   const float d = near ? distance : 30.0f;
   // e^-d = 2^-(n + f), |f| ≤ 1/2. log2(e) in two parts, fused multiply-adds alone.

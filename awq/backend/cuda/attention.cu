@@ -103,7 +103,7 @@ bool OnTensorCores(const DeviceLimits& device, const TensorView& q, const PagedK
 // Rows of sums that thread blocks leave for each other.
 int64_t Partials(const Batch& batch, const PagedKv& cache, const ShortPlan& plan) {
   if (plan.columns == 0 && plan.splits == 1) return 0;
-  return plan.BlocksOfHead(batch.num_seqs()) * cache.kv_heads() * kShortRows;
+  return plan.PartsOfHead(batch.num_seqs()) * cache.kv_heads() * kShortRows;
 }
 int64_t StatsBytes(int64_t rows) { return (rows * int64_t{sizeof(float2)} + 255) / 256 * 256; }
 

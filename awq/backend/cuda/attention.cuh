@@ -35,7 +35,7 @@ struct AttentionShape {
   int64_t table_stride;
   int heads, kv_heads, d, page_size, page_shift, window;
   // Of sequences with few rows: parts of the keys of each; or, unless it is 0, how many thread
-  // blocks of a kv head share all of their keys (SplitOf).
+  // blocks of a kv head share all of their keys (TileShares).
   int splits, columns;
   int sequences;
   bool tiles;      // such sequences take attention_tiles.cuh
@@ -136,6 +136,7 @@ struct KeySpan {
   int end_key;              // the last key that any row of the block sees, and one
   int tile_begin, tile_end;
 
+  KeySpan() = default;
   // Whether its sequence takes the short arrangement.
   __device__ bool IsShort(const AttentionShape& a) const { return rows <= a.short_rows; }
 
@@ -155,6 +156,11 @@ struct KeySpan {
     tile_begin = first_tile + split * span;
     tile_end = min(tile_begin + span, first_tile + tiles);
   }
+  // Leaves tiles [begin, end) of them.
+  __device__ void Take(int begin, int end) {
+    tile_end = tile_begin + end;
+    tile_begin += begin;
+  }
 };
 
 // Copies 64 rows of keys or values of a kv head to shared memory, by the threads of four warps.
@@ -168,6 +174,7 @@ class TileLoader {
   static constexpr int kRowStep = 32 * kAttentionWarps / kChunks;
   static constexpr int kIterations = (kTileKeys + kRowStep - 1) / kRowStep;
 
+  TileLoader() = default;
   __device__ TileLoader(const AttentionShape& a, int sequence, int g, int thread)
       : table_(a.table + sequence * a.table_stride),
         row_chunks_(static_cast<uint32_t>(a.d / kPerChunk)),

@@ -64,7 +64,7 @@ void LaunchSplits(const Queue& queue, const DeviceLimits& device, const Attentio
                  shared, shape, clustered);
 }
 
-template <typename T, typename C, int D>
+template <typename T, typename C, int D, bool kShares>
 void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
               const Batch& batch, int64_t rows) {
   const auto launch = [&](auto* kernel, int shared) {
@@ -77,12 +77,23 @@ void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionSha
     }
     const bool whole = shape.d == D;
     if (rows > 8) {
-      return launch(whole ? ShortAttention<T, C, D, true, 16> : ShortAttention<T, C, D, false, 16>,
+      return launch(whole ? ShortAttention<T, C, D, true, 16, kShares>
+                          : ShortAttention<T, C, D, false, 16, kShares>,
                     0);
     }
-    if (whole) return launch(ShortAttention<T, C, D, true, 8>, 0);
+    if (whole) return launch(ShortAttention<T, C, D, true, 8, kShares>, 0);
   }
-  launch(ShortAttention<T, C, D, false, 8>, 0);
+  launch(ShortAttention<T, C, D, false, 8, kShares>, 0);
+}
+
+template <typename T, typename C, bool kShares>
+void RunFew(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+            const Batch& batch, int64_t rows) {
+  const auto run = shape.d <= 64    ? RunShort<T, C, 64, kShares>
+                   : shape.d <= 128 ? RunShort<T, C, 128, kShares>
+                   : shape.d <= 192 ? RunShort<T, C, 192, kShares>
+                                    : RunShort<T, C, 256, kShares>;
+  run(queue, device, shape, batch, rows);
 }
 
 template <typename T, typename C, int D>
@@ -123,11 +134,11 @@ void RunAttention(const Queue& queue, const DeviceLimits& device, const Attentio
     run(queue, device, shape, batch, rows.longest);
   }
   if (rows.shortest > 0) {
-    const auto run = shape.d <= 64    ? RunShort<T, C, 64>
-                     : shape.d <= 128 ? RunShort<T, C, 128>
-                     : shape.d <= 192 ? RunShort<T, C, 192>
-                                      : RunShort<T, C, 256>;
-    run(queue, device, shape, batch, rows.shortest);
+    if (shape.columns > 0) {
+      RunFew<T, C, true>(queue, device, shape, batch, rows.shortest);
+    } else {
+      RunFew<T, C, false>(queue, device, shape, batch, rows.shortest);
+    }
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "awq/base/host_device.h"
+
 namespace awq::cuda {
 
 // Sequences with at most this many rows, pairs of a token and a head of one kv head, are split over
@@ -31,15 +33,37 @@ struct ShortShape {
 
 struct ShortPlan {
   int64_t splits = 1;   // parts of the keys of each sequence, a thread block each
-  int64_t columns = 0;  // or thread blocks of a kv head that all sequences share
+  int64_t columns = 0;  // or thread blocks of a kv head that all sequences share, short ones alone
   bool tiles = false;   // by attention_tiles.cuh, else attention_short.cuh
-  // Thread blocks of a kv head. With more sequences than columns, parts that are longer than a
-  // block's fair share come on top.
+  // Thread blocks of a kv head, and what they leave sums of at most: a block that shares may have
+  // the end of one sequence and the beginning of the next.
   int64_t BlocksOfHead(int64_t sequences) const {
-    if (columns == 0) return sequences * splits;
-    return columns + (sequences > columns ? sequences : 0);
+    return columns > 0 ? columns : sequences * splits;
+  }
+  int64_t PartsOfHead(int64_t sequences) const {
+    return columns > 0 ? columns + sequences : sequences * splits;
   }
 };
+
+// How sequences share thread blocks: their tiles, one sequence's after another's, are cut into
+// pieces of one length, a block each, whatever sequence they are of (stream-K, Osama et al.,
+// https://arxiv.org/abs/2301.03598).
+//
+// That length, so that no sequence, of `longest` tiles at most, has more than kMostSplits parts: of
+// n tiles they are (n - 2) / length + 2 at most.
+AWQ_HD constexpr int TilesOfBlock(int total, int longest, int columns) {
+  const int least = longest > 2 ? (longest - 2) / (kMostSplits - 1) + 1 : 1;
+  const int share = (total + columns - 1) / columns;
+  return share > least ? share : least;
+}
+struct PartNumber {
+  int index, count;  // this part, of so many of its sequence
+};
+// What block `column` has of a sequence whose tiles, [first, last) of all, it has some of.
+AWQ_HD constexpr PartNumber NumberOfPart(int first, int last, int tiles_of_block, int column) {
+  const int before = first / tiles_of_block;
+  return {column - before, (last - 1) / tiles_of_block - before + 1};
+}
 
 // As many thread blocks as fit at once, and not more: a second round would find most SMs idle.
 ShortPlan PlanShort(const ShortShape& shape, int sms, int shared_per_block);

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+#include <set>
+#include <vector>
+
 namespace awq::cuda {
 namespace {
 
@@ -21,19 +26,32 @@ ShortShape Shape(int64_t sequences, int64_t max_kv, int element_bytes = 2, bool 
 ShortPlan Plan(const ShortShape& shape) { return PlanShort(shape, kSms, kShared); }
 
 TEST(PlanShort, TilesWhereFourOfThemFillTheSms) {
-  EXPECT_TRUE(Plan(Shape(64, 512)).tiles);
-  EXPECT_EQ(Plan(Shape(64, 512)).splits, 1);
-  EXPECT_TRUE(Plan(Shape(128, 512)).tiles);
-  for (int64_t sequences : {8, 16, 20, 24, 40, 48, 80, 96}) {
-    EXPECT_FALSE(Plan(Shape(sequences, 8192)).tiles) << sequences;
+  for (int bytes : {1, 2}) {
+    EXPECT_TRUE(Plan(Shape(64, 512, bytes)).tiles);
+    EXPECT_EQ(Plan(Shape(64, 512, bytes)).splits, 1);
+    for (int64_t sequences : {8, 16, 20, 24, 40, 48, 80, 96}) {
+      EXPECT_FALSE(Plan(Shape(sequences, 8192, bytes)).tiles) << sequences;
+    }
   }
 }
 
-TEST(PlanShort, TwoPartsAreWorthItOfManyKeys) {
-  for (int bytes : {1, 2}) {
-    EXPECT_FALSE(Plan(Shape(32, 2048, bytes)).tiles);
-    EXPECT_TRUE(Plan(Shape(32, 4096, bytes)).tiles);
-    EXPECT_EQ(Plan(Shape(32, 4096, bytes)).splits, 2);
+TEST(PlanShort, OfE4M3TilesOfMoreKeysAndSequencesToo) {
+  EXPECT_TRUE(Plan(Shape(128, 512, 1)).tiles);
+  EXPECT_FALSE(Plan(Shape(128, 512, 2)).tiles);
+  EXPECT_TRUE(Plan(Shape(64, 8192, 1)).tiles);
+  EXPECT_FALSE(Plan(Shape(64, 8192, 2)).tiles);
+  EXPECT_FALSE(Plan(Shape(32, 512, 1)).tiles);
+  EXPECT_TRUE(Plan(Shape(32, 1024, 1)).tiles);
+  EXPECT_EQ(Plan(Shape(32, 1024, 1)).splits, 2);
+  EXPECT_FALSE(Plan(Shape(32, 1024, 2)).tiles);
+  EXPECT_EQ(Plan(Shape(32, 1024, 2)).splits, 1);
+}
+
+TEST(PlanShort, EvenLengthsShareInsteadOfALastRoundOfFew) {
+  EXPECT_EQ(Plan(Shape(64, 2048, 2)).columns, 3 * kSms / 8);
+  EXPECT_EQ(Plan(Shape(64, 2047, 2)).columns, 0);
+  for (int64_t sequences : {32, 48, 80, 96, 128}) {
+    EXPECT_EQ(Plan(Shape(sequences, 8192, 2)).columns, 0) << sequences;
   }
 }
 
@@ -49,14 +67,18 @@ TEST(PlanShort, NoTilesWhereTheyWouldWasteRowsOrNotFit) {
 }
 
 TEST(PlanShort, UnevenLengthsShareWhatFits) {
-  EXPECT_EQ(Plan(Shape(32, 8192, 2, true)).columns, 3 * kSms / 8);
-  EXPECT_FALSE(Plan(Shape(32, 8192, 2, true)).tiles);
-  EXPECT_EQ(Plan(Shape(32, 8192, 1, true)).columns, 4 * kSms / 8);
-  EXPECT_TRUE(Plan(Shape(32, 8192, 1, true)).tiles);
-  EXPECT_EQ(Plan(Shape(4, 8192, 1, true)).columns, 2 * kSms / 8);
-  EXPECT_EQ(Plan(Shape(kMostShared + 1, 8192, 1, true)).columns, 0);
-  EXPECT_EQ(Plan(Shape(32, 8192, 2, true)).BlocksOfHead(32), 49);
-  EXPECT_EQ(Plan(Shape(60, 8192, 2, true)).BlocksOfHead(60), 49 + 60);
+  for (int bytes : {1, 2}) {
+    for (int64_t sequences : {4, 32}) {
+      EXPECT_EQ(Plan(Shape(sequences, 8192, bytes, true)).columns, 3 * kSms / 8);
+      EXPECT_FALSE(Plan(Shape(sequences, 8192, bytes, true)).tiles);
+    }
+    EXPECT_EQ(Plan(Shape(kMostShared + 1, 8192, bytes, true)).columns, 0);
+  }
+  ShortShape shape = Shape(32, 8192, 2, true);
+  shape.d = 256;
+  EXPECT_EQ(Plan(shape).columns, 2 * kSms / 8);
+  EXPECT_EQ(Plan(Shape(60, 8192, 2, true)).BlocksOfHead(60), 49);
+  EXPECT_EQ(Plan(Shape(60, 8192, 2, true)).PartsOfHead(60), 49 + 60);
 }
 
 TEST(PlanShort, AWindowLeavesFewKeys) {
@@ -69,8 +91,8 @@ TEST(PlanShort, AWindowLeavesFewKeys) {
   EXPECT_EQ(Plan(shape).columns, 0);
   shape.window = 4096;
   EXPECT_GT(Plan(shape).columns, 0);
-  shape = Shape(32, 8192);
-  shape.window = 1024;
+  shape = Shape(32, 8192, 1);
+  shape.window = 900;
   EXPECT_FALSE(Plan(shape).tiles);
   shape.window = 100000;
   EXPECT_TRUE(Plan(shape).tiles);
@@ -92,7 +114,7 @@ TEST(PlanShort, OfAnyShape) {
             const ShortPlan plan = PlanShort(shape, sms, kShared);
             EXPECT_GE(plan.splits, 1);
             EXPECT_LE(plan.splits, kMostSplits);
-            EXPECT_GE(plan.BlocksOfHead(sequences), sequences);
+            EXPECT_GE(plan.PartsOfHead(sequences), sequences);
             const int64_t tiles = (max_kv + kTileKeys - 1) / kTileKeys;
             const int64_t each = (tiles + plan.splits - 1) / plan.splits;
             EXPECT_LT(each * (plan.splits - 1), tiles);
@@ -103,6 +125,63 @@ TEST(PlanShort, OfAnyShape) {
         }
       }
     }
+  }
+}
+
+// Goes through all blocks as the kernel does: every tile is one block's, none has more than its
+// length, a sequence's parts are counted rightly and have neighbouring places of their own, and all
+// but a block's first and last are whole sequences.
+void ExpectAllShared(const std::vector<int>& tiles, int columns) {
+  std::vector<int> ends;
+  int total = 0;
+  for (int n : tiles) ends.push_back(total += n);
+  const int length = TilesOfBlock(total, *std::max_element(tiles.begin(), tiles.end()), columns);
+  std::set<int> places;
+  std::vector<int> parts(tiles.size()), first_places(tiles.size());
+  for (int column = 0; column < columns; ++column) {
+    const int end = std::min((column + 1) * length, total);
+    for (int next = column * length; next < end;) {
+      const auto b = static_cast<size_t>(
+          std::count_if(ends.begin(), ends.end(), [&](int e) { return e <= next; }));
+      ASSERT_LT(b, tiles.size());
+      const int first = ends[b] - tiles[b];
+      const PartNumber part = NumberOfPart(first, ends[b], length, column);
+      const int place = column + static_cast<int>(b);
+      EXPECT_TRUE(places.insert(place).second);
+      EXPECT_EQ(part.index, parts[b]);
+      if (part.index == 0) first_places[b] = place;
+      EXPECT_EQ(place, first_places[b] + part.index);
+      ++parts[b];
+      const int stop = std::min(ends[b], end);
+      const bool whole = next == first && stop == ends[b];
+      EXPECT_EQ(part.count == 1, whole);
+      EXPECT_TRUE(whole || next == column * length || stop == end);
+      if (stop == ends[b]) {
+        EXPECT_EQ(parts[b], part.count);
+      }
+      EXPECT_LE(part.count, kMostSplits);
+      next = stop;
+    }
+  }
+  EXPECT_GE(columns * length, total);
+  for (size_t b = 0; b < tiles.size(); ++b) EXPECT_EQ(parts[b] > 0, tiles[b] > 0);
+  if (!places.empty()) {
+    EXPECT_LT(*places.rbegin(), columns + static_cast<int>(tiles.size()));
+  }
+}
+
+TEST(TilesOfBlock, EveryTileIsSharedOut) {
+  ExpectAllShared({0}, 49);
+  ExpectAllShared({1}, 49);
+  ExpectAllShared({0, 0, 3, 0}, 1);
+  ExpectAllShared({128, 64, 32, 16, 8, 4}, 49);
+  ExpectAllShared({100000, 1, 1}, 396);  // kMostSplits parts
+  ExpectAllShared({64, 64}, 396);
+  std::mt19937 random(7);
+  for (int run = 0; run < 500; ++run) {
+    std::vector<int> tiles(1 + random() % 40);
+    for (int& n : tiles) n = static_cast<int>(random() % (random() % 8 == 0 ? 3000 : 12));
+    ExpectAllShared(tiles, 1 + static_cast<int>(random() % 400));
   }
 }
 

@@ -9,12 +9,12 @@
 // bound   memory: 4·G·d bytes a key, half of them in E4M3
 #pragma once
 
-#include "awq/backend/cuda/attention_splits.cuh"
+#include "awq/backend/cuda/attention_combine.cuh"
 
 namespace awq::cuda {
 
-// D: head size, rounded up to 64 or 128; kRows: most rows, 8 or 16. grid (1, G, B · splits
-// or columns); `clustered`: the splits of a sequence are a cluster.
+// D: head size, rounded up to 64 or 128; kRows: most rows, 8 or 16. grid (1, G, B · splits);
+// `clustered`: the splits of a sequence are a cluster.
 template <typename T, typename C, int D, int kRows>
 __global__ void __launch_bounds__(32 * kAttentionWarps, 4)
     TilesAttention(const AttentionShape a, bool clustered) {
@@ -29,18 +29,16 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, 4)
   const uint32_t base = SharedAddress(shared);
   const uint32_t weights_at = base + kTileStages * Loader::kBytes;
   AllowNextKernel();
-  static_assert(kTileStages * Loader::kBytes >= kMostShared * int{sizeof(int)});
-  const Split split = SplitOf<kRows>(a, reinterpret_cast<int*>(shared));
-  if (split.count == 0) return;
+  const Part part = EvenPart(a);
   const int g = static_cast<int>(blockIdx.y);
   const int heads = a.heads / a.kv_heads;
-  const KeySpan span(a, split.sequence, 0, kRows, split.index, split.count);
+  const KeySpan span(a, part.sequence, 0, kRows, part.index, part.count);
   if (span.rows == 0 || !span.IsShort(a)) return;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
 
   // Item 2i is the keys of tile i, item 2i + 1 its values.
-  const Loader loader(a, split.sequence, g, static_cast<int>(threadIdx.x));
+  const Loader loader(a, part.sequence, g, static_cast<int>(threadIdx.x));
   const int items = 2 * max(0, span.tile_end - span.tile_begin);
   typename Loader::Places places;
   const auto load = [&](int item) {
@@ -223,10 +221,10 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, 4)
     const float sum = (totals.x + totals.y) + (totals.z + totals.w);
     const int token = span.begin + row / heads;
     const int head = g * heads + row % heads;
-    const int64_t at = PlaceOfPart(a, g, static_cast<int>(blockIdx.z)) + row;
+    const int64_t at = PlaceOfPart(a, g, part.place) + row;
     if (clustered) {
       if (warp == 0 && lane % 4 == 0) stats[row] = make_float2(largest[i], sum);
-    } else if (split.count > 1 && warp == 0 && lane % 4 == 0) {
+    } else if (part.count > 1 && warp == 0 && lane % 4 == 0) {
       a.partial_stats[at] = make_float2(largest[i], sum);
     }
 #pragma unroll
@@ -236,7 +234,7 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, 4)
       if (clustered) {
         *reinterpret_cast<float2*>(shared + 4 * (row * D + column)) =
             make_float2(out[c][2 * i], out[c][2 * i + 1]);
-      } else if (split.count > 1) {
+      } else if (part.count > 1) {
         *reinterpret_cast<float2*>(a.partial + at * a.d + column) =
             make_float2(out[c][2 * i], out[c][2 * i + 1]);
       } else {
@@ -247,9 +245,11 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, 4)
     }
   }
   if (clustered) {
-    CombineCluster<T, D>(a, g, span.begin, span.rows, split.index, base, SharedAddress(stats));
-  } else if (split.count > 1) {
-    CombineSplits<T>(a, split, g, span.begin, span.rows, reinterpret_cast<float*>(shared));
+    CombineCluster<T, D>(a, g, span.begin, span.rows, part.index, base, SharedAddress(stats));
+  } else if (part.count > 1) {
+    __shared__ Part left;
+    if (threadIdx.x == 0) left = part;
+    CombineParts<T>(a, &left, 1, g);
   }
 }
 

@@ -33,11 +33,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#ifdef __CUDACC__
-#define AWQ_HD __host__ __device__
-#else
-#define AWQ_HD
-#endif
+#include "awq/base/host_device.h"
 
 namespace awq::cuda {
 

@@ -241,6 +241,8 @@ void AddAttentions(Table& table) {
   AddAttention(table, {uneven, 4, 4, 64, 900, 16, 0.0f, true});
   AddAttention(table, {uneven, 4, 1, 256});
   AddAttention(table, {.sequences = Uneven(70, 1100), .heads = 32, .kv_heads = 8, .d = 64});
+  // Places with the end of one, several whole ones, and the beginning of another.
+  AddAttention(table, {.sequences = Uneven(200, 1500), .heads = 16, .kv_heads = 8, .d = 64});
 }
 
 }  // namespace awq::cases
