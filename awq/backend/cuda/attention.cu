@@ -62,6 +62,7 @@ AttentionRows CountRows(const Batch& batch, int64_t heads, int short_rows) {
     const int64_t rows = (batch.host_seq_start[b + 1] - batch.host_seq_start[b]) * heads;
     if (rows > short_rows) {
       out.longest = std::max(out.longest, rows);
+      out.tiles += (rows + kWgmmaRows - 1) / kWgmmaRows;
     } else {
       out.shortest = std::max(out.shortest, rows);
     }
@@ -78,6 +79,7 @@ ShortPlan PlanOf(const DeviceLimits& device, const AttentionArgs& args, const Ba
                     .heads = q.dim(1),
                     .kv_heads = cache.kv_heads(),
                     .d = q.dim(2),
+                    .rows = CountRows(batch, q.dim(1) / cache.kv_heads(), short_rows).shortest,
                     .max_kv = batch.max_kv,
                     .window = args.window,
                     .uneven = HasUnevenLengths(batch.host_kv_len),

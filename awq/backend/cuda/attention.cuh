@@ -45,11 +45,12 @@ struct AttentionShape {
   float cap;            // 0: none
   float slope_scale;    // of slopes
   const float* slopes;  // [H] or null
-  // Of each thread block of them, unless it has all keys: [blocks, kShortRows] of d sums, and of
-  // (max, sum).
+  // Of each part of a sequence that has several: [parts, G, kShortRows] of d sums, and of (max,
+  // sum).
   float* partial;
   float2* partial_stats;
-  int* finished;  // [B, G] blocks that have written theirs; 0 before and after
+  int* finished;  // [B, G] blocks that have written theirs, and one for RowTileQueue; 0 before and
+                  // after
 };
 
 template <typename T>
@@ -129,6 +130,16 @@ __device__ inline float AdjustScore(const AttentionShape& a, float s, int head, 
   return s;
 }
 
+// Rows of the batch that a sequence has; its keys, theirs included.
+struct SequenceRows {
+  int begin = 0, tokens = 0, keys = 0;
+  SequenceRows() = default;
+  __device__ SequenceRows(const AttentionShape& a, int sequence)
+      : begin(a.seq_start[sequence]),
+        tokens(a.seq_start[sequence + 1] - begin),
+        keys(a.kv_len[sequence]) {}
+};
+
 // A sequence and the keys that one block of one of the kernels works on.
 struct KeySpan {
   int begin, tokens, rows;  // rows of the batch; tokens of this step; pairs of token and head
@@ -142,12 +153,13 @@ struct KeySpan {
 
   // For rows [first_row, first_row + block_rows) and one of `splits` parts of their keys.
   __device__ KeySpan(const AttentionShape& a, int sequence, int first_row, int block_rows,
-                     int split = 0, int splits = 1) {
+                     int split = 0, int splits = 1)
+      : KeySpan(a, SequenceRows(a, sequence), first_row, block_rows, split, splits) {}
+  __device__ KeySpan(const AttentionShape& a, const SequenceRows& s, int first_row, int block_rows,
+                     int split = 0, int splits = 1)
+      : begin(s.begin), tokens(s.tokens), cached(s.keys - s.tokens) {
     const int heads = a.heads / a.kv_heads;
-    begin = a.seq_start[sequence];
-    tokens = a.seq_start[sequence + 1] - begin;
     rows = tokens * heads;
-    cached = a.kv_len[sequence] - tokens;
     end_key = cached + min(first_row + block_rows - 1, rows - 1) / heads + 1;
     const int first_key = a.window > 0 ? max(0, cached + first_row / heads - a.window + 1) : 0;
     const int first_tile = first_key / kTileKeys;
@@ -174,7 +186,6 @@ class TileLoader {
   static constexpr int kRowStep = 32 * kAttentionWarps / kChunks;
   static constexpr int kIterations = (kTileKeys + kRowStep - 1) / kRowStep;
 
-  TileLoader() = default;
   __device__ TileLoader(const AttentionShape& a, int sequence, int g, int thread)
       : table_(a.table + sequence * a.table_stride),
         row_chunks_(static_cast<uint32_t>(a.d / kPerChunk)),

@@ -61,6 +61,7 @@ __device__ __forceinline__ void MergeWarps(const AttentionShape& a, const Part& 
 template <typename T>
 __device__ void CombineParts(const AttentionShape& a, const Part* parts, int count, int g) {
   constexpr int kEach = kMostSplits / 32;  // parts of a lane
+  static_assert(kEach == 2);
   constexpr int kAtOnce = 4;
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % 32;

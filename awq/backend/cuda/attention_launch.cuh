@@ -1,6 +1,7 @@
 // Which of the attention kernels run, and in which size; for one type of cache a source file.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "awq/backend/cuda/attention_long.cuh"
@@ -18,6 +19,7 @@ namespace awq::cuda {
 struct AttentionRows {
   int64_t shortest = 0;  // most rows of a sequence of the short arrangement; 0: there are none
   int64_t longest = 0;   // of the others
+  int64_t tiles = 0;     // of kWgmmaRows rows of the others, a kv head
 };
 
 template <typename T, typename C, int D, int kM>
@@ -65,50 +67,47 @@ void LaunchSplits(const Queue& queue, const DeviceLimits& device, const Attentio
 }
 
 template <typename T, typename C, int D, bool kShares>
-void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-              const Batch& batch, int64_t rows) {
-  const auto launch = [&](auto* kernel, int shared) {
-    LaunchSplits(queue, device, shape, batch, kernel, shared);
-  };
+auto ShortKernel(bool whole, int64_t rows) {
   if constexpr (D <= 128) {
-    if (shape.tiles) {
-      return launch(rows > 8 ? TilesAttention<T, C, D, 16> : TilesAttention<T, C, D, 8>,
-                    TilesSharedBytes(D, sizeof(C)));
-    }
-    const bool whole = shape.d == D;
     if (rows > 8) {
-      return launch(whole ? ShortAttention<T, C, D, true, 16, kShares>
-                          : ShortAttention<T, C, D, false, 16, kShares>,
-                    0);
+      return whole ? ShortAttention<T, C, D, true, 16, kShares>
+                   : ShortAttention<T, C, D, false, 16, kShares>;
     }
-    if (whole) return launch(ShortAttention<T, C, D, true, 8, kShares>, 0);
+    if (whole) return ShortAttention<T, C, D, true, 8, kShares>;
   }
-  launch(ShortAttention<T, C, D, false, 8, kShares>, 0);
-}
-
-template <typename T, typename C, bool kShares>
-void RunFew(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
-            const Batch& batch, int64_t rows) {
-  const auto run = shape.d <= 64    ? RunShort<T, C, 64, kShares>
-                   : shape.d <= 128 ? RunShort<T, C, 128, kShares>
-                   : shape.d <= 192 ? RunShort<T, C, 192, kShares>
-                                    : RunShort<T, C, 256, kShares>;
-  run(queue, device, shape, batch, rows);
+  return ShortAttention<T, C, D, false, 8, kShares>;
 }
 
 template <typename T, typename C, int D>
-void RunWgmma(const Queue& queue, const AttentionShape& shape, const PagedKv& cache,
+void RunShort(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
               const Batch& batch, int64_t rows) {
+  if constexpr (D <= 128) {
+    if (shape.tiles) {
+      return LaunchSplits(queue, device, shape, batch,
+                          rows > 8 ? TilesAttention<T, C, D, 16> : TilesAttention<T, C, D, 8>,
+                          TilesSharedBytes(D, sizeof(C)));
+    }
+  }
+  const bool whole = shape.d == D;
+  LaunchSplits(queue, device, shape, batch,
+               shape.columns > 0 ? ShortKernel<T, C, D, true>(whole, rows)
+                                 : ShortKernel<T, C, D, false>(whole, rows),
+               0);
+}
+
+template <typename T, typename C, int D>
+void RunWgmma(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
+              const PagedKv& cache, int64_t items) {
   constexpr int kShared = WgmmaSharedBytes<C, D>();
-  void (*kernel)(AttentionShape, CUtensorMap, CUtensorMap) = WgmmaAttention<T, C, D>;
+  void (*kernel)(AttentionShape, CUtensorMap, CUtensorMap, int) = WgmmaAttention<T, C, D>;
   AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
   const auto map = [&](const TensorView& pages) {
     if (kIsE4m3<C>) return CUtensorMap{};  // which it copies without
     return SwizzledRowsMap(pages.data, pages.NumElements() / shape.d, shape.d, shape.d, kBoxKeys);
   };
-  const dim3 grid(static_cast<unsigned>(shape.kv_heads), static_cast<unsigned>(batch.num_seqs()),
-                  static_cast<unsigned>((rows + kWgmmaRows - 1) / kWgmmaRows));
-  Launch(queue, kernel, grid, kWgmmaThreads, kShared, shape, map(cache.keys), map(cache.values));
+  const auto blocks = static_cast<unsigned>(std::min<int64_t>(device.sms, items));
+  Launch(queue, kernel, dim3(blocks), kWgmmaThreads, kShared, shape, map(cache.keys),
+         map(cache.values), static_cast<int>(items));
 }
 
 template <typename T, typename C>
@@ -117,7 +116,7 @@ void RunAttention(const Queue& queue, const DeviceLimits& device, const Attentio
   bool many = rows.longest > 0;
   if (many && device.arch == 90 && shape.d <= 128) {
     const auto run = shape.d <= 64 ? RunWgmma<T, C, 64> : RunWgmma<T, C, 128>;
-    run(queue, shape, cache, batch, rows.longest);
+    run(queue, device, shape, cache, rows.tiles * shape.kv_heads);
     many = false;
   }
   if (many) {
@@ -134,11 +133,11 @@ void RunAttention(const Queue& queue, const DeviceLimits& device, const Attentio
     run(queue, device, shape, batch, rows.longest);
   }
   if (rows.shortest > 0) {
-    if (shape.columns > 0) {
-      RunFew<T, C, true>(queue, device, shape, batch, rows.shortest);
-    } else {
-      RunFew<T, C, false>(queue, device, shape, batch, rows.shortest);
-    }
+    const auto run = shape.d <= 64    ? RunShort<T, C, 64>
+                     : shape.d <= 128 ? RunShort<T, C, 128>
+                     : shape.d <= 192 ? RunShort<T, C, 192>
+                                      : RunShort<T, C, 256>;
+    run(queue, device, shape, batch, rows.shortest);
   }
 }
 

@@ -18,22 +18,24 @@ int64_t BlocksOfRounds(int64_t count, int64_t fit) { return (count + fit - 1) / 
 // sharing with giving each sequence as many, has been measured (docs/kernels.md).
 ShortPlan PlanShort(const ShortShape& s, int sms, int shared_per_block) {
   constexpr int64_t kManyKeys = 2048;
+  constexpr int64_t kKeysOfTwoTiles = 1024;  // of which two parts, of E4M3, are worth it
   const int64_t pairs = s.sequences * s.kv_heads;
-  if (pairs == 0) return {};
+  if (pairs == 0 || s.rows == 0) return {};
   // A window's first and last tiles are parts of two.
   const int64_t keys = s.window > 0 ? std::min(s.max_kv, s.window + kTileKeys) : s.max_kv;
   // Three blocks fit an SM, or two where there are more rows or elements in registers.
-  const int64_t fit = int64_t{s.d > 128 || s.heads > 8 * s.kv_heads ? 2 : 3} * sms;
-  const bool can_share = s.sequences <= kMostShared;
-  const ShortPlan shared{.columns = std::max<int64_t>(fit / s.kv_heads, 1)};
-  if (can_share && s.uneven && keys > kFewKeys) return shared;
+  const int64_t fit = int64_t{s.d > 128 || s.rows > 8 ? 2 : 3} * sms;
+  const ShortPlan shared{.columns = fit / s.kv_heads};
+  const bool can_share = s.sequences <= kMostShared && 4 * shared.columns * s.kv_heads >= 3 * fit;
+  // Of what a window leaves, lengths differ less.
+  if (can_share && s.uneven && keys > (s.window > 0 ? kManyKeys : kFewKeys)) return shared;
 
   // Else every sequence has as many blocks; those are a cluster, which costs less. Tiles have four
   // an SM, which they must fill, and eight rows, of which at least half must be there.
   const int64_t four = int64_t{4} * sms;
   const int64_t parts = std::max<int64_t>(four / pairs, 1);
   const bool full = 20 * pairs * parts >= 19 * BlocksOfRounds(pairs, four);
-  const bool suits = s.element_bytes == 1 ? parts == 1 || (parts == 2 && keys >= kFewKeys)
+  const bool suits = s.element_bytes == 1 ? parts == 1 || (parts == 2 && keys >= kKeysOfTwoTiles)
                                           : parts == 1 && pairs <= four && keys < kManyKeys;
   const bool tiles =
       full && suits && s.heads >= 4 * s.kv_heads && s.d <= 128 &&

@@ -25,6 +25,7 @@ constexpr int TilesSharedBytes(int d, int element_bytes) {
 
 struct ShortShape {
   int64_t sequences = 0, heads = 0, kv_heads = 0, d = 0;
+  int64_t rows = 0;       // most of a sequence; 0: none has so few
   int64_t max_kv = 0;     // the largest number of keys, or more
   int64_t window = 0;     // that a token sees of them, with its own; 0: all
   bool uneven = false;    // HasUnevenLengths
@@ -33,8 +34,8 @@ struct ShortShape {
 
 struct ShortPlan {
   int64_t splits = 1;   // parts of the keys of each sequence, a thread block each
-  int64_t columns = 0;  // or thread blocks of a kv head that all sequences share, short ones alone
-  bool tiles = false;   // by attention_tiles.cuh, else attention_short.cuh
+  int64_t columns = 0;  // or thread blocks of a kv head that all sequences share
+  bool tiles = false;   // by attention_tiles.cuh (splits alone), else attention_short.cuh
   // Thread blocks of a kv head, and what they leave sums of at most: a block that shares may have
   // the end of one sequence and the beginning of the next.
   int64_t BlocksOfHead(int64_t sequences) const {
@@ -65,7 +66,8 @@ AWQ_HD constexpr PartNumber NumberOfPart(int first, int last, int tiles_of_block
   return {column - before, (last - 1) / tiles_of_block - before + 1};
 }
 
-// As many thread blocks as fit at once, and not more: a second round would find most SMs idle.
+// As many thread blocks as fit at once, where they can be chosen: a second round would find most
+// SMs idle.
 ShortPlan PlanShort(const ShortShape& shape, int sms, int shared_per_block);
 
 }  // namespace awq::cuda

@@ -19,6 +19,7 @@ ShortShape Shape(int64_t sequences, int64_t max_kv, int element_bytes = 2, bool 
           .heads = 32,
           .kv_heads = 8,
           .d = 128,
+          .rows = 4,
           .max_kv = max_kv,
           .uneven = uneven,
           .element_bytes = element_bytes};
@@ -77,6 +78,14 @@ TEST(PlanShort, UnevenLengthsShareWhatFits) {
   ShortShape shape = Shape(32, 8192, 2, true);
   shape.d = 256;
   EXPECT_EQ(Plan(shape).columns, 2 * kSms / 8);
+  shape.d = 128;
+  shape.rows = 12;
+  EXPECT_EQ(Plan(shape).columns, 2 * kSms / 8);
+  shape.rows = 4;
+  shape.kv_heads = 36;
+  EXPECT_EQ(Plan(shape).columns, 11);
+  shape.kv_heads = 250;  // which would leave a third of the places empty
+  EXPECT_EQ(Plan(shape).columns, 0);
   EXPECT_EQ(Plan(Shape(60, 8192, 2, true)).BlocksOfHead(60), 49);
   EXPECT_EQ(Plan(Shape(60, 8192, 2, true)).PartsOfHead(60), 49 + 60);
 }
@@ -87,7 +96,7 @@ TEST(PlanShort, AWindowLeavesFewKeys) {
   shape.window = 512;
   EXPECT_EQ(Plan(shape).splits, 9);  // a tile each
   shape = Shape(32, 8192, 2, true);
-  shape.window = 900;
+  shape.window = 1900;
   EXPECT_EQ(Plan(shape).columns, 0);
   shape.window = 4096;
   EXPECT_GT(Plan(shape).columns, 0);
@@ -109,6 +118,7 @@ TEST(PlanShort, OfAnyShape) {
                                    .heads = 4 * kv_heads,
                                    .kv_heads = kv_heads,
                                    .d = 128,
+                                   .rows = 4,
                                    .max_kv = max_kv,
                                    .uneven = uneven};
             const ShortPlan plan = PlanShort(shape, sms, kShared);

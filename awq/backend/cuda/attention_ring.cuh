@@ -22,31 +22,33 @@ struct KeyRing {
   int tile_bytes;
 
   __device__ uint32_t Tile(int tile, int which) const {
-    return tiles + (tile % 2 * 2 + which) * tile_bytes;
+    return tiles + ((tile & 1) * 2 + which) * tile_bytes;
   }
   __device__ uint32_t Full(int tile, int which) const {
-    return barriers + (tile % 2 * 2 + which) * 16;
+    return barriers + ((tile & 1) * 2 + which) * 16;
   }
   __device__ uint32_t Empty(int tile, int which) const { return Full(tile, which) + 8; }
-  // Tiles are counted from 0.
+  // Tiles are counted from 0, through all that a block works on.
   __device__ void WaitFull(int tile, int which) const {
-    BarrierWait(Full(tile, which), tile / 2 % 2);
+    BarrierWait(Full(tile, which), tile >> 1 & 1);
   }
   __device__ void WaitEmpty(int tile, int which) const {
-    BarrierWait(Empty(tile, which), tile / 2 % 2 ^ 1);
+    BarrierWait(Empty(tile, which), (tile >> 1 & 1) ^ 1);
   }
 };
 
-// By one warp: copies keys and values of all tiles.
+// By one warp: copies keys and values of all tiles of a prompt, the first of which is tile `first`
+// of the ring; returns the next.
 template <int D>
-__device__ void FillRing(const AttentionShape& a, const KeyRing& ring, const CUtensorMap* keys,
-                         const CUtensorMap* values, const int* table, int g, int first_key,
-                         int end_key) {
+__device__ int FillRing(const AttentionShape& a, const KeyRing& ring, const CUtensorMap* keys,
+                        const CUtensorMap* values, const int* table, int g, int first_key,
+                        int end_key, int first) {
   constexpr int kBoxes = kWgmmaKeys / kBoxKeys;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int half = lane / kBoxes;
-  for (int tile = 0; first_key + tile * kWgmmaKeys < end_key; ++tile) {
-    const int key = first_key + tile * kWgmmaKeys + lane % kBoxes * kBoxKeys;
+  int tile = first;
+  for (int begin = first_key; begin < end_key; begin += kWgmmaKeys, ++tile) {
+    const int key = begin + lane % kBoxes * kBoxKeys;
     const bool copies = half < D / 64 && key < end_key;
     const int page = copies ? __ldg(table + (key >> a.page_shift)) : 0;
     const int row = (page * a.kv_heads + g) * a.page_size + (key & (a.page_size - 1));
@@ -62,12 +64,14 @@ __device__ void FillRing(const AttentionShape& a, const KeyRing& ring, const CUt
       }
     }
   }
+  return tile;
 }
 
-// By four warps, each thread what it has copied itself: the bytes of two tiles lie behind the ring.
+// The same by four warps, each thread what it has copied itself: the bytes of two tiles lie behind
+// the ring.
 template <typename C, int D>
-__device__ void ExpandIntoRing(const AttentionShape& a, const KeyRing& ring, int sequence, int g,
-                               int first_key, int end_key) {
+__device__ int ExpandIntoRing(const AttentionShape& a, const KeyRing& ring, int sequence, int g,
+                              int first_key, int end_key, int first) {
   using Loader = TileLoader<C, D>;
   constexpr int kParts = kWgmmaKeys / kTileKeys;
   const Loader loader(a, sequence, g, static_cast<int>(threadIdx.x) % (32 * kAttentionWarps));
@@ -76,7 +80,7 @@ __device__ void ExpandIntoRing(const AttentionShape& a, const KeyRing& ring, int
     return ring.tiles + 4 * ring.tile_bytes + (tile % 2 * 2 + which) * kParts * Loader::kBytes;
   };
   const auto copy = [&](int tile) {
-    const int key = first_key + tile * kWgmmaKeys;
+    const int key = first_key + (tile - first) * kWgmmaKeys;
     typename Loader::Places places[kParts];
 #pragma unroll
     for (int p = 0; p < kParts; ++p) places[p] = loader.Find(a, key / kTileKeys + p, end_key);
@@ -117,8 +121,9 @@ __device__ void ExpandIntoRing(const AttentionShape& a, const KeyRing& ring, int
     __syncwarp();
     if (lane == 0) BarrierArrive(ring.Full(tile, which));
   };
-  copy(0);
-  for (int tile = 0; first_key + tile * kWgmmaKeys < end_key; ++tile) {
+  int tile = first;
+  copy(tile);
+  for (int begin = first_key; begin < end_key; begin += kWgmmaKeys, ++tile) {
     copy(tile + 1);
     AsyncWait<3>();
     expand(tile, 0);
@@ -126,6 +131,7 @@ __device__ void ExpandIntoRing(const AttentionShape& a, const KeyRing& ring, int
     expand(tile, 1);
   }
   AsyncWait<0>();
+  return tile;
 }
 
 }  // namespace awq::cuda

@@ -9,8 +9,8 @@
 // in shared memory at the end of a part of a sequence's keys; those of the next part are asked for
 // before. The parts of a sequence are a cluster that meets in its shared memory, or, where
 // sequences share thread blocks or parts are too many, the last block to finish adds what all
-// wrote. Elements of E4M3 are expanded to f16 between load and product. bound   memory: 4·G·d bytes
-// a key, half of them in E4M3
+// wrote. Elements of E4M3 are expanded to f16 between load and product.
+// bound   memory: 4·G·d bytes a key, half of them in E4M3
 #pragma once
 
 #include "awq/backend/cuda/attention_combine.cuh"
@@ -65,6 +65,7 @@ __device__ inline F16Pairs ColumnPairs(const uint32_t (&first)[kWords],
 template <typename T, typename C, int D, bool kWhole, int kRows, bool kShares>
 __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ? 3 : 2)
     ShortAttention(const AttentionShape a, bool clustered) {
+  if constexpr (kShares) clustered = false;
   constexpr int kHalves = kRows / 8;  // of 8 rows
   using M = Operand<C>;
   constexpr int kElements = 16 / sizeof(C);            // of a key, a load of a lane
@@ -182,13 +183,13 @@ __global__ void __launch_bounds__(32 * kAttentionWarps, D <= 128 && kRows == 8 ?
 #pragma unroll
       for (int j = 0; j < kAcross; ++j) {
 #pragma unroll
-        for (int part = 0; part < kElements / 4; ++part) {
-          const uint32_t rows[4] = {
-              q[0][j][2 * part], kHalves > 1 ? q[kHalves - 1][j][2 * part] : 0,
-              q[0][j][2 * part + 1], kHalves > 1 ? q[kHalves - 1][j][2 * part + 1] : 0};
+        for (int p = 0; p < kElements / 4; ++p) {
+          const uint32_t rows[4] = {q[0][j][2 * p], kHalves > 1 ? q[kHalves - 1][j][2 * p] : 0,
+                                    q[0][j][2 * p + 1],
+                                    kHalves > 1 ? q[kHalves - 1][j][2 * p + 1] : 0};
 #pragma unroll
           for (int i = 0; i < 2; ++i) {
-            const F16Pairs key = KeyPairs<C>(keys[i][j], part);
+            const F16Pairs key = KeyPairs<C>(keys[i][j], p);
             Mma<M>(s[i], rows, key.low, key.high);
           }
         }

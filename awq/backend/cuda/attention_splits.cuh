@@ -23,7 +23,7 @@ __device__ inline Part EvenPart(const AttentionShape& a) {
 template <int kRows>
 class OnePart {
  public:
-  static constexpr int kInts = 1;  // of shared memory: none
+  static constexpr int kInts = 1;  // of shared memory; unused
 
   __device__ OnePart(const AttentionShape& a, int* /*shared*/)
       : part_(EvenPart(a)), span_(a, part_.sequence, 0, kRows, part_.index, part_.count) {

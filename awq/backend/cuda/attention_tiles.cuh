@@ -1,8 +1,8 @@
 // Attention of few rows: decoding with many sequences, where this arrangement comes closer
 // to the memory's limit than attention_short.cuh. A block of four warps has all rows. Of a tile's
 // 64 keys each warp weighs 16; the weights meet in shared memory, and each warp sums a quarter of
-// the elements of the values. Keys are split over thread blocks as well: those of a sequence are a
-// cluster that meets in its shared memory, or, where they are too many, the last of them to finish
+// the elements of the values. Keys may be split over thread blocks: those of a sequence are a
+// cluster that meets in its shared memory, or, where there are none, the last of them to finish
 // adds what all wrote. Three tiles, of keys and of values in turn, are under way at a time: 51 KB
 // at d = 128, so that four blocks share an SM. Elements of E4M3 are expanded to f16 between shared
 // memory and product.

@@ -157,7 +157,7 @@ class CudaBackend : public Backend {
     CheckAttention(args, batch, q, cache, y);
     const int short_rows = deterministic_ ? 0 : kShortRows;
     void* workspace = scratch_.Take(AttentionWorkspace(device_, args, batch, q, cache, short_rows));
-    const int64_t counters = batch.num_seqs() * cache.kv_heads() * int64_t{sizeof(int)};
+    const int64_t counters = AttentionCounters(batch, cache) * int64_t{sizeof(int)};
     cuda::Attention(queue(), device_, args, batch, q, cache, y, short_rows, workspace,
                     static_cast<int*>(counters_.Take(counters)));
   }

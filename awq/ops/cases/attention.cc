@@ -239,8 +239,11 @@ void AddAttentions(Table& table) {
   AddAttention(table, {{{0, 420}, {300, 90}}, 4, 2, 64, 0, 16, 0.0f, false, true});
   AddAttention(table, {{{0, 420}}, 2, 1, 128, 0, 16, 0.0f, false, true});
   AddAttention(table, {uneven, 4, 4, 64, 900, 16, 0.0f, true});
+  AddAttention(table, {{{2700, 1}, {0, 1}, {300, 1}, {1000, 2}, {0, 70}}, 4, 4, 64, 2100});
   AddAttention(table, {uneven, 4, 1, 256});
   AddAttention(table, {.sequences = Uneven(70, 1100), .heads = 32, .kv_heads = 8, .d = 64});
+  // As many even ones as leave the last round of a large device to a few, of many keys.
+  AddAttention(table, {Uneven(64, 150), 32, 8, 64, 0, 16, 0.0f, false, false, 4096});
   // Places with the end of one, several whole ones, and the beginning of another.
   AddAttention(table, {.sequences = Uneven(200, 1500), .heads = 16, .kv_heads = 8, .d = 64});
 }

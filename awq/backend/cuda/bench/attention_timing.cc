@@ -120,9 +120,9 @@ Measurement Time(const DeviceLimits& device, const Ceilings& ceilings, const Ste
   args.scale = 1.0f / std::sqrt(static_cast<float>(kHeadSize));
   const auto workspace = AllocDevice<uint8_t>(
       std::max<int64_t>(1, AttentionWorkspace(device, args, first, q.view(), cache, kShortRows)));
-  const auto counters = AllocDevice<int>(s.sequences * kKvHeads);
-  AWQ_CUDA(
-      cudaMemset(counters.get(), 0, static_cast<size_t>(s.sequences * kKvHeads) * sizeof(int)));
+  const int64_t count = AttentionCounters(first, cache);
+  const auto counters = AllocDevice<int>(count);
+  AWQ_CUDA(cudaMemset(counters.get(), 0, static_cast<size_t>(count) * sizeof(int)));
   const int operations = static_cast<int>(std::max<int64_t>(copies, 4));
   const Timing time = TimeGraph(operations, 9, [&](cudaStream_t stream) {
     for (int i = 0; i < operations; ++i) {
