@@ -37,8 +37,8 @@ struct KeyRing {
   }
 };
 
-// By one warp: copies keys and values of all tiles of a prompt, the first of which is tile `first`
-// of the ring; returns the next.
+// By one warp: copies the keys and values that rows see, tile `first` of the ring and those behind
+// it; returns the next.
 template <int D>
 __device__ int FillRing(const AttentionShape& a, const KeyRing& ring, const CUtensorMap* keys,
                         const CUtensorMap* values, const int* table, int g, int first_key,

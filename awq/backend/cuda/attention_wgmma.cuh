@@ -4,18 +4,36 @@
 // cache of E4M3 four warps do that: they copy the bytes of the next tile, expand those of this one
 // to f16, and store them as the copy engine would. Queries, scores, weights and sums stay in
 // registers; while one warpgroup's scores become weights, the tensor cores have the other's
-// products (FlashAttention-3, arXiv:2407.08608). Blocks go on to other rows (attention_rows.cuh),
-// whose keys are asked for before these rows are done. bound   tensor cores, then exponentials
+// products (FlashAttention-3, arXiv:2407.08608). Blocks go on to other rows
+// (attention_row_tiles.cuh), whose keys are asked for before these rows are done. bound   tensor
+// cores, then exponentials
 #pragma once
 
 #include "awq/backend/cuda/attention_ring.cuh"
-#include "awq/backend/cuda/attention_rows.cuh"
+#include "awq/backend/cuda/attention_row_tiles.cuh"
 #include "awq/backend/cuda/wgmma.cuh"
 
 namespace awq::cuda {
 
 inline constexpr int kWgmmaThreads = 384;
-inline constexpr float kMostGrowth = 8.0f;  // of a row's weights above 1, log2
+// Of a key, as long as a row's largest score is not looked for again.
+inline constexpr float kMostWeight = 256.0f;
+
+// The larger of two pairs, one by one.
+template <typename M>
+__device__ inline uint32_t MaxPair(uint32_t a, uint32_t b);
+template <>
+__device__ inline uint32_t MaxPair<__half>(uint32_t a, uint32_t b) {
+  const __half2 v =
+      __hmax2(reinterpret_cast<const __half2&>(a), reinterpret_cast<const __half2&>(b));
+  return reinterpret_cast<const uint32_t&>(v);
+}
+template <>
+__device__ inline uint32_t MaxPair<__nv_bfloat16>(uint32_t a, uint32_t b) {
+  const __nv_bfloat162 v = __hmax2(reinterpret_cast<const __nv_bfloat162&>(a),
+                                   reinterpret_cast<const __nv_bfloat162&>(b));
+  return reinterpret_cast<const uint32_t&>(v);
+}
 
 // Of the first tile of keys, in whole tiles: the sums of a row do not depend on the first row.
 __device__ inline int FirstKey(const KeySpan& span) {
@@ -87,9 +105,13 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   float out[D / 2];
   float s[kWgmmaKeys / 2];
   uint32_t weights[kWgmmaKeys / 16][4];
-  float largest[2];  // or less, by kMostGrowth / scale
-  float total[2];    // of this lane's keys
-  float shrink[2];   // of what has been added up before this tile
+  // Of two rows: what is taken off exponents, the largest score times scale or a little less;
+  // weights of this lane's keys; those of a tile, and the largest of them, a pair.
+  float shift[2] = {};
+  float total[2] = {};
+  float sum[2] = {};
+  uint32_t most[2] = {};
+  float shrink[2] = {};
 
   const auto multiply_keys = [&](int tile) {
     ring.WaitFull(base + tile, 0);
@@ -102,8 +124,8 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     }
     WgmmaCommit();
   };
-  // Scores become weights; largest, total and shrink follow.
-  const auto weigh = [&](int tile) {
+  // Caps, slopes and masks.
+  const auto adjust = [&](int tile) {
     const int key0 = first_key + tile * kWgmmaKeys + 2 * (lane % 4);
     if (AdjustsScores(a)) {
 #pragma unroll
@@ -122,36 +144,52 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
         if (key > p || (a.window > 0 && key <= p - a.window)) s[i] = -INFINITY;
       }
     }
+  };
+  // Scores become weights by the shifts that there are.
+  const auto weigh = [&] {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      float most[2] = {-INFINITY, -INFINITY};
-#pragma unroll
-      for (int i = 0; i < kWgmmaKeys / 4; ++i) {
-        most[i % 2] = fmaxf(most[i % 2], s[i / 2 * 4 + 2 * r + i % 2]);
-      }
-      float highest = fmaxf(most[0], most[1]);
-      highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 1));
-      highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, 2));
-      // Sums are multiplied anew only where weights would become large: seldom.
-      if (!((highest - largest[r]) * a.scale > kMostGrowth)) highest = largest[r];
-      // A row that has seen no key yet keeps sums of zero.
-      const float shift = highest == -INFINITY ? 0.0f : highest * a.scale;
-      shrink[r] = Shrink(largest[r], a.scale, shift);
-      largest[r] = highest;
-      float sum = 0.0f;
-#pragma unroll
-      for (int i = 0; i < kWgmmaKeys / 4; ++i) {
-        float& v = s[i / 2 * 4 + 2 * r + i % 2];
-        v = Exp2(fmaf(v, a.scale, -shift));
-        sum += v;
-      }
-      total[r] = total[r] * shrink[r] + sum;
+      sum[r] = 0.0f;
+      most[r] = 0;
     }
-  };
-  const auto pack_weights = [&] {
+    // A row that has seen no key yet has weights of zero.
+    const float by[2] = {shift[0] == -INFINITY ? 0.0f : shift[0],
+                         shift[1] == -INFINITY ? 0.0f : shift[1]};
 #pragma unroll
     for (int i = 0; i < kWgmmaKeys / 4; ++i) {
-      weights[i / 4][i % 4] = PackPair<M>(s[2 * i], s[2 * i + 1]);
+      const int r = i % 2;
+      const float u = Exp2(fmaf(s[2 * i], a.scale, -by[r]));
+      const float v = Exp2(fmaf(s[2 * i + 1], a.scale, -by[r]));
+      sum[r] += u;
+      sum[r] += v;
+      weights[i / 4][i % 4] = PackPair<M>(u, v);
+      most[r] = MaxPair<M>(most[r], weights[i / 4][i % 4]);
+    }
+  };
+  // Whether a row's shift must follow its scores: by what this lane has of it.
+  const auto outgrows = [&](int r) {
+    const auto& v = reinterpret_cast<const Pack<M, 2>&>(most[r]).v;
+    return shift[r] == -INFINITY || fmaxf(ToFloat(v[0]), ToFloat(v[1])) > kMostWeight;
+  };
+  // Lets it; shrink: what has been added up before is to be multiplied with.
+  const auto raise = [&] {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      bool follows = outgrows(r);
+      float halves[2] = {-INFINITY, -INFINITY};
+#pragma unroll
+      for (int i = 0; i < kWgmmaKeys / 4; ++i) {
+        halves[i % 2] = fmaxf(halves[i % 2], s[i / 2 * 4 + 2 * r + i % 2]);
+      }
+      float highest = fmaxf(halves[0], halves[1]);
+#pragma unroll
+      for (int lanes = 1; lanes < 4; lanes *= 2) {
+        highest = fmaxf(highest, __shfl_xor_sync(~0u, highest, lanes));
+        follows = __shfl_xor_sync(~0u, follows, lanes) || follows;
+      }
+      const float next = follows ? highest * a.scale : shift[r];
+      shrink[r] = next == -INFINITY ? 1.0f : Exp2(shift[r] - next);
+      shift[r] = next;
     }
   };
   // Keys past the last have weights of 0, which their values, whatever they are, must not spoil
@@ -185,19 +223,18 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
 
   for (int n = 0; rows.sequence >= 0; ++n) {
     const int last = (span.end_key - first_key - 1) / kWgmmaKeys;
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      largest[r] = -INFINITY;
-      total[r] = 0.0f;
-    }
+    shift[0] = shift[1] = -INFINITY;
 #pragma unroll
     for (int i = 0; i < D / 2; ++i) out[i] = 0.0f;
     multiply_keys(0);
     WgmmaWait<0>();
     WgmmaDone(s);
     if (lane == 0) BarrierArrive(ring.Empty(base, 0));
-    weigh(0);
-    pack_weights();
+    adjust(0);
+    raise();
+    weigh();
+    total[0] = sum[0];
+    total[1] = sum[1];
 #pragma unroll 1
     for (int tile = 0; tile < last; ++tile) {
       multiply_keys(tile + 1);
@@ -206,15 +243,21 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
       WgmmaWait<1>();
       WgmmaDone(s);
       if (lane == 0) BarrierArrive(ring.Empty(base + tile + 1, 0));
-      weigh(tile + 1);
       WgmmaWait<0>();
       WgmmaDone(out);
       if (lane == 0) BarrierArrive(ring.Empty(base + tile, 1));
-      if (__any_sync(~0u, shrink[0] != 1.0f || shrink[1] != 1.0f)) {
+      adjust(tile + 1);
+      weigh();
+      if (__any_sync(~0u, outgrows(0) || outgrows(1))) {
+        raise();
+#pragma unroll
+        for (int r = 0; r < 2; ++r) total[r] *= shrink[r];
 #pragma unroll
         for (int i = 0; i < D / 2; ++i) out[i] *= shrink[i / 2 % 2];
+        weigh();
       }
-      pack_weights();
+#pragma unroll
+      for (int r = 0; r < 2; ++r) total[r] += sum[r];
     }
     ring.WaitFull(base + last, 1);
     clear_values(last);

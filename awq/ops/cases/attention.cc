@@ -238,6 +238,18 @@ void AddAttentions(Table& table) {
   AddAttention(table, {Uneven(130, 60), 48, 4, 64});
   AddAttention(table, {{{0, 420}, {300, 90}}, 4, 2, 64, 0, 16, 0.0f, false, true});
   AddAttention(table, {{{0, 420}}, 2, 1, 128, 0, 16, 0.0f, false, true});
+  // More rows of prompts than a large device has places for, those of most keys last.
+  std::vector<Sequence> prompts(9, {0, 60});
+  prompts.push_back({5, 1});
+  prompts.push_back({400, 60});
+  for (bool e4m3 : {false, true}) {
+    AddAttention(table, {prompts, 32, 8, 64, 0, 16, 0.0f, false, e4m3});
+    AddAttention(table, {prompts, 32, 8, 80, 200, 16, 3.0f, true, e4m3});
+  }
+  // Scores that grow with every key, more than one of a tile.
+  for (int64_t d : {64, 128})
+    AddAttention(table, {{{0, 420}, {300, 90}}, 4, 2, d, 0, 16, 0.0f, true});
+  AddAttention(table, {{{0, 420}}, 4, 2, 128, 0, 16, 0.0f, true, true});
   AddAttention(table, {uneven, 4, 4, 64, 900, 16, 0.0f, true});
   AddAttention(table, {{{2700, 1}, {0, 1}, {300, 1}, {1000, 2}, {0, 70}}, 4, 4, 64, 2100});
   AddAttention(table, {uneven, 4, 1, 256});

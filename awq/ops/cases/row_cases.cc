@@ -252,6 +252,9 @@ void AddRowCases(Table& table) {
   AddAttentionRows(table, {steps, 6, 2, 80, 0, 16, 2.0f, true});
   AddAttentionRows(table, {steps, 8, 1, 256, 30});
   AddAttentionRows(table, {steps, 5, 1, 24});
+  std::vector<Sequence> prompts(9, {0, 60});  // more rows than a large device has places for
+  prompts.push_back({300, 60});
+  AddAttentionRows(table, {prompts, 32, 8, 64});
   AddMlaRows(table, 16, 128, 32);
   AddHeadRows(table);
   AddPlainMoeRows(table, "q4", [](Fixture& f, int64_t) {

@@ -60,8 +60,9 @@ class RowTileQueue {
       BarrierInit(Empty(n), warps);
     }
   }
-  // By one warp: the n'th tile of this block after its first, of `items` of all. counter: of those
-  // that blocks have asked for; 0 again when all have been told that there are no more.
+  // By one warp: the n'th tile of this block after its first, of `items` of all, which must be as
+  // many as FindRowTile finds. counter: of those that blocks have asked for; once a tile, so that
+  // the last to ask, who is told that there are no more, makes it 0 again.
   __device__ void Put(const AttentionShape& a, int n, int items, int* counter) const {
     const bool leads = threadIdx.x % 32 == 0;
     int item = 0;
