@@ -169,7 +169,7 @@ struct KeySpan {
     tile_end = min(tile_begin + span, first_tile + tiles);
   }
   // Leaves tiles [begin, end) of them.
-  __device__ void Take(int begin, int end) {
+  __device__ void Narrow(int begin, int end) {
     tile_end = tile_begin + end;
     tile_begin += begin;
   }

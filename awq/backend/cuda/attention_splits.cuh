@@ -90,7 +90,7 @@ class TileShares {
     const int last = ends_[b];
     const int stop = min(last, end_);
     span = KeySpan(a, b, 0, kRows);
-    span.Take(next_ - first, stop - first);
+    span.Narrow(next_ - first, stop - first);
     next_ = stop;
     const PartNumber number = NumberOfPart(first, last, each, column);
     return {.sequence = b, .index = number.index, .count = number.count, .place = column + b};

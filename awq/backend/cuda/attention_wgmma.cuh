@@ -5,8 +5,9 @@
 // to f16, and store them as the copy engine would. Queries, scores, weights and sums stay in
 // registers; while one warpgroup's scores become weights, the tensor cores have the other's
 // products (FlashAttention-3, arXiv:2407.08608). Blocks go on to other rows
-// (attention_row_tiles.cuh), whose keys are asked for before these rows are done. bound   tensor
-// cores, then exponentials
+// (attention_row_tiles.cuh), whose keys are asked for before these rows are done.
+//
+// bound   tensor cores, which hold up all other instructions
 #pragma once
 
 #include "awq/backend/cuda/attention_ring.cuh"
