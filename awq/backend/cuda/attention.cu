@@ -56,7 +56,9 @@ __global__ void PlainKernel(const AttentionShape a, int sequences) {
   }
 }
 
-AttentionRows CountRows(const Batch& batch, int64_t heads, int short_rows) {
+AttentionRows CountRows(const Batch& batch, const TensorView& q, const PagedKv& cache,
+                        int short_rows) {
+  const int64_t heads = q.dim(1) / cache.kv_heads();
   AttentionRows out;
   for (size_t b = 0; b + 1 < batch.host_seq_start.size(); ++b) {
     const int64_t rows = (batch.host_seq_start[b + 1] - batch.host_seq_start[b]) * heads;
@@ -73,13 +75,12 @@ AttentionRows CountRows(const Batch& batch, int64_t heads, int short_rows) {
 int MostShortRows(int64_t d) { return d <= 128 ? kShortRows : kShortRowsOfLargeHeads; }
 
 ShortPlan PlanOf(const DeviceLimits& device, const AttentionArgs& args, const Batch& batch,
-                 const TensorView& q, const PagedKv& cache, int short_rows) {
-  if (short_rows == 0) return {};
+                 const TensorView& q, const PagedKv& cache, const AttentionRows& rows) {
   return PlanShort({.sequences = batch.num_seqs(),
                     .heads = q.dim(1),
                     .kv_heads = cache.kv_heads(),
                     .d = q.dim(2),
-                    .rows = CountRows(batch, q.dim(1) / cache.kv_heads(), short_rows).shortest,
+                    .rows = rows.shortest,
                     .max_kv = batch.max_kv,
                     .window = args.window,
                     .uneven = HasUnevenLengths(batch.host_kv_len),
@@ -116,7 +117,9 @@ int64_t AttentionWorkspace(const DeviceLimits& device, const AttentionArgs& args
                            int short_rows) {
   if (!OnTensorCores(device, q, cache)) return 0;
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const int64_t rows = Partials(batch, cache, PlanOf(device, args, batch, q, cache, short_rows));
+  const ShortPlan plan =
+      PlanOf(device, args, batch, q, cache, CountRows(batch, q, cache, short_rows));
+  const int64_t rows = Partials(batch, cache, plan);
   return StatsBytes(rows) + rows * q.dim(2) * int64_t{sizeof(float)};
 }
 
@@ -129,7 +132,8 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
   constexpr float kLog2E = 1.4426950408889634f;
   const bool fast = OnTensorCores(device, q, cache);
   short_rows = std::min(short_rows, MostShortRows(q.dim(2)));
-  const ShortPlan plan = fast ? PlanOf(device, args, batch, q, cache, short_rows) : ShortPlan{};
+  const AttentionRows rows = fast ? CountRows(batch, q, cache, short_rows) : AttentionRows{};
+  const ShortPlan plan = PlanOf(device, args, batch, q, cache, rows);
   const int64_t partials = Partials(batch, cache, plan);
   const AttentionShape shape = {
       .q = q.data,
@@ -161,7 +165,6 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .partial_stats = static_cast<float2*>(workspace),
       .finished = counters};
   if (fast) {
-    const AttentionRows rows = CountRows(batch, q.dim(1) / cache.kv_heads(), shape.short_rows);
     if (cache.keys.dtype == DType::kF8E4M3) {
       RunE4m3Attention(queue, device, shape, cache, batch, rows, q.dtype);
     } else if (q.dtype == DType::kF16) {

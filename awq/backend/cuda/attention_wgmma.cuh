@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   }
   TakeRegisters<kTaken>();
 
-  KeySpan span = rows.span;
+  const KeySpan& span = rows.span;
   int first_key = FirstKey(span);
   int base = 0;  // of the ring's tiles
   uint32_t q[D / 16][4];
@@ -289,7 +289,6 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
       }
     }
     rows = next;
-    span = next.span;
     first_key = FirstKey(span);
     base += last + 1;
   }
