@@ -7,6 +7,7 @@
 #include "awq/backend/cuda/direct_q4.h"
 #include "awq/backend/cuda/held_q4.h"
 #include "awq/backend/cuda/integer_q4.h"
+#include "awq/backend/cuda/staged_q4.h"
 #include "awq/backend/cuda/wide_q4.h"
 
 namespace awq::cuda {
@@ -148,6 +149,42 @@ GemmRow Held(std::string_view name) {
           NoWorkspace, false,       LaunchHeld<kConfig>};
 }
 
+using MakeStaged = StagedConfig (*)();
+
+template <MakeStaged kConfig>
+bool SupportsStaged(const LinearQ4& p, const DeviceLimits& device) {
+  return Readable(p) && !p.same_sums && SupportsStaged(kConfig(), p, device);
+}
+
+// Before the direct kernels from 17 rows on, where there is no wgmma; among each other by what they
+// are expected to take, less than 1e12 cycles.
+template <MakeStaged kConfig>
+double EstimateStaged(const LinearQ4& p, const DeviceLimits& device) {
+  if (device.arch == 90 || p.m <= 16) return 2.0;
+  return StagedCycles(kConfig(), p, device) * 1e-12 - 1.0;
+}
+
+template <MakeStaged kConfig>
+int64_t StagedWorkspace(const LinearQ4& p, const DeviceLimits& device) {
+  return StagedWorkspace(kConfig(), p, device);
+}
+
+template <MakeStaged kConfig>
+void LaunchStaged(const LinearQ4& p, const DeviceLimits& device, const LaunchContext& context) {
+  LaunchStaged(kConfig(), p, device, context);
+}
+
+template <MakeStaged kConfig>
+GemmRow Staged(std::string_view name) {
+  return {name,
+          "q4_tile16",
+          SupportsStaged<kConfig>,
+          EstimateStaged<kConfig>,
+          StagedWorkspace<kConfig>,
+          true,
+          LaunchStaged<kConfig>};
+}
+
 const std::array kRows = {
     GemmRow{"integer", "q4_tile16", SupportsInteger, EstimateInteger, NoWorkspace, false,
             LaunchIntegerQ4},
@@ -160,6 +197,11 @@ const std::array kRows = {
     Direct<Direct4x2x4x1x4>("direct4x2x4x1x4"),
     Direct<Direct4x2x4x2x3>("direct4x2x4x2x3"),
     Direct<Direct8x2x4x1x2>("direct8x2x4x1x2"),
+    Staged<Staged32x128>("staged32x128"),
+    Staged<Staged64x128>("staged64x128"),
+    Staged<Staged64x256>("staged64x256"),
+    Staged<Staged128x128>("staged128x128"),
+    Staged<Staged128x256>("staged128x256"),
     Held<Held8x2x8>("held8x2x8"),
     Held<Held16x1x8>("held16x1x8"),
     Held<Held8x1x16>("held8x1x16"),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "awq/backend/cuda/cluster.cuh"
+#include "awq/backend/cuda/tile_place.cuh"
 #include "awq/backend/cuda/wide_launch.h"
 
 namespace awq::cuda {
@@ -52,22 +53,6 @@ struct WideSize {
   static_assert(kStages >= 2);
   static constexpr int SharedBytes(int block_bytes) {
     return 1024 + kStages * StageBytes(block_bytes) + kSums;
-  }
-};
-
-// Where a tile lies. Those of m_group tiles of rows follow each other, so that their x stay in L2.
-struct TilePlace {
-  int m_tile, n_tile;
-  __device__ TilePlace(const WideArgs& a, int tile) {
-    const int before = tile / (a.m_group * a.n_tiles) * a.m_group;
-    const int at = tile - before * a.n_tiles;
-    const int rows = min(a.m_group, a.m_tiles - before);
-    m_tile = before + at % rows;
-    n_tile = at / rows;
-  }
-  template <typename Size>
-  __device__ int FirstRow() const {
-    return m_tile * Size::kRows;
   }
 };
 

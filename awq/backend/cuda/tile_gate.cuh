@@ -1,4 +1,4 @@
-// Gated outputs of wide_linear's tiles, two of a row at a time.
+// Gated outputs of tiles (tile_store.cuh), two of a row at a time.
 #pragma once
 
 #include "awq/backend/cuda/gate.cuh"

@@ -1,0 +1,183 @@
+// The W4 linear for many rows of x by mma.sync: yᵀ = W·xᵀ in tiles, for GPUs without wgmma.
+//
+// A thread block of eight warps makes tiles of 128 or 256 outputs × 16 to 128 rows of x, one after
+// another. Weights and x come through a ring in shared memory, 128 inputs a stage, by copies that
+// run ahead of the tile in work (staged_ring.cuh). A lane reads codes as they lie (layout.h),
+// expands them into the A operand, multiplied with the scale of their group, and x as the B
+// operand, 16 bytes at a time.
+//
+// Where there are fewer tiles than thread blocks, each tile's inputs are cut into parts, whose sums
+// meet in L2: the block that comes last adds them up in the order of the parts.
+#pragma once
+
+#include <cuda/atomic>
+
+#include "awq/backend/cuda/codes.cuh"
+#include "awq/backend/cuda/staged_ring.cuh"
+#include "awq/backend/cuda/tile_store.cuh"
+
+namespace awq::cuda {
+
+// Adds up the sums of all parts of a tile in the last of its blocks; false in the others.
+template <typename Size>
+__device__ bool MeetParts(const StagedArgs& a, const StagedItem& item,
+                          float (&acc)[Size::kTiles][Size::kCols][4]) {
+  __shared__ bool last;
+  constexpr int kQuads = Size::kTiles * Size::kCols;
+  const int tile = item.m_tile * a.n_tiles + item.n_tile;
+  auto* sums = reinterpret_cast<float4*>(a.sums) +
+               int64_t{tile} * a.parts * kQuads * Size::kThreads + threadIdx.x;
+  float4* mine = sums + item.part * kQuads * Size::kThreads;
+#pragma unroll
+  for (int t = 0; t < Size::kTiles; ++t) {
+#pragma unroll
+    for (int c = 0; c < Size::kCols; ++c) {
+      const float(&v)[4] = acc[t][c];
+      mine[(t * Size::kCols + c) * Size::kThreads] = make_float4(v[0], v[1], v[2], v[3]);
+    }
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    ::cuda::atomic_ref<int, ::cuda::thread_scope_device> met(a.met[tile]);
+    last = met.fetch_add(1, ::cuda::memory_order_acq_rel) == a.parts - 1;
+    if (last) met.store(0, ::cuda::memory_order_relaxed);
+  }
+  __syncthreads();
+  if (!last) return false;
+#pragma unroll
+  for (int t = 0; t < Size::kTiles; ++t) {
+#pragma unroll
+    for (int c = 0; c < Size::kCols; ++c) {
+      float(&v)[4] = acc[t][c];
+#pragma unroll
+      for (float& s : v) s = 0.0f;
+    }
+  }
+#pragma unroll 1
+  for (int part = 0; part < a.parts; ++part) {
+#pragma unroll
+    for (int t = 0; t < Size::kTiles; ++t) {
+#pragma unroll
+      for (int c = 0; c < Size::kCols; ++c) {
+        const float4 v = __ldcg(&sums[(t * Size::kCols + c) * Size::kThreads]);
+        acc[t][c][0] += v.x;
+        acc[t][c][1] += v.y;
+        acc[t][c][2] += v.z;
+        acc[t][c][3] += v.w;
+      }
+    }
+    sums += kQuads * Size::kThreads;
+  }
+  return true;
+}
+
+template <typename T, int kGroups, bool kZeros, typename Size>
+__global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const StagedArgs a) {
+  constexpr int kTiles = Size::kTiles;
+  constexpr int kCols = Size::kCols;
+  constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
+  constexpr int kMetaBytes = kGroups * kMeta;
+  constexpr int kStageBytes = Size::StageBytes(kCodeBytes + kMetaBytes);
+  constexpr int kStages = Size::Stages(kCodeBytes + kMetaBytes);
+  extern __shared__ __align__(16) uint8_t ring[];
+  const uint32_t base = SharedAddress(ring);
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int r = lane / 4;
+  const int q = lane % 4;
+  const int first_tile = warp % Size::kOutputWarps * kTiles;
+  const int first_row = warp / Size::kOutputWarps * 8 * kCols;
+
+  AllowNextKernel();
+  StagedCopier<Size, kMetaBytes> copier(a);
+  {
+    StagedCopier<Size, kMetaBytes> ahead = copier;
+    for (int s = 0; s < kStages - 1 && ahead.HasStep(); ++s) {
+      ahead.CopyWeights(a, base + s * kStageBytes);
+      ahead.Advance(a);
+    }
+  }
+  WaitForPreviousKernel();
+  for (int s = 0; s < kStages - 1; ++s) {
+    if (copier.HasStep()) {
+      copier.CopyX(a, base + s * kStageBytes);
+      copier.Advance(a);
+    }
+    AsyncCommit();
+  }
+
+  // Of this lane, in a stage.
+  const uint32_t codes_at = base + Size::kXBytes + first_tile * kCodeBytes + 16 * PlaceOfLane(lane);
+  const uint32_t meta_at =
+      base + Size::kXBytes + Size::kRowTiles * kCodeBytes + first_tile * kMetaBytes;
+  const uint32_t x_at[2] = {base + PlaceOfX(first_row + r, q),
+                            base + PlaceOfX(first_row + r, q + 4)};
+  int place = 0;                           // of the stage in work, in bytes
+  int free = (kStages - 1) * kStageBytes;  // of the one behind it
+  const int items = StagedItem::Count(a);
+  for (int i = static_cast<int>(blockIdx.x); i < items; i += static_cast<int>(gridDim.x)) {
+    const StagedItem item(a, i);
+    float acc[kTiles][kCols][4] = {};
+#pragma unroll 1
+    for (int step = item.begin; step < item.end; ++step) {
+      AsyncWait<kStages - 2>();
+      __syncthreads();
+      CodePairs<T> pairs[kTiles];
+      uint32_t scales[kTiles];
+      uint32_t codes[kTiles][4];
+#pragma unroll
+      for (int part = 0; part < 4; ++part) {  // 32 inputs each
+        uint32_t w[kTiles][2][4];
+#pragma unroll
+        for (int t = 0; t < kTiles; ++t) {
+          if (part % 2 == 0) {
+            LoadShared(codes_at + place + t * kCodeBytes + part / 2 * 512, codes[t]);
+          }
+          if (part % (4 / kGroups) == 0) {
+            const uint32_t meta = meta_at + place + t * kMetaBytes + part * kGroups / 4 * kMeta;
+            scales[t] = LoadSharedOne<uint32_t>(meta + 4 * r);
+            const uint32_t zeros =
+                kZeros ? LoadSharedOne<uint16_t>(meta + 2 * kTileN + 2 * r) : 0x0808u;
+            pairs[t].SetZeros(zeros & 0xff, zeros >> 8);
+          }
+#pragma unroll
+          for (int i = 0; i < 2; ++i) {
+            const int byte = 8 * (part % 2);
+            pairs[t].Expand(codes[t][2 * i] >> byte, codes[t][2 * i + 1] >> byte, w[t][i]);
+            CodePairs<T>::Scale(scales[t], w[t][i]);
+          }
+        }
+#pragma unroll
+        for (int c = 0; c < kCols; ++c) {
+          uint32_t x[4];
+          LoadShared(x_at[part % 2] + place + part / 2 * 128 + c * 8 * 256, x);
+#pragma unroll
+          for (int t = 0; t < kTiles; ++t) Mma<T>(acc[t][c], w[t][0], x[0], x[1]);
+#pragma unroll
+          for (int t = 0; t < kTiles; ++t) Mma<T>(acc[t][c], w[t][1], x[2], x[3]);
+        }
+        if (part > 0) continue;
+        if (copier.HasStep()) {  // while the tensor cores have something to do
+          copier.CopyWeights(a, base + free);
+          copier.CopyX(a, base + free);
+          copier.Advance(a);
+        }
+        AsyncCommit();
+      }
+      free = place;
+      place = place == (kStages - 1) * kStageBytes ? 0 : place + kStageBytes;
+    }
+    if (a.parts > 1 && !MeetParts<Size>(a, item, acc)) continue;
+    const int m = item.m_tile * Size::kRows + first_row + 2 * q;
+    const int n = (item.n_tile * Size::kRowTiles + first_tile) * kTileN + 2 * r;
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+      float sums[4 * kCols];
+#pragma unroll
+      for (int j = 0; j < 4 * kCols; ++j) sums[j] = acc[t][j / 4][j % 4];
+      StoreTile<T, 8 * kCols>(a, m, n + t * kTileN, sums);
+    }
+  }
+}
+
+}  // namespace awq::cuda
