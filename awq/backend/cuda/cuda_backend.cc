@@ -3,7 +3,7 @@
 #include "awq/backend/cuda/attention.h"
 #include "awq/backend/cuda/blas.h"
 #include "awq/backend/cuda/cuda_check.h"
-#include "awq/backend/cuda/experts.h"
+#include "awq/backend/cuda/experts_runner.h"
 #include "awq/backend/cuda/fused_decoder.h"
 #include "awq/backend/cuda/graph.h"
 #include "awq/backend/cuda/latent.h"
@@ -13,7 +13,6 @@
 #include "awq/backend/cuda/rows.h"
 #include "awq/backend/cuda/sample.h"
 #include "awq/backend/cuda/triangular.h"
-#include "awq/backend/cuda/wide_experts.h"
 #include "awq/base/threads.h"
 #include "awq/ops/checks.h"
 
@@ -28,6 +27,7 @@ class CudaBackend : public Backend {
         stream_(Stream::Make()),
         blas_(stream_),
         linear_(device, stream_, blas_, deterministic),
+        experts_(device, stream_, deterministic),
         device_(device),
         scratch_(stream_, false),
         counters_(stream_, true) {}
@@ -174,24 +174,14 @@ class CudaBackend : public Backend {
     CheckMoeLinear(w, routing, x, y);
     const auto& stack = dynamic_cast<const cuda::Stack&>(w);
     AWQ_CHECK(!stack.gated(), kInternal, "moe_linear: weights of pairs of gate and up");
-    if (!SupportsTiles(stack, x, y, device_.arch)) {
-      return AnyMoeLinear(queue(), stack, routing, x, y);
-    }
-    RunMoe(stack, routing, x, y, {});
+    experts_.Linear(stack, routing, x, y);
   }
   void GatedMoeLinear(const PackedStack& w, Activation kind, const Routing& routing,
                       const TensorView& x, const TensorView& y) override {
     CheckGatedMoeLinear(w, routing, x, y);
     const auto& stack = dynamic_cast<const cuda::Stack&>(w);
     AWQ_CHECK(stack.gated(), kInternal, "gated_moe_linear: weights without pairs of gate and up");
-    if (SupportsTiles(stack, x, y, device_.arch)) {
-      return RunMoe(stack, routing, x, y, kind);
-    }
-    const Shape shape{y.dim(0), w.n()};
-    void* memory = scratch_.Take(shape.NumElements() * BitsOf(x.dtype) / 8);
-    const TensorView both(memory, x.dtype, shape, Device::kCuda);
-    AnyMoeLinear(queue(), stack, routing, x, both);
-    cuda::Activate(queue(), kind, both.Columns(0, w.n() / 2), both.Columns(w.n() / 2, w.n()), y);
+    experts_.Gated(stack, kind, routing, x, y);
   }
   void MoeMlp(const PackedStack& gate_up, Activation kind, const PackedStack& down,
               const Routing& routing, const TensorView& x, const TensorView& hidden,
@@ -202,18 +192,8 @@ class CudaBackend : public Backend {
     const auto& second = dynamic_cast<const cuda::Stack&>(down);
     AWQ_CHECK(first.gated() && !second.gated(), kInternal,
               "moe_mlp: expected pairs of gate and up, and a down projection without");
-    if (!SupportsTiles(first, x, hidden, device_.arch) ||
-        !SupportsTiles(second, hidden, y, device_.arch)) {
-      return Backend::MoeMlp(gate_up, kind, down, routing, x, hidden, y);
-    }
-    if (PrefersWide(first, routing)) {
-      const auto plan = PlanWide(first, routing, x);
-      WideExpertsLinear(queue(), device_, first, routing, plan, plan.x, hidden, kind, true);
-      return WideExpertsLinear(queue(), device_, second, routing, plan, hidden, y, {}, false);
-    }
-    const TilePlan plan = PlanTiles(first, routing);
-    TiledMoeLinear(queue(), first, routing, plan, x, hidden, kind);
-    TiledMoeLinear(queue(), second, routing, plan, hidden, y);
+    if (experts_.Mlp(first, kind, second, routing, x, hidden, y)) return;
+    Backend::MoeMlp(gate_up, kind, down, routing, x, hidden, y);
   }
   void MoeSum(const Routing& routing, const TensorView& x, const TensorView& shared,
               const TensorView& gate, const TensorView& y) override {
@@ -274,31 +254,13 @@ class CudaBackend : public Backend {
  private:
   cudaStream_t get() const { return stream_->get(); }
   Queue queue() const { return {stream_->get(), device_.arch >= 90}; }
-  void RunMoe(const cuda::Stack& w, const Routing& routing, const TensorView& x,
-              const TensorView& y, std::optional<Activation> gate) {
-    if (PrefersWide(w, routing)) {
-      const WideExpertsPlan plan = PlanWide(w, routing, x);
-      return WideExpertsLinear(queue(), device_, w, routing, plan, plan.x, y, gate, false);
-    }
-    TiledMoeLinear(queue(), w, routing, PlanTiles(w, routing), x, y, gate);
-  }
-  bool PrefersWide(const cuda::Stack& w, const Routing& routing) const {
-    return !deterministic_ && PrefersWideExperts(w, routing, device_);
-  }
-  WideExpertsPlan PlanWide(const cuda::Stack& w, const Routing& routing, const TensorView& x) {
-    return PlanWideExperts(queue(), routing, w.size(), x,
-                           scratch_.Take(WideExpertsWorkspace(routing, w.size(), x)));
-  }
-  TilePlan PlanTiles(const cuda::Stack& w, const Routing& routing) {
-    return cuda::PlanTiles(queue(), routing, w.size(),
-                           scratch_.Take(TileWorkspace(routing, w.size())));
-  }
 
   int threads_;
   bool deterministic_;
   std::shared_ptr<Stream> stream_;
   Blas blas_;
   LinearRunner linear_;
+  ExpertsRunner experts_;
   DeviceLimits device_;
   GrowingBuffer scratch_;
   GrowingBuffer counters_;

@@ -156,11 +156,11 @@ bool SupportsStaged(const LinearQ4& p, const DeviceLimits& device) {
   return Readable(p) && !p.same_sums && SupportsStaged(kConfig(), p, device);
 }
 
-// Before the direct kernels from 17 rows on, where there is no wgmma; among each other by what they
-// are expected to take, less than 1e12 cycles.
+// Before the direct kernels from 17 rows on; among each other by what they are expected to take,
+// less than 1e12 cycles.
 template <MakeStaged kConfig>
 double EstimateStaged(const LinearQ4& p, const DeviceLimits& device) {
-  if (device.arch == 90 || p.m <= 16) return 2.0;
+  if (p.m <= 16) return 2.0;
   return StagedCycles(kConfig(), p, device) * 1e-12 - 1.0;
 }
 

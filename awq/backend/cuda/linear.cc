@@ -36,6 +36,13 @@ LinearQ4 ProblemOf(const Q4Weight& w, const TensorView& x, const TensorView& bia
           .same_sums = same_sums};
 }
 
+// Chips of sm_100 multiply by instructions of their own, which cuBLAS has, several times as fast as
+// by mma: there floats pay off from where their making is a small part (docs/kernels.md).
+bool PrefersFloats(const LinearQ4& p, const DeviceLimits& device) {
+  constexpr int64_t kManyRows = 2048;
+  return device.arch >= 100 && device.arch < 120 && p.m >= kManyRows && !p.same_sums;
+}
+
 }  // namespace
 
 void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorView& bias,
@@ -64,6 +71,7 @@ bool LinearRunner::RunQ4(const Q4Weight& w, const TensorView& x, const TensorVie
                          const TensorView& y, std::optional<Activation> gate) {
   if (x.dtype == DType::kF32) return false;
   const LinearQ4 problem = ProblemOf(w, x, bias, y, gate, deterministic_);
+  if (PrefersFloats(problem, device_)) return false;
   const GemmRow* row = FindGemm(problem, device_);
   if (row == nullptr) return false;
   void* workspace = workspace_.Take(row->workspace(problem, device_));

@@ -20,11 +20,8 @@ int SharedFor(const StagedConfig& config, const LinearQ4& p) {
 
 }  // namespace
 
-#define AWQ_STAGED_GROUP(type, groups, size)                               \
-  {                                                                        \
-    reinterpret_cast<const void*>(&StagedQ4<type, groups, false, size>),   \
-        reinterpret_cast<const void*>(&StagedQ4<type, groups, true, size>) \
-  }
+#define AWQ_STAGED_GROUP(type, groups, size) \
+  { &StagedQ4<type, groups, false, size>, &StagedQ4<type, groups, true, size> }
 #define AWQ_STAGED_TYPE(type, size)                                   \
   {                                                                   \
     AWQ_STAGED_GROUP(type, 4, size), AWQ_STAGED_GROUP(type, 2, size), \
@@ -46,8 +43,19 @@ AWQ_STAGED(64x256, 2, 8, 1, 1)
 AWQ_STAGED(128x128, 2, 8, 2, 1)
 AWQ_STAGED(128x256, 2, 16, 1, 1)
 
+void LaunchStaged(const Queue& queue, const DeviceLimits& device, StagedKernel kernel, int shared,
+                  int per_sm, int64_t items, const StagedArgs& args) {
+  AWQ_CUDA(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+  // An SM has a kilobyte more than a thread block may have, and a thread block costs one.
+  const int fit = (device.shared_per_block + 1024) / (shared + 1024);
+  const int64_t places = int64_t{device.sms} * std::min(fit, per_sm);
+  Launch(queue, kernel, static_cast<unsigned>(std::min(items, places)), kStagedThreads, shared,
+         args);
+}
+
 bool SupportsStaged(const StagedConfig& config, const LinearQ4& p, const DeviceLimits& device) {
-  return (device.arch >= 80 || (device.arch >= 75 && p.act == DType::kF16)) &&
+  return device.arch != 90 && (device.arch >= 80 || p.act == DType::kF16) &&
          SharedFor(config, p) <= device.shared_per_block && p.m > 8;
 }
 
@@ -66,10 +74,10 @@ void LaunchStaged(const StagedConfig& config, const LinearQ4& p, const DeviceLim
   const StagedCut cut = CutFor(config, p, device);
   const int groups = p.shape.GroupsPerBlock();
   const int which = groups == 4 ? 0 : groups == 2 ? 1 : 2;
-  const void* kernel =
+  const StagedKernel kernel =
       (p.act == DType::kF16 ? config.f16 : config.bf16)[which][p.shape.has_zeros ? 1 : 0];
   auto* workspace = static_cast<uint8_t*>(context.workspace);
-  StagedArgs args = {
+  const StagedArgs args = {
       .blocks = p.blocks,
       .row_tiles = static_cast<int>(p.shape.RowTiles()),
       .blocks_per_row = static_cast<int>(cut.steps),
@@ -92,25 +100,8 @@ void LaunchStaged(const StagedConfig& config, const LinearQ4& p, const DeviceLim
       .parts = cut.parts,
       .met = reinterpret_cast<int*>(workspace),
       .sums = reinterpret_cast<float*>(workspace + (cut.parts > 1 ? kMetBytes : 0))};
-  const int shared = SharedFor(config, p);
-  AWQ_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
-  cudaLaunchConfig_t launch = {};
-  // An SM has a kilobyte more than a thread block may have, and a thread block costs one.
-  const int fit = (device.shared_per_block + 1024) / (shared + 1024);
-  const int64_t places = int64_t{device.sms} * std::min(fit, config.tile.per_sm);
-  launch.gridDim = dim3(static_cast<unsigned>(std::min<int64_t>(cut.Items(), places)));
-  launch.blockDim = dim3(kStagedThreads);
-  launch.dynamicSmemBytes = static_cast<size_t>(shared);
-  launch.stream = context.stream;
-  cudaLaunchAttribute attribute = {};
-  if (context.overlap && device.arch >= 90) {
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    launch.attrs = &attribute;
-    launch.numAttrs = 1;
-  }
-  void* parameters[] = {&args};
-  AWQ_CUDA(cudaLaunchKernelExC(&launch, kernel, parameters));
+  LaunchStaged({context.stream, context.overlap && device.arch >= 90}, device, kernel,
+               SharedFor(config, p), config.tile.per_sm, cut.Items(), args);
 }
 
 }  // namespace awq::cuda

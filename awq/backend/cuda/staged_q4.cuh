@@ -13,8 +13,10 @@
 #include <cuda/atomic>
 
 #include "awq/backend/cuda/codes.cuh"
+#include "awq/backend/cuda/routed_store.cuh"
 #include "awq/backend/cuda/staged_ring.cuh"
 #include "awq/backend/cuda/tile_store.cuh"
+#include "awq/backend/cuda/wgmma.cuh"
 
 namespace awq::cuda {
 
@@ -71,14 +73,18 @@ __device__ bool MeetParts(const StagedArgs& a, const StagedItem& item,
   return true;
 }
 
-template <typename T, int kGroups, bool kZeros, typename Size>
+// Item: a StagedItem or a RoutedStagedItem.
+template <typename T, int kGroups, bool kZeros, typename Size, typename Item = StagedItem>
 __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const StagedArgs a) {
+#if !AWQ_SM90A  // which has wide_linear
   constexpr int kTiles = Size::kTiles;
   constexpr int kCols = Size::kCols;
   constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
   constexpr int kMetaBytes = kGroups * kMeta;
   constexpr int kStageBytes = Size::StageBytes(kCodeBytes + kMetaBytes);
   constexpr int kStages = Size::Stages(kCodeBytes + kMetaBytes);
+  // Else once the tensor cores have something to do.
+  constexpr bool kCopiesFirst = Size::kBlocks > 1;
   extern __shared__ __align__(16) uint8_t ring[];
   const uint32_t base = SharedAddress(ring);
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -89,15 +95,17 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const 
   const int first_row = warp / Size::kOutputWarps * 8 * kCols;
 
   AllowNextKernel();
-  StagedCopier<Size, kMetaBytes> copier(a);
+  if (Item::kRouted) WaitForPreviousKernel();  // it has said what there is to do
+  const int items = Item::Count(a);
+  StagedCopier<Size, kMetaBytes, Item> copier(a, items);
   {
-    StagedCopier<Size, kMetaBytes> ahead = copier;
+    auto ahead = copier;
     for (int s = 0; s < kStages - 1 && ahead.HasStep(); ++s) {
       ahead.CopyWeights(a, base + s * kStageBytes);
       ahead.Advance(a);
     }
   }
-  WaitForPreviousKernel();
+  if (!Item::kRouted) WaitForPreviousKernel();
   for (int s = 0; s < kStages - 1; ++s) {
     if (copier.HasStep()) {
       copier.CopyX(a, base + s * kStageBytes);
@@ -114,14 +122,22 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const 
                             base + PlaceOfX(first_row + r, q + 4)};
   int place = 0;                           // of the stage in work, in bytes
   int free = (kStages - 1) * kStageBytes;  // of the one behind it
-  const int items = StagedItem::Count(a);
   for (int i = static_cast<int>(blockIdx.x); i < items; i += static_cast<int>(gridDim.x)) {
-    const StagedItem item(a, i);
+    const Item item(a, i);
     float acc[kTiles][kCols][4] = {};
+    const auto copy = [&] {
+      if (copier.HasStep()) {
+        copier.CopyWeights(a, base + free);
+        copier.CopyX(a, base + free);
+        copier.Advance(a);
+      }
+      AsyncCommit();
+    };
 #pragma unroll 1
     for (int step = item.begin; step < item.end; ++step) {
       AsyncWait<kStages - 2>();
       __syncthreads();
+      if (kCopiesFirst) copy();
       CodePairs<T> pairs[kTiles];
       uint32_t scales[kTiles];
       uint32_t codes[kTiles][4];
@@ -156,28 +172,29 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const 
 #pragma unroll
           for (int t = 0; t < kTiles; ++t) Mma<T>(acc[t][c], w[t][1], x[2], x[3]);
         }
-        if (part > 0) continue;
-        if (copier.HasStep()) {  // while the tensor cores have something to do
-          copier.CopyWeights(a, base + free);
-          copier.CopyX(a, base + free);
-          copier.Advance(a);
-        }
-        AsyncCommit();
+        if (part == 0 && !kCopiesFirst) copy();
       }
       free = place;
       place = place == (kStages - 1) * kStageBytes ? 0 : place + kStageBytes;
     }
-    if (a.parts > 1 && !MeetParts<Size>(a, item, acc)) continue;
-    const int m = item.m_tile * Size::kRows + first_row + 2 * q;
+    if constexpr (!Item::kRouted) {
+      if (a.parts > 1 && !MeetParts<Size>(a, item, acc)) continue;
+    }
     const int n = (item.n_tile * Size::kRowTiles + first_tile) * kTileN + 2 * r;
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) {
       float sums[4 * kCols];
 #pragma unroll
       for (int j = 0; j < 4 * kCols; ++j) sums[j] = acc[t][j / 4][j % 4];
-      StoreTile<T, 8 * kCols>(a, m, n + t * kTileN, sums);
+      if constexpr (Item::kRouted) {
+        StoreRouted<T, 8 * kCols>(a, item.tile, first_row + 2 * q, n + t * kTileN, sums);
+      } else {
+        const int m = item.m_tile * Size::kRows + first_row + 2 * q;
+        StoreTile<T, 8 * kCols>(a, m, n + t * kTileN, sums);
+      }
     }
   }
+#endif
 }
 
 }  // namespace awq::cuda

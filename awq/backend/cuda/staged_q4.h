@@ -1,6 +1,7 @@
 // The W4 linear for many rows of x by mma.sync (staged_q4.cuh).
 #pragma once
 
+#include "awq/backend/cuda/gathered_experts.h"
 #include "awq/backend/cuda/gemm_table.h"
 #include "awq/backend/cuda/staged_plan.h"
 
@@ -23,17 +24,24 @@ struct StagedArgs {
   int parts;    // of a tile's inputs, which meet in …
   int* met;     // … how many of a tile's have come; zero before and after
   float* sums;  // [tile][part][sum of a thread][thread]
+  ExpertRouting routing = {};
 };
 
 inline constexpr int kStagedWarps = 8;
 inline constexpr int kStagedThreads = 32 * kStagedWarps;
 
+using StagedKernel = void (*)(StagedArgs);
+// As many thread blocks as there are items, or as fit at once, `per_sm` an SM at most. Throws
+// kDevice. Asynchronous.
+void LaunchStaged(const Queue& queue, const DeviceLimits& device, StagedKernel kernel, int shared,
+                  int per_sm, int64_t items, const StagedArgs& args);
+
 struct StagedConfig {
   StagedTile tile;
   int (*shared)(int block_bytes);  // bytes
   // Kernels for groups of 32, 64, and more inputs, without and with zero points.
-  const void* f16[3][2];
-  const void* bf16[3][2];
+  StagedKernel f16[3][2];
+  StagedKernel bf16[3][2];
 };
 
 bool SupportsStaged(const StagedConfig& config, const LinearQ4& problem,

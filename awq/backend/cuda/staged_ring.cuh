@@ -38,8 +38,9 @@ struct StagedSize {
   }
 };
 
-// A tile, and steps [begin, end) of 128 inputs each.
+// A piece of work: a tile, and steps [begin, end) of 128 inputs each.
 struct StagedItem : TilePlace {
+  static constexpr bool kRouted = false;
   int part, begin, end;
   __device__ static int Count(const StagedArgs& a) { return a.m_tiles * a.n_tiles * a.parts; }
   __device__ StagedItem(const StagedArgs& a, int item)
@@ -47,6 +48,28 @@ struct StagedItem : TilePlace {
         part(item % a.parts),
         begin(a.blocks_per_row * part / a.parts),
         end(a.blocks_per_row * (part + 1) / a.parts) {}
+  __device__ const uint8_t* Blocks(const StagedArgs& a) const { return a.blocks; }
+  // Of x, the row behind the last.
+  __device__ int EndRow(const StagedArgs& a) const { return a.m; }
+};
+
+// A tile of rows of one expert, and of outputs; all of the inputs.
+struct RoutedStagedItem {
+  static constexpr bool kRouted = true;
+  ExpertTile tile;
+  int begin = 0;
+  int end, n_tile;
+  __device__ static int Count(const StagedArgs& a) { return *a.routing.tile_count * a.n_tiles; }
+  __device__ RoutedStagedItem(const StagedArgs& a, int item)
+      : tile(a.routing.tiles[item / a.n_tiles]), end(a.blocks_per_row), n_tile(item % a.n_tiles) {}
+  __device__ const uint8_t* Blocks(const StagedArgs& a) const {
+    return static_cast<const uint8_t*>(a.routing.stack[tile.expert].data);
+  }
+  template <typename Size>
+  __device__ int FirstRow() const {
+    return tile.begin;
+  }
+  __device__ int EndRow(const StagedArgs&) const { return tile.end; }
 };
 
 // Where 16 bytes of a row of x in a stage lie: lanes that read eight rows' inputs 8q … of 32 reach
@@ -56,11 +79,11 @@ __device__ inline int PlaceOfX(int row, int chunk) {
 }
 
 // A thread's share of what is copied, step after step through all items of its block.
-template <typename Size, int kMetaBytes>
+template <typename Size, int kMetaBytes, typename Item>
 class StagedCopier {
  public:
-  __device__ explicit StagedCopier(const StagedArgs& a)
-      : item_(static_cast<int>(blockIdx.x)), items_(StagedItem::Count(a)) {
+  __device__ StagedCopier(const StagedArgs& a, int items)
+      : item_(static_cast<int>(blockIdx.x)), items_(items) {
     if (HasStep()) Begin(a);
   }
   __device__ bool HasStep() const { return item_ < items_; }
@@ -112,11 +135,11 @@ class StagedCopier {
   __device__ static int Chunk() { return static_cast<int>(threadIdx.x) % 16; }
 
   __device__ void Begin(const StagedArgs& a) {
-    const StagedItem item(a, item_);
+    const Item item(a, item_);
     const int thread = static_cast<int>(threadIdx.x);
     steps_left_ = item.end - item.begin;
     const auto block = [&](int row_tile) {
-      return a.blocks + (int64_t{row_tile} * a.blocks_per_row + item.begin) * kBlockBytes;
+      return item.Blocks(a) + (int64_t{row_tile} * a.blocks_per_row + item.begin) * kBlockBytes;
     };
     const int tile = item.n_tile * Size::kRowTiles + thread / 64;
     row_tiles_left_ = a.row_tiles - tile;
@@ -124,9 +147,9 @@ class StagedCopier {
     const int meta_tile = item.n_tile * Size::kRowTiles + thread / kMetaPieces;
     meta_there_ = thread < Size::kRowTiles * kMetaPieces && meta_tile < a.row_tiles;
     meta_ = block(meta_tile) + kCodeBytes + thread % kMetaPieces * 16;
-    const int row = item.m_tile * Size::kRows + FirstRow();
+    const int row = item.template FirstRow<Size>() + FirstRow();
     const int input = item.begin * kBlockK + 8 * Chunk();
-    rows_left_ = a.m - row;
+    rows_left_ = item.EndRow(a) - row;
     inputs_left_ = a.k - input;
     x_ = static_cast<const uint8_t*>(a.x) + 2 * (row * a.x_stride + input);
   }

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "awq/backend/cuda/experts.h"
+#include "awq/backend/cuda/gathered_experts.h"
 #include "awq/backend/cuda/gemm_table.h"
 
 namespace awq::cuda {
@@ -14,19 +14,11 @@ inline constexpr int kExpertRowTiles = 16;  // of a tile
 // experts have a row or more on average, or four where they are large (measured,
 // docs/kernels.md).
 bool PrefersWideExperts(const Stack& w, const Routing& routing, const DeviceLimits& device);
-// Which tiles there are, of all linears of as many experts, and rows of x in their order, that of
-// experts.
-struct WideExpertsPlan {
-  int rows;  // of a tile
-  ExpertTiles tiles;
-  TensorView x;  // [pairs, K]
-};
-int64_t WideExpertsWorkspace(const Routing& routing, int64_t experts, const TensorView& x);
-WideExpertsPlan PlanWideExperts(const Queue& queue, const Routing& routing, int64_t experts,
-                                const TensorView& x, void* workspace);
-// x, rows that 16-byte loads can read, in the plan's order. y: of pairs, or, in_order, like x.
+// Rows of a tile, by those that experts have on average: many experts' differ more than few's.
+int RowsOfWideExperts(int64_t experts, int64_t pairs);
+// x: rows that 16-byte loads can read, in the plan's order. y: of pairs, or, in_order, like x.
 void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Stack& w,
-                       const Routing& routing, const WideExpertsPlan& plan, const TensorView& x,
+                       const Routing& routing, const GatheredExperts& plan, const TensorView& x,
                        const TensorView& y, std::optional<Activation> gate, bool in_order);
 
 }  // namespace awq::cuda

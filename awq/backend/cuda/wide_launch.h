@@ -6,21 +6,11 @@
 #include <atomic>
 #include <cstdint>
 
-#include "awq/backend/cuda/expert_tiles.h"
-#include "awq/backend/cuda/experts.h"
+#include "awq/backend/cuda/gathered_experts.h"
 #include "awq/backend/cuda/gemm_table.h"
 #include "awq/backend/cuda/wide_plan.h"
 
 namespace awq::cuda {
-
-// Where the rows of routed experts go; wide_experts.cuh.
-struct WideRouting {
-  const int* tile_count = nullptr;
-  const ExpertTile* tiles = nullptr;
-  const int* pairs = nullptr;            // whose rows of y they are; null: as they are
-  const CUtensorMap* weights = nullptr;  // of each expert
-  const StackedWeight* stack = nullptr;
-};
 
 struct WideArgs {
   CUtensorMap x;        // rows, 64 inputs × a tile's rows a box
@@ -37,7 +27,8 @@ struct WideArgs {
   bool y_pairs;  // whether two neighbouring outputs may be stored at once
   int m, n, m_tiles, n_tiles;
   int m_group;  // tiles of rows that all tiles of outputs pass before the next ones
-  WideRouting routing = {};
+  ExpertRouting routing = {};
+  const CUtensorMap* experts = nullptr;  // as weights, of each expert
 };
 
 // A compiled kernel; `clusters`: how many clusters of so many thread blocks fit on the device at
