@@ -1,7 +1,7 @@
-// awq_synthetic SHAPE OUT [--dense|--bf16] [--layers N] [--one-layer]: a checkpoint with the shapes
-// of a real model and random weights, for measuring speed and memory where nothing can be
-// downloaded. 4 bits as awq_gemm, groups of 128, zero points; with --dense in F16, with --bf16 in
-// BF16. --one-layer leaves out the weights of all layers but the first, for `awq bench
+// awq_synthetic SHAPE OUT [--8bit|--dense|--bf16] [--layers N] [--one-layer]: a checkpoint with the
+// shapes of a real model and random weights, for measuring speed and memory where nothing can be
+// downloaded. 4 bits as awq_gemm, groups of 128, zero points; with --8bit 8 bits as
+// compressed-tensors, groups of 128, symmetric; with --dense in F16, with --bf16 in BF16. --one-layer leaves out the weights of all layers but the first, for `awq bench
 // --same-layers`. Without a tokenizer: `awq bench` needs none.
 #include <cmath>
 #include <cstdio>
@@ -74,25 +74,41 @@ Tensor Ones(DType type, int64_t size) {
   return out;
 }
 
+Tensor RandomScales(const Shape& shape, int exponent, uint64_t& state) {
+  Tensor scales = RandomF16(shape, exponent, state);
+  for (uint16_t& bits : scales.Span<uint16_t>()) bits &= 0x7fff;
+  return scales;
+}
+
+// Of linears; 16 bits as all else.
+enum class Bits { k4, k8, k16 };
+
 // Weights of about 1/√K, so that activations keep their size.
-std::vector<NamedTensor> RandomLinear(const std::string& name, int64_t n, int64_t k, bool dense,
+std::vector<NamedTensor> RandomLinear(const std::string& name, int64_t n, int64_t k, Bits bits,
                                       DType type, uint64_t& state) {
   const int exponent = std::ilogb(1.0 / std::sqrt(static_cast<double>(k)));
   std::vector<NamedTensor> out;
-  if (dense) {
+  if (bits == Bits::k16) {
     out.push_back({name + ".weight", RandomFloats(type, {n, k}, exponent, state)});
+    return out;
+  }
+  if (bits == Bits::k8) {
+    Tensor shape = MakeTensor(DType::kI64, {2});
+    shape.Span<int64_t>()[0] = n;
+    shape.Span<int64_t>()[1] = k;
+    out.push_back({name + ".weight_packed", Random(DType::kI32, {n, k / 4}, ~uint64_t{0}, 0, state)});
+    out.push_back({name + ".weight_scale", RandomScales({n, k / 128}, exponent - 7, state)});
+    out.push_back({name + ".weight_shape", std::move(shape)});
     return out;
   }
   out.push_back({name + ".qweight", Random(DType::kI32, {k, n / 8}, ~uint64_t{0}, 0, state)});
   out.push_back({name + ".qzeros", Random(DType::kI32, {k / 128, n / 8}, 0x0808080808080808u,
                                           0x7070707070707070u, state)});
-  Tensor scales = RandomF16({k / 128, n}, exponent - 3, state);
-  for (uint16_t& bits : scales.Span<uint16_t>()) bits &= 0x7fff;
-  out.push_back({name + ".scales", std::move(scales)});
+  out.push_back({name + ".scales", RandomScales({k / 128, n}, exponent - 3, state)});
   return out;
 }
 
-RawJson Config(const Model& m, bool dense, DType type) {
+RawJson Config(const Model& m, Bits bits, DType type) {
   RawJson c = {
       {"model_type", m.type},
       {"hidden_size", m.hidden},
@@ -114,7 +130,17 @@ RawJson Config(const Model& m, bool dense, DType type) {
     c["moe_intermediate_size"] = m.ffn;
     c["norm_topk_prob"] = true;
   }
-  if (!dense) {
+  if (bits == Bits::k8) {
+    const RawJson weights = {{"num_bits", 8},   {"type", "int"},        {"symmetric", true},
+                             {"group_size", 128}, {"strategy", "group"}, {"dynamic", false}};
+    const RawJson group = {{"targets", {"Linear"}}, {"weights", weights}};
+    c["quantization_config"] = {{"quant_method", "compressed-tensors"},
+                                {"format", "pack-quantized"},
+                                {"quantization_status", "compressed"},
+                                {"config_groups", {{"group_0", group}}},
+                                {"ignore", {"lm_head"}}};
+  }
+  if (bits == Bits::k4) {
     c["quantization_config"] = {{"quant_method", "awq"},
                                 {"version", "gemm"},
                                 {"bits", 4},
@@ -126,9 +152,9 @@ RawJson Config(const Model& m, bool dense, DType type) {
 
 class Writer {
  public:
-  Writer(const Model& m, const std::string& folder, bool dense, DType type)
+  Writer(const Model& m, const std::string& folder, Bits bits, DType type)
       : m_(m),
-        dense_(dense),
+        bits_(bits),
         type_(type),
         output_{folder},
         shards_(output_.path(), int64_t{5} << 30, {}) {}
@@ -140,7 +166,7 @@ class Writer {
     Norm("model.norm.weight", m_.hidden);
     Table("lm_head.weight");
     shards_.Finish();
-    WriteFileAtomically(output_.path() / "config.json", Config(m_, dense_, type_).dump(1) + "\n");
+    WriteFileAtomically(output_.path() / "config.json", Config(m_, bits_, type_).dump(1) + "\n");
     output_.Commit();
   }
   int64_t bytes() const { return shards_.total_bytes(); }
@@ -151,7 +177,7 @@ class Writer {
   }
   void Norm(const std::string& name, int64_t size) { shards_.Write(name, Ones(type_, size).view()); }
   void Linear(const std::string& name, int64_t n, int64_t k) {
-    shards_.Write(RandomLinear(name, n, k, dense_, type_, state_));
+    shards_.Write(RandomLinear(name, n, k, bits_, type_, state_));
   }
   void Mlp(const std::string& mlp) {
     const bool numbered = m_.is_mixtral();
@@ -182,7 +208,7 @@ class Writer {
   }
 
   const Model& m_;
-  bool dense_;
+  Bits bits_;
   DType type_;
   OutputFolder output_;
   ShardWriter shards_;
@@ -190,7 +216,7 @@ class Writer {
 };
 
 int Run(int argc, char** argv) {
-  bool dense = false;
+  Bits bits = Bits::k4;
   DType type = DType::kF16;
   int64_t layers = 0;
   bool one_layer = false;
@@ -203,21 +229,21 @@ int Run(int argc, char** argv) {
     } else if (flag == "--one-layer") {
       one_layer = true;
     } else {
-      good = flag == "--dense" || flag == "--bf16";
-      dense = true;
+      good = flag == "--8bit" || flag == "--dense" || flag == "--bf16";
+      bits = flag == "--8bit" ? Bits::k8 : Bits::k16;
       if (flag == "--bf16") type = DType::kBF16;
     }
   }
   for (Model m : kModels) {
     if (!good || std::strcmp(m.name, argv[1]) != 0) continue;
     if (layers > 0) m.layers = layers;
-    Writer writer(m, argv[2], dense, type);
+    Writer writer(m, argv[2], bits, type);
     writer.Write(one_layer ? 1 : m.layers);
     std::printf("%s: %.2f GB in %s\n", m.name, static_cast<double>(writer.bytes()) / 1e9, argv[2]);
     return 0;
   }
   std::fprintf(stderr,
-               "usage: awq_synthetic SHAPE OUT [--dense|--bf16] [--layers N] [--one-layer]\n"
+               "usage: awq_synthetic SHAPE OUT [--8bit|--dense|--bf16] [--layers N] [--one-layer]\n"
                "shapes:");
   for (const Model& m : kModels) std::fprintf(stderr, " %s", m.name);
   std::fprintf(stderr, "\n");

@@ -9,9 +9,7 @@
 namespace awq::cuda {
 namespace {
 
-// One or two rows are for integer_q8; more than these are multiplied as floats.
-constexpr int64_t kFewestRows = 3;
-constexpr int64_t kMostRows = 256;
+constexpr int64_t kFewestRows = 3;  // one or two are for integer_q8
 
 // The tiles, and what the plan takes them to need, are those of 4 bits.
 template <typename T, int kGroups, const WideTile& kTile>
@@ -27,32 +25,34 @@ WideKernel KernelOf(const Q8Shape& shape) {
 }
 
 template <typename T, int kGroups>
-WideKernel KernelOf(const Q8Shape& shape, int64_t rows) {
-  return rows <= 16   ? KernelOf<T, kGroups, kWide16x4>(shape)
-         : rows <= 32 ? KernelOf<T, kGroups, kWide32x4>(shape)
-         : rows <= 64 ? KernelOf<T, kGroups, kWide64x4>(shape)
-                      : KernelOf<T, kGroups, kWide128x4>(shape);
+WideKernel KernelOf(const Q8Shape& shape, const WideProblem& p, const DeviceLimits& device) {
+  if (p.m <= 16) return KernelOf<T, kGroups, kWide16x4>(shape);
+  if (p.m <= 32) return KernelOf<T, kGroups, kWide32x4>(shape);
+  if (p.m <= 64) return KernelOf<T, kGroups, kWide64x4>(shape);
+  const WideKernel few = KernelOf<T, kGroups, kWide128x4>(shape);
+  const WideKernel many = KernelOf<T, kGroups, kWide256x2>(shape);
+  const auto us = [&](const WideKernel& kernel) {
+    return WideMicroseconds(kernel.tile, CutFor(kernel, p, device), device.sms);
+  };
+  return us(many) < us(few) ? many : few;
 }
 
 template <typename T>
-WideKernel KernelOf(const Q8Shape& shape, int64_t rows) {
-  return shape.GroupsPerBlock() == 1 ? KernelOf<T, 1>(shape, rows) : KernelOf<T, 2>(shape, rows);
+WideKernel KernelOf(const Q8Shape& shape, const WideProblem& p, const DeviceLimits& device) {
+  return shape.GroupsPerBlock() == 1 ? KernelOf<T, 1>(shape, p, device)
+                                     : KernelOf<T, 2>(shape, p, device);
 }
 
 }  // namespace
 
 bool PrefersWideQ8(const Q8Weight& w, const TensorView& x, const TensorView& y,
                    const DeviceLimits& device) {
-  return device.arch == 90 && w.k() % 8 == 0 && IsReadableQ8(x, y) && x.dim(0) >= kFewestRows &&
-         x.dim(0) <= kMostRows;
+  return device.arch == 90 && w.k() % 8 == 0 && IsReadableQ8(x, y) && x.dim(0) >= kFewestRows;
 }
 
 void WideLinearQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,
                   const TensorView& x, const TensorView& bias, const TensorView& y) {
   const Q8Shape& shape = w.shape();
-  const int64_t rows = x.dim(0);
-  const WideKernel kernel =
-      x.dtype == DType::kF16 ? KernelOf<__half>(shape, rows) : KernelOf<__nv_bfloat16>(shape, rows);
   const WideProblem problem = {.blocks = w.blocks(),
                                .n = w.n(),
                                .k = w.k(),
@@ -61,7 +61,7 @@ void WideLinearQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight
                                .block_bytes = shape.BlockBytes(),
                                .scale = w.scale_unit(),
                                .scale_unit = 1.0f / w.scale_unit(),
-                               .m = rows,
+                               .m = x.dim(0),
                                .x = x.data,
                                .x_stride = x.strides[0],
                                .bias = bias.As<const float>(),
@@ -69,6 +69,9 @@ void WideLinearQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight
                                .y_stride = y.strides[0],
                                .y_f32 = y.dtype == DType::kF32,
                                .gate = -1};
+  const WideKernel kernel = x.dtype == DType::kF16
+                                ? KernelOf<__half>(shape, problem, device)
+                                : KernelOf<__nv_bfloat16>(shape, problem, device);
   LaunchWide(kernel, problem, device, {.stream = queue.stream, .overlap = queue.overlap});
 }
 
