@@ -31,7 +31,8 @@ bool PrefersStagedExperts(const Stack& w, const Routing& routing, const DeviceLi
   const int64_t tokens = routing.experts.dim(0);
   const int64_t pairs = tokens * routing.experts.dim(1);
   const bool small = w.n() * w.k() < int64_t{32} << 20;
-  return device.arch != 90 && tokens > 1 && pairs >= (small ? 2 : 12) * w.size();
+  return device.arch >= 80 && device.arch != 90 && tokens > 1 &&
+         pairs >= (small ? 2 : 12) * w.size();
 }
 
 int RowsOfStagedExperts(int64_t experts, int64_t pairs, const DeviceLimits& device) {

@@ -55,7 +55,7 @@ void LaunchStaged(const Queue& queue, const DeviceLimits& device, StagedKernel k
 }
 
 bool SupportsStaged(const StagedConfig& config, const LinearQ4& p, const DeviceLimits& device) {
-  return device.arch != 90 && (device.arch >= 80 || p.act == DType::kF16) &&
+  return device.arch >= 80 && device.arch != 90 &&
          SharedFor(config, p) <= device.shared_per_block && p.m > 8;
 }
 

@@ -1,6 +1,6 @@
 // The W4 linear for many rows of x by mma.sync: yᵀ = W·xᵀ in tiles, for GPUs without wgmma.
 //
-// A thread block of eight warps makes tiles of 128 or 256 outputs × 16 to 128 rows of x, one after
+// A thread block of eight warps makes tiles of 128 or 256 outputs × 32 to 128 rows of x, one after
 // another. Weights and x come through a ring in shared memory, 128 inputs a stage, by copies that
 // run ahead of the tile in work (staged_ring.cuh). A lane reads codes as they lie (layout.h),
 // expands them into the A operand, multiplied with the scale of their group, and x as the B
@@ -24,7 +24,6 @@ namespace awq::cuda {
 template <typename Size>
 __device__ bool MeetParts(const StagedArgs& a, const StagedItem& item,
                           float (&acc)[Size::kTiles][Size::kCols][4]) {
-  __shared__ bool last;
   constexpr int kQuads = Size::kTiles * Size::kCols;
   const int tile = item.m_tile * a.n_tiles + item.n_tile;
   auto* sums = reinterpret_cast<float4*>(a.sums) +
@@ -39,13 +38,14 @@ __device__ bool MeetParts(const StagedArgs& a, const StagedItem& item,
     }
   }
   __syncthreads();
+  bool last = false;
   if (threadIdx.x == 0) {
     ::cuda::atomic_ref<int, ::cuda::thread_scope_device> met(a.met[tile]);
     last = met.fetch_add(1, ::cuda::memory_order_acq_rel) == a.parts - 1;
     if (last) met.store(0, ::cuda::memory_order_relaxed);
   }
-  __syncthreads();
-  if (!last) return false;
+  // Not through shared memory, which the ring may have whole.
+  if (__syncthreads_or(last) == 0) return false;
 #pragma unroll
   for (int t = 0; t < Size::kTiles; ++t) {
 #pragma unroll
@@ -76,7 +76,7 @@ __device__ bool MeetParts(const StagedArgs& a, const StagedItem& item,
 // Item: a StagedItem or a RoutedStagedItem.
 template <typename T, int kGroups, bool kZeros, typename Size, typename Item = StagedItem>
 __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const StagedArgs a) {
-#if !AWQ_SM90A  // which has wide_linear
+#if AWQ_SM80 && !AWQ_SM90A  // which has wide_linear
   constexpr int kTiles = Size::kTiles;
   constexpr int kCols = Size::kCols;
   constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
