@@ -149,40 +149,41 @@ GemmRow Held(std::string_view name) {
           NoWorkspace, false,       LaunchHeld<kConfig>};
 }
 
-using MakeStaged = StagedConfig (*)();
+using MakeStaged = StagedKernel (*)(const LinearQ4&);
 
-template <MakeStaged kConfig>
+template <MakeStaged kKernel>
 bool SupportsStaged(const LinearQ4& p, const DeviceLimits& device) {
-  return Readable(p) && !p.same_sums && SupportsStaged(kConfig(), p, device);
+  return Readable(p) && p.m > 8 && !p.same_sums && FitsStaged(kKernel(p), device);
 }
 
 // Before the direct kernels from 17 rows on; among each other by what they are expected to take,
 // less than 1e12 cycles.
-template <MakeStaged kConfig>
+template <MakeStaged kKernel>
 double EstimateStaged(const LinearQ4& p, const DeviceLimits& device) {
   if (p.m <= 16) return 2.0;
-  return StagedCycles(kConfig(), p, device) * 1e-12 - 1.0;
+  return StagedCycles(kKernel(p), BlocksOf(p, 1.0f), device) * 1e-12 - 1.0;
 }
 
-template <MakeStaged kConfig>
+template <MakeStaged kKernel>
 int64_t StagedWorkspace(const LinearQ4& p, const DeviceLimits& device) {
-  return StagedWorkspace(kConfig(), p, device);
+  return StagedWorkspace(kKernel(p), BlocksOf(p, 1.0f), device);
 }
 
-template <MakeStaged kConfig>
+template <MakeStaged kKernel>
 void LaunchStaged(const LinearQ4& p, const DeviceLimits& device, const LaunchContext& context) {
-  LaunchStaged(kConfig(), p, device, context);
+  LaunchStaged({context.stream, context.overlap && device.arch >= 90}, device, kKernel(p),
+               BlocksOf(p, 1.0f), context.workspace);
 }
 
-template <MakeStaged kConfig>
+template <MakeStaged kKernel>
 GemmRow Staged(std::string_view name) {
   return {name,
           "q4_tile16",
-          SupportsStaged<kConfig>,
-          EstimateStaged<kConfig>,
-          StagedWorkspace<kConfig>,
+          SupportsStaged<kKernel>,
+          EstimateStaged<kKernel>,
+          StagedWorkspace<kKernel>,
           true,
-          LaunchStaged<kConfig>};
+          LaunchStaged<kKernel>};
 }
 
 const std::array kRows = {

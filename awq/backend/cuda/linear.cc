@@ -7,6 +7,7 @@
 #include "awq/backend/cuda/direct_q8.h"
 #include "awq/backend/cuda/integer_q8.h"
 #include "awq/backend/cuda/rows.h"
+#include "awq/backend/cuda/staged_q8.h"
 #include "awq/backend/cuda/wide_q8.h"
 
 namespace awq::cuda {
@@ -38,9 +39,9 @@ LinearQ4 ProblemOf(const Q4Weight& w, const TensorView& x, const TensorView& bia
 
 // Chips of sm_100 multiply by instructions of their own, which cuBLAS has, several times as fast as
 // by mma: there floats pay off from where their making is a small part (docs/kernels.md).
-bool PrefersFloats(const LinearQ4& p, const DeviceLimits& device) {
+bool PrefersFloats(const TensorView& x, const DeviceLimits& device) {
   constexpr int64_t kManyRows = 2048;
-  return device.arch >= 100 && device.arch < 120 && p.m >= kManyRows && !p.same_sums;
+  return device.arch >= 100 && device.arch < 120 && x.dim(0) >= kManyRows;
 }
 
 }  // namespace
@@ -55,6 +56,9 @@ void LinearRunner::Run(const PackedWeight& w, const TensorView& x, const TensorV
     }
     if (!deterministic_ && PrefersWideQ8(*q8, x, y, device_)) {
       return WideLinearQ8(queue_, device_, *q8, x, bias, y);
+    }
+    if (!deterministic_ && !PrefersFloats(x, device_) && PrefersStagedQ8(*q8, x, y, device_)) {
+      return StagedLinearQ8(queue_, device_, *q8, x, bias, y, workspace_);
     }
     if (SupportsDirectQ8(*q8, x, y, device_) && (deterministic_ || x.dim(0) <= kMaxDirectQ8Rows)) {
       return DirectQ8(queue_, device_, *q8, x, bias, y);
@@ -71,7 +75,7 @@ bool LinearRunner::RunQ4(const Q4Weight& w, const TensorView& x, const TensorVie
                          const TensorView& y, std::optional<Activation> gate) {
   if (x.dtype == DType::kF32) return false;
   const LinearQ4 problem = ProblemOf(w, x, bias, y, gate, deterministic_);
-  if (PrefersFloats(problem, device_)) return false;
+  if (!deterministic_ && PrefersFloats(x, device_)) return false;
   const GemmRow* row = FindGemm(problem, device_);
   if (row == nullptr) return false;
   void* workspace = workspace_.Take(row->workspace(problem, device_));

@@ -1,28 +1,21 @@
 #include "awq/backend/cuda/staged_experts.h"
 
-#include "awq/backend/cuda/staged_q4.cuh"
+#include "awq/backend/cuda/staged_linear.cuh"
 
 namespace awq::cuda {
 namespace {
 
-struct Kernel {
-  StagedKernel function;
-  int shared, per_sm, outputs;
-};
-
-template <typename T, int kGroups, bool kZeros, typename Size>
-Kernel KernelOf(int block_bytes) {
-  return {&StagedQ4<T, kGroups, kZeros, Size, RoutedStagedItem>, Size::SharedBytes(block_bytes),
-          Size::kBlocks, Size::kOutputs};
+template <typename T, typename Size>
+StagedKernel KernelOf(const StagedTile& tile, const Q4Shape& shape) {
+  return WithScheme(shape, [&](auto groups, auto zeros) {
+    return StagedKernelOf<T, StagedQ4<groups, zeros>, Size, RoutedStagedItem>(tile);
+  });
 }
 template <typename T>
-Kernel KernelOf(const Q4Shape& shape, int rows) {
-  const int bytes = shape.BlockBytes();
-  return WithScheme(shape, [&](auto groups, auto zeros) {
-    return rows == 32   ? KernelOf<T, groups, zeros, StagedSize<1, 4, 1, 2>>(bytes)
-           : rows == 64 ? KernelOf<T, groups, zeros, StagedSize<1, 8, 1, 2>>(bytes)
-                        : KernelOf<T, groups, zeros, StagedSize<2, 16, 1, 1>>(bytes);
-  });
+StagedKernel KernelOf(const Q4Shape& shape, int rows) {
+  return rows == 32   ? KernelOf<T, Size32x128>(kStaged32x128, shape)
+         : rows == 64 ? KernelOf<T, Size64x128>(kStaged64x128, shape)
+                      : KernelOf<T, Size128x256>(kStaged128x256, shape);
 }
 
 }  // namespace
@@ -46,14 +39,15 @@ void StagedExpertsLinear(const Queue& queue, const DeviceLimits& device, const S
                          const TensorView& y, std::optional<Activation> gate, bool in_order) {
   const int64_t pairs = y.dim(0);
   const Q4Shape& shape = w.q4();
-  const Kernel kernel = x.dtype == DType::kF16 ? KernelOf<__half>(shape, plan.rows)
-                                               : KernelOf<__nv_bfloat16>(shape, plan.rows);
-  const int64_t n_tiles = (shape.n + kernel.outputs - 1) / kernel.outputs;
+  const StagedKernel kernel = x.dtype == DType::kF16 ? KernelOf<__half>(shape, plan.rows)
+                                                     : KernelOf<__nv_bfloat16>(shape, plan.rows);
+  const int64_t n_tiles = (shape.n + kernel.tile.outputs - 1) / kernel.tile.outputs;
   const StagedArgs args = {
       .blocks = nullptr,
       .row_tiles = static_cast<int>(shape.RowTiles()),
       .blocks_per_row = static_cast<int>(shape.BlocksPerRow()),
       .scale = 1.0f,
+      .scale_unit = 1.0f,
       .x = x.data,
       .x_stride = x.strides[0],
       .bias = nullptr,
@@ -75,8 +69,8 @@ void StagedExpertsLinear(const Queue& queue, const DeviceLimits& device, const S
                   .tiles = plan.tiles.tiles,
                   .pairs = in_order ? nullptr : routing.pairs.As<const int>(),
                   .stack = w.on_device()}};
-  LaunchStaged(queue, device, kernel.function, kernel.shared, kernel.per_sm,
-               ExpertTiles::Most(pairs, w.size(), plan.rows) * n_tiles, args);
+  LaunchStaged(queue, device, kernel, ExpertTiles::Most(pairs, w.size(), plan.rows) * n_tiles,
+               args);
 }
 
 }  // namespace awq::cuda

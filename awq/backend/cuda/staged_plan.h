@@ -1,4 +1,4 @@
-// How staged_q4 cuts its work, and what that takes: host code without a GPU.
+// How staged_linear cuts its work, and what that takes: host code without a GPU.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,11 @@
-// What thread blocks of staged_q4 are made of, their pieces of work, and the ring that brings them
-// weights and x.
+// What thread blocks of staged_linear are made of, their pieces of work, and the ring that brings
+// them weights and x.
 #pragma once
 
 #include "awq/backend/cuda/layout.h"
 #include "awq/backend/cuda/ptx.cuh"
-#include "awq/backend/cuda/staged_q4.h"
+#include "awq/backend/cuda/staged_codes.cuh"
+#include "awq/backend/cuda/staged_launch.h"
 #include "awq/backend/cuda/tile_place.cuh"
 
 namespace awq::cuda {
@@ -28,7 +29,7 @@ struct StagedSize {
   AWQ_HD static constexpr int StageBytes(int block_bytes) {
     return kXBytes + kRowTiles * block_bytes;
   }
-  // As many as fit on a GPU of 100 KB an SM, of which each thread block costs one.
+  // As many as fit on a GPU of 100 KB an SM, of which each thread block costs one; at least two.
   AWQ_HD static constexpr int Stages(int block_bytes) {
     const int fit = (100 / kBlocks - 1) * 1024 / StageBytes(block_bytes);
     return fit < 2 ? 2 : fit > 6 ? 6 : fit;
@@ -72,14 +73,8 @@ struct RoutedStagedItem {
   __device__ int EndRow(const StagedArgs&) const { return tile.end; }
 };
 
-// Where 16 bytes of a row of x in a stage lie: lanes that read eight rows' inputs 8q … of 32 reach
-// all banks.
-__device__ inline int PlaceOfX(int row, int chunk) {
-  return row * 256 + (chunk ^ row % 2 * 4) * 16;
-}
-
 // A thread's share of what is copied, step after step through all items of its block.
-template <typename Size, int kMetaBytes, typename Item>
+template <typename Size, typename Codes, typename Item>
 class StagedCopier {
  public:
   __device__ StagedCopier(const StagedArgs& a, int items)
@@ -103,7 +98,7 @@ class StagedCopier {
     }
   }
   __device__ void CopyX(const StagedArgs& a, uint32_t stage) const {
-    const uint32_t to = stage + PlaceOfX(FirstRow(), Chunk());
+    const uint32_t to = stage + PlaceOfX<Codes::kTurn>(FirstRow(), Chunk());
     const int64_t step = 2 * kRowsAtOnce * a.x_stride;
     const int bytes = inputs_left_ > 0 ? 16 : 0;
 #pragma unroll
@@ -123,10 +118,13 @@ class StagedCopier {
   }
 
  private:
+  static constexpr int kCodeBytes = Codes::kCodeBytes;
+  static constexpr int kMetaBytes = Codes::kMetaBytes;
   static constexpr int kBlockBytes = kCodeBytes + kMetaBytes;
   static constexpr int kMetaPieces = kMetaBytes / 16;
   static_assert(Size::kRowTiles * kMetaPieces <= Size::kThreads);
-  static constexpr int kTilesAtOnce = Size::kThreads / 64;
+  static constexpr int kPiecesOfTile = kCodeBytes / 16;
+  static constexpr int kTilesAtOnce = Size::kThreads / kPiecesOfTile;
   static constexpr int kCodePieces = Size::kRowTiles / kTilesAtOnce;
   static constexpr int kRowsAtOnce = Size::kThreads / 16;
   static constexpr int kXPieces = Size::kRows / kRowsAtOnce;
@@ -141,9 +139,9 @@ class StagedCopier {
     const auto block = [&](int row_tile) {
       return item.Blocks(a) + (int64_t{row_tile} * a.blocks_per_row + item.begin) * kBlockBytes;
     };
-    const int tile = item.n_tile * Size::kRowTiles + thread / 64;
+    const int tile = item.n_tile * Size::kRowTiles + thread / kPiecesOfTile;
     row_tiles_left_ = a.row_tiles - tile;
-    weights_ = block(tile) + thread % 64 * 16;
+    weights_ = block(tile) + thread % kPiecesOfTile * 16;
     const int meta_tile = item.n_tile * Size::kRowTiles + thread / kMetaPieces;
     meta_there_ = thread < Size::kRowTiles * kMetaPieces && meta_tile < a.row_tiles;
     meta_ = block(meta_tile) + kCodeBytes + thread % kMetaPieces * 16;

@@ -21,35 +21,34 @@ int Clusters(const WideKernel& kernel, int blocks) {
 
 }  // namespace
 
-WideCut CutFor(const WideKernel& kernel, const WideProblem& p, const DeviceLimits& device) {
+WideCut CutFor(const WideKernel& kernel, const BlockProblem& p, const DeviceLimits& device) {
   return CutWide(kernel.tile, p.m, p.n, p.blocks_per_row, device.sms,
                  [&](int blocks) { return Clusters(kernel, blocks); });
 }
 
-void LaunchWide(const WideKernel& kernel, const WideProblem& p, const DeviceLimits& device,
+void LaunchWide(const WideKernel& kernel, const BlockProblem& p, const DeviceLimits& device,
                 const LaunchContext& context) {
   const WideTile& tile = kernel.tile;
   const WideCut cut = CutFor(kernel, p, device);
   AllowShared(kernel);
-  WideArgs args = {
-      .x = SwizzledRowsMap(p.x, p.m, p.k, p.x_stride, tile.rows),
-      .weights = BlocksMap(p.blocks, p.row_tiles, cut.steps, p.block_bytes,
-                           4 * (tile.share == WideShare::kTile ? 1 : tile.warpgroups)),
-      .scale = p.scale,
-      .scale_unit = p.scale_unit,
-      .blocks_per_row = static_cast<int>(cut.steps),
-      .parts = cut.parts,
-      .bias = p.bias,
-      .y = p.y,
-      .y_stride = p.y_stride,
-      .y_f32 = p.y_f32,
-      .gate = p.gate,
-      .y_pairs = p.y_stride % 2 == 0 && reinterpret_cast<uintptr_t>(p.y) % (p.y_f32 ? 8 : 4) == 0,
-      .m = static_cast<int>(p.m),
-      .n = static_cast<int>(p.n),
-      .m_tiles = static_cast<int>(cut.m_tiles),
-      .n_tiles = static_cast<int>(cut.n_tiles),
-      .m_group = 2048 / tile.rows};
+  WideArgs args = {.x = SwizzledRowsMap(p.x, p.m, p.k, p.x_stride, tile.rows),
+                   .weights = BlocksMap(p.blocks, p.row_tiles, cut.steps, p.block_bytes,
+                                        4 * (tile.share == WideShare::kTile ? 1 : tile.warpgroups)),
+                   .scale = p.scale,
+                   .scale_unit = p.scale_unit,
+                   .blocks_per_row = static_cast<int>(cut.steps),
+                   .parts = cut.parts,
+                   .bias = p.bias,
+                   .y = p.y,
+                   .y_stride = p.y_stride,
+                   .y_f32 = p.y_f32,
+                   .gate = p.gate,
+                   .y_pairs = p.StoresPairs(),
+                   .m = static_cast<int>(p.m),
+                   .n = static_cast<int>(p.n),
+                   .m_tiles = static_cast<int>(cut.m_tiles),
+                   .n_tiles = static_cast<int>(cut.n_tiles),
+                   .m_group = 2048 / tile.rows};
   cudaLaunchConfig_t launch = {};
   const int of_cluster = tile.Blocks() * cut.parts;
   int64_t clusters = cut.m_tiles * cut.n_tiles;

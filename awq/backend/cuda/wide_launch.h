@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "awq/backend/cuda/block_problem.h"
 #include "awq/backend/cuda/gathered_experts.h"
 #include "awq/backend/cuda/gemm_table.h"
 #include "awq/backend/cuda/wide_plan.h"
@@ -40,24 +41,9 @@ struct WideKernel {
   std::atomic<int>* clusters;
 };
 
-// y[M, N] = x[M, K] · Wᵀ + bias[N], as in LinearQ4; blocks of 16 outputs × 128 inputs.
-struct WideProblem {
-  const uint8_t* blocks;
-  int64_t n, k, row_tiles, blocks_per_row, block_bytes;
-  float scale, scale_unit;
-  int64_t m;
-  const void* x;
-  int64_t x_stride;
-  const float* bias;
-  void* y;
-  int64_t y_stride;
-  bool y_f32;
-  int gate;
-};
-
 // Throws kDevice.
-WideCut CutFor(const WideKernel& kernel, const WideProblem& problem, const DeviceLimits& device);
-void LaunchWide(const WideKernel& kernel, const WideProblem& problem, const DeviceLimits& device,
+WideCut CutFor(const WideKernel& kernel, const BlockProblem& problem, const DeviceLimits& device);
+void LaunchWide(const WideKernel& kernel, const BlockProblem& problem, const DeviceLimits& device,
                 const LaunchContext& context);
 
 }  // namespace awq::cuda

@@ -27,24 +27,7 @@ WideKernel KernelOf(const WideConfig& config, const LinearQ4& p) {
           .clusters = config.clusters};
 }
 
-WideProblem ProblemOf(const LinearQ4& p) {
-  return {.blocks = p.blocks,
-          .n = p.shape.n,
-          .k = p.shape.k,
-          .row_tiles = p.shape.RowTiles(),
-          .blocks_per_row = p.shape.BlocksPerRow(),
-          .block_bytes = p.shape.BlockBytes(),
-          .scale = p.scale / UnitOfCodes(p.act),
-          .scale_unit = 1.0f,
-          .m = p.m,
-          .x = p.x,
-          .x_stride = p.x_stride,
-          .bias = p.bias,
-          .y = p.y,
-          .y_stride = p.y_stride,
-          .y_f32 = p.out == DType::kF32,
-          .gate = p.GateArg()};
-}
+BlockProblem ProblemOf(const LinearQ4& p) { return BlocksOf(p, UnitOfCodes(p.act)); }
 
 }  // namespace
 

@@ -25,11 +25,12 @@ WideKernel KernelOf(const Q8Shape& shape) {
 }
 
 template <typename T, int kGroups>
-WideKernel KernelOf(const Q8Shape& shape, const WideProblem& p, const DeviceLimits& device) {
+WideKernel KernelOf(const Q8Shape& shape, const BlockProblem& p, const DeviceLimits& device) {
   if (p.m <= 16) return KernelOf<T, kGroups, kWide16x4>(shape);
   if (p.m <= 32) return KernelOf<T, kGroups, kWide32x4>(shape);
   if (p.m <= 64) return KernelOf<T, kGroups, kWide64x4>(shape);
   const WideKernel few = KernelOf<T, kGroups, kWide128x4>(shape);
+  if (p.m <= 256) return few;  // by one column of tiles it is slower (docs/kernels.md)
   const WideKernel many = KernelOf<T, kGroups, kWide256x2>(shape);
   const auto us = [&](const WideKernel& kernel) {
     return WideMicroseconds(kernel.tile, CutFor(kernel, p, device), device.sms);
@@ -38,7 +39,7 @@ WideKernel KernelOf(const Q8Shape& shape, const WideProblem& p, const DeviceLimi
 }
 
 template <typename T>
-WideKernel KernelOf(const Q8Shape& shape, const WideProblem& p, const DeviceLimits& device) {
+WideKernel KernelOf(const Q8Shape& shape, const BlockProblem& p, const DeviceLimits& device) {
   return shape.GroupsPerBlock() == 1 ? KernelOf<T, 1>(shape, p, device)
                                      : KernelOf<T, 2>(shape, p, device);
 }
@@ -53,22 +54,7 @@ bool PrefersWideQ8(const Q8Weight& w, const TensorView& x, const TensorView& y,
 void WideLinearQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,
                   const TensorView& x, const TensorView& bias, const TensorView& y) {
   const Q8Shape& shape = w.shape();
-  const WideProblem problem = {.blocks = w.blocks(),
-                               .n = w.n(),
-                               .k = w.k(),
-                               .row_tiles = shape.RowTiles(),
-                               .blocks_per_row = shape.BlocksPerRow(),
-                               .block_bytes = shape.BlockBytes(),
-                               .scale = w.scale_unit(),
-                               .scale_unit = 1.0f / w.scale_unit(),
-                               .m = x.dim(0),
-                               .x = x.data,
-                               .x_stride = x.strides[0],
-                               .bias = bias.As<const float>(),
-                               .y = y.data,
-                               .y_stride = y.strides[0],
-                               .y_f32 = y.dtype == DType::kF32,
-                               .gate = -1};
+  const BlockProblem problem = BlocksOf(w, x, bias, y);
   const WideKernel kernel = x.dtype == DType::kF16
                                 ? KernelOf<__half>(shape, problem, device)
                                 : KernelOf<__nv_bfloat16>(shape, problem, device);

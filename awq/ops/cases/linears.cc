@@ -134,6 +134,11 @@ void AddLinears(Table& table) {
     AddQuantized(table, g128, {.m = m, .n = 208, .k = 2048, .bias = true});
     AddQuantized(table, g128, {.m = m, .n = 331, .k = 1160, .f32_out = true}, DType::kF32);
   }
+  for (int64_t group : {64, 128, -1}) {
+    const QuantScheme s{.bits = 8, .group = group, .symmetric = group == 128};
+    AddQuantized(table, s, {.m = 300, .n = 170, .k = 264, .bias = true, .gap = 8});
+    AddQuantized(table, s, {.m = 257, .n = 80, .k = 1160, .f32_out = true}, DType::kF32);
+  }
   for (int64_t m : {4, 17, 40, 70, 130}) {  // and of many rows
     const QuantScheme s{.bits = 8, .group = m == 40 ? 64 : 128, .symmetric = m != 70};
     AddQuantized(table, s, {.m = m, .n = 1300, .k = 264, .bias = true, .gap = 8});

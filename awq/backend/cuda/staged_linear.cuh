@@ -1,10 +1,11 @@
-// The W4 linear for many rows of x by mma.sync: yᵀ = W·xᵀ in tiles, for GPUs without wgmma.
+// The 4- and 8-bit linear for many rows of x by mma.sync: yᵀ = W·xᵀ in tiles, for GPUs without
+// wgmma.
 //
 // A thread block of eight warps makes tiles of 128 or 256 outputs × 32 to 128 rows of x, one after
 // another. Weights and x come through a ring in shared memory, 128 inputs a stage, by copies that
-// run ahead of the tile in work (staged_ring.cuh). A lane reads codes as they lie (layout.h),
-// expands them into the A operand, multiplied with the scale of their group, and x as the B
-// operand, 16 bytes at a time.
+// run ahead of the tile in work (staged_ring.cuh). A lane reads codes as they lie,
+// expands them (staged_codes.cuh) into the A operand, multiplied with the scale of their group, and
+// x as the B operand, 16 bytes at a time.
 //
 // Where there are fewer tiles than thread blocks, each tile's inputs are cut into parts, whose sums
 // meet in L2: the block that comes last adds them up in the order of the parts.
@@ -12,8 +13,8 @@
 
 #include <cuda/atomic>
 
-#include "awq/backend/cuda/codes.cuh"
 #include "awq/backend/cuda/routed_store.cuh"
+#include "awq/backend/cuda/staged_codes.cuh"
 #include "awq/backend/cuda/staged_ring.cuh"
 #include "awq/backend/cuda/tile_store.cuh"
 #include "awq/backend/cuda/wgmma.cuh"
@@ -74,13 +75,13 @@ __device__ bool MeetParts(const StagedArgs& a, const StagedItem& item,
 }
 
 // Item: a StagedItem or a RoutedStagedItem.
-template <typename T, int kGroups, bool kZeros, typename Size, typename Item = StagedItem>
-__global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const StagedArgs a) {
+template <typename T, typename Codes, typename Size, typename Item = StagedItem>
+__global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedLinear(const StagedArgs a) {
 #if AWQ_SM80 && !AWQ_SM90A  // which has wide_linear
   constexpr int kTiles = Size::kTiles;
   constexpr int kCols = Size::kCols;
-  constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
-  constexpr int kMetaBytes = kGroups * kMeta;
+  constexpr int kCodeBytes = Codes::kCodeBytes;
+  constexpr int kMetaBytes = Codes::kMetaBytes;
   constexpr int kStageBytes = Size::StageBytes(kCodeBytes + kMetaBytes);
   constexpr int kStages = Size::Stages(kCodeBytes + kMetaBytes);
   // Else once the tensor cores have something to do.
@@ -97,7 +98,7 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const 
   AllowNextKernel();
   if (Item::kRouted) WaitForPreviousKernel();  // it has said what there is to do
   const int items = Item::Count(a);
-  StagedCopier<Size, kMetaBytes, Item> copier(a, items);
+  StagedCopier<Size, Codes, Item> copier(a, items);
   {
     auto ahead = copier;
     for (int s = 0; s < kStages - 1 && ahead.HasStep(); ++s) {
@@ -118,8 +119,8 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const 
   const uint32_t codes_at = base + Size::kXBytes + first_tile * kCodeBytes + 16 * PlaceOfLane(lane);
   const uint32_t meta_at =
       base + Size::kXBytes + Size::kRowTiles * kCodeBytes + first_tile * kMetaBytes;
-  const uint32_t x_at[2] = {base + PlaceOfX(first_row + r, q),
-                            base + PlaceOfX(first_row + r, q + 4)};
+  const uint32_t x_at[2] = {base + PlaceOfX<Codes::kTurn>(first_row + r, Codes::Chunk(q, false)),
+                            base + PlaceOfX<Codes::kTurn>(first_row + r, Codes::Chunk(q, true))};
   int place = 0;                           // of the stage in work, in bytes
   int free = (kStages - 1) * kStageBytes;  // of the one behind it
   for (int i = static_cast<int>(blockIdx.x); i < items; i += static_cast<int>(gridDim.x)) {
@@ -138,41 +139,34 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const 
       AsyncWait<kStages - 2>();
       __syncthreads();
       if (kCopiesFirst) copy();
-      CodePairs<T> pairs[kTiles];
-      uint32_t scales[kTiles];
-      uint32_t codes[kTiles][4];
+      typename Codes::template Tile<T> tiles[kTiles];
 #pragma unroll
-      for (int part = 0; part < 4; ++part) {  // 32 inputs each
-        uint32_t w[kTiles][2][4];
+      for (int unit = 0; unit < Codes::kUnits; ++unit) {
+        uint32_t w[kTiles][Codes::kProducts][4];
 #pragma unroll
         for (int t = 0; t < kTiles; ++t) {
-          if (part % 2 == 0) {
-            LoadShared(codes_at + place + t * kCodeBytes + part / 2 * 512, codes[t]);
-          }
-          if (part % (4 / kGroups) == 0) {
-            const uint32_t meta = meta_at + place + t * kMetaBytes + part * kGroups / 4 * kMeta;
-            scales[t] = LoadSharedOne<uint32_t>(meta + 4 * r);
-            const uint32_t zeros =
-                kZeros ? LoadSharedOne<uint16_t>(meta + 2 * kTileN + 2 * r) : 0x0808u;
-            pairs[t].SetZeros(zeros & 0xff, zeros >> 8);
-          }
+          tiles[t].Load(unit, codes_at + place + t * kCodeBytes, meta_at + place + t * kMetaBytes,
+                        r, a.scale_unit);
 #pragma unroll
-          for (int i = 0; i < 2; ++i) {
-            const int byte = 8 * (part % 2);
-            pairs[t].Expand(codes[t][2 * i] >> byte, codes[t][2 * i + 1] >> byte, w[t][i]);
-            CodePairs<T>::Scale(scales[t], w[t][i]);
-          }
+          for (int i = 0; i < Codes::kProducts; ++i) tiles[t].Expand(unit, i, w[t][i]);
         }
 #pragma unroll
         for (int c = 0; c < kCols; ++c) {
-          uint32_t x[4];
-          LoadShared(x_at[part % 2] + place + part / 2 * 128 + c * 8 * 256, x);
+          uint32_t x[Codes::kChunks][4];
 #pragma unroll
-          for (int t = 0; t < kTiles; ++t) Mma<T>(acc[t][c], w[t][0], x[0], x[1]);
+          for (int j = 0; j < Codes::kChunks; ++j) {
+            LoadShared(x_at[Codes::IsSecond(unit, j)] + place + Codes::Further(unit) + c * 8 * 256,
+                       x[j]);
+          }
 #pragma unroll
-          for (int t = 0; t < kTiles; ++t) Mma<T>(acc[t][c], w[t][1], x[2], x[3]);
+          for (int i = 0; i < Codes::kProducts; ++i) {
+#pragma unroll
+            for (int t = 0; t < kTiles; ++t) {
+              Mma<T>(acc[t][c], w[t][i], Codes::First(x, i), Codes::Last(x, i));
+            }
+          }
         }
-        if (part == 0 && !kCopiesFirst) copy();
+        if (unit == 0 && !kCopiesFirst) copy();
       }
       free = place;
       place = place == (kStages - 1) * kStageBytes ? 0 : place + kStageBytes;
@@ -195,6 +189,19 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedQ4(const 
     }
   }
 #endif
+}
+
+// Named by rows of x and outputs.
+using Size32x128 = StagedSize<1, 4, 1, 2>;
+using Size64x128 = StagedSize<1, 8, 1, 2>;
+using Size64x256 = StagedSize<2, 8, 1, 1>;
+using Size128x128 = StagedSize<2, 8, 2, 1>;
+using Size128x256 = StagedSize<2, 16, 1, 1>;
+
+template <typename T, typename Codes, typename Size, typename Item = StagedItem>
+StagedKernel StagedKernelOf(const StagedTile& tile) {
+  return {tile, &StagedLinear<T, Codes, Size, Item>,
+          Size::SharedBytes(Codes::kCodeBytes + Codes::kMetaBytes)};
 }
 
 }  // namespace awq::cuda
