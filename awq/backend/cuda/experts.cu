@@ -108,6 +108,8 @@ StackedWeight Describe(const PackedWeight& weight) {
     out.kind = StackedWeight::kQ8;
     out.data = q8->blocks();
     out.group = static_cast<int>(q8->shape().group);
+    out.scale = q8->scale_unit();
+    out.scale_unit = 1.0f / q8->scale_unit();
   } else if (const auto* plain = dynamic_cast<const PlainWeight*>(&weight)) {
     out.kind = StackedWeight::kPlain;
     out.data = plain->codes();
@@ -121,6 +123,15 @@ StackedWeight Describe(const PackedWeight& weight) {
                : view.dtype == DType::kF16 ? StackedWeight::kF16
                                            : StackedWeight::kBF16;
     out.data = view.data;
+  }
+  return out;
+}
+
+WeightForm FormOf(const StackedWeight& w) {
+  WeightForm out{w.kind};
+  if (w.kind == StackedWeight::kQ4 || w.kind == StackedWeight::kQ8) {
+    out.groups = w.group >= kBlockK ? 1 : kBlockK / w.group;
+    out.has_zeros = w.has_zeros;
   }
   return out;
 }
@@ -144,7 +155,11 @@ Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights,
   for (int64_t i = 0; i < size(); ++i) {
     const PackedWeight& weight = (*this)[i];
     described.push_back(Describe(weight));
-    const StackedWeight& d = described.back();
+    StackedWeight& d = described.back();
+    const WeightForm form = FormOf(d);
+    const auto known = std::find(forms_.begin(), forms_.end(), form);
+    d.form = static_cast<int>(known - forms_.begin());
+    if (known == forms_.end()) forms_.push_back(form);
     const auto* q4 = dynamic_cast<const Q4Weight*>(&weight);
     if (i == 0 && q4 != nullptr) q4_ = q4->shape();
     if (i == 0) gated_ = d.gated;

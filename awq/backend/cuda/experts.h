@@ -21,11 +21,21 @@ struct StackedWeight {
   const void* data = nullptr;      // dense rows, blocks of a layout, or one code a byte
   const float* scales = nullptr;   // kPlain [N, groups]
   const uint8_t* zeros = nullptr;  // kPlain [N, groups]
-  float scale = 1.0f;              // kQ4: of the whole weight
+  float scale = 1.0f;              // of the whole weight, or of sums of products …
+  float scale_unit = 1.0f;         // … in which a scale counts this much times what it is
   int group = 0;
   int groups = 0;
   bool has_zeros = false;
   bool gated = false;  // kQ4: pairs of gate and up
+  int form = 0;        // Stack::forms
+};
+
+// What kernels are compiled for.
+struct WeightForm {
+  StackedWeight::Kind kind;
+  int groups = 0;          // kQ4, kQ8: in 128 inputs
+  bool has_zeros = false;  // kQ4
+  bool operator==(const WeightForm&) const = default;
 };
 
 class Stack : public PackedStack {
@@ -37,6 +47,8 @@ class Stack : public PackedStack {
   const Q4Shape& q4() const { return q4_; }
   // What the copy engine wants of each weight: boxes of 16 row tiles (tensor_map.h); or null.
   const CUtensorMap* maps() const { return maps_.As<const CUtensorMap>(); }
+  // All that its weights have.
+  const std::vector<WeightForm>& forms() const { return forms_; }
   // Whether they are of PrepareGated.
   bool gated() const { return gated_; }
   // Whether all are dense and of this type.
@@ -46,6 +58,7 @@ class Stack : public PackedStack {
   Tensor on_device_;  // U8
   Tensor maps_;       // U8
   Q4Shape q4_;
+  std::vector<WeightForm> forms_;
   bool gated_ = false;
   bool dense_ = true;
   DType dense_type_ = DType::kF32;

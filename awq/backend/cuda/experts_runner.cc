@@ -1,5 +1,7 @@
 #include "awq/backend/cuda/experts_runner.h"
 
+#include <algorithm>
+
 #include "awq/backend/cuda/rows.h"
 #include "awq/backend/cuda/staged_experts.h"
 #include "awq/backend/cuda/wide_experts.h"
@@ -8,13 +10,12 @@ namespace awq::cuda {
 
 void ExpertsRunner::Linear(const Stack& w, const Routing& routing, const TensorView& x,
                            const TensorView& y) {
-  if (!Supports(w, x, y)) return AnyMoeLinear(queue_, w, routing, x, y);
-  Run(w, routing, x, y, {});
+  if (!Run(w, routing, x, y, {})) AnyMoeLinear(queue_, w, routing, x, y);
 }
 
 void ExpertsRunner::Gated(const Stack& w, Activation kind, const Routing& routing,
                           const TensorView& x, const TensorView& y) {
-  if (Supports(w, x, y)) return Run(w, routing, x, y, kind);
+  if (Run(w, routing, x, y, kind)) return;
   const Shape shape{y.dim(0), w.n()};
   void* memory = scratch_.Take(shape.NumElements() * BitsOf(x.dtype) / 8);
   const TensorView both(memory, x.dtype, shape, Device::kCuda);
@@ -25,11 +26,14 @@ void ExpertsRunner::Gated(const Stack& w, Activation kind, const Routing& routin
 bool ExpertsRunner::Mlp(const Stack& gate_up, Activation kind, const Stack& down,
                         const Routing& routing, const TensorView& x, const TensorView& hidden,
                         const TensorView& y) {
-  if (!Supports(gate_up, x, hidden) || !Supports(down, hidden, y)) return false;
-  if (const auto kernel = FindGathering(gate_up, routing)) {
-    const GatheredExperts plan = Gather(*kernel, gate_up, routing, x);
-    kernel->linear(queue_, device_, gate_up, routing, plan, plan.x, hidden, kind, true);
-    kernel->linear(queue_, device_, down, routing, plan, hidden, y, {}, false);
+  auto first = FindGathering(gate_up, routing, x, hidden);
+  if (!SupportsTiles(gate_up, x, hidden) || !SupportsTiles(down, hidden, y)) {
+    const auto second = FindGathering(down, routing, hidden, y);
+    if (!first || !second || first->linear != second->linear) return false;
+    first->rows = std::min(first->rows, second->rows);
+  }
+  if (first) {
+    GatherAndRun(*first, gate_up, kind, down, routing, x, hidden, y);
     return true;
   }
   const TilePlan plan = PlanTiles(gate_up, routing);
@@ -38,28 +42,41 @@ bool ExpertsRunner::Mlp(const Stack& gate_up, Activation kind, const Stack& down
   return true;
 }
 
-void ExpertsRunner::Run(const Stack& w, const Routing& routing, const TensorView& x,
-                        const TensorView& y, std::optional<Activation> gate) {
-  if (const auto kernel = FindGathering(w, routing)) {
-    const GatheredExperts plan = Gather(*kernel, w, routing, x);
-    return kernel->linear(queue_, device_, w, routing, plan, plan.x, y, gate, false);
-  }
-  TiledMoeLinear(queue_, w, routing, PlanTiles(w, routing), x, y, gate);
+void ExpertsRunner::GatherAndRun(const Gathering& kernel, const Stack& gate_up, Activation kind,
+                                 const Stack& down, const Routing& routing, const TensorView& x,
+                                 const TensorView& hidden, const TensorView& y) {
+  const GatheredExperts plan = Gather(kernel, gate_up, routing, x);
+  kernel.linear(queue_, device_, gate_up, routing, plan, plan.x, hidden, kind, true);
+  kernel.linear(queue_, device_, down, routing, plan, hidden, y, {}, false);
 }
 
-bool ExpertsRunner::Supports(const Stack& w, const TensorView& x, const TensorView& y) const {
-  return SupportsTiles(w, x, y, device_.arch);
+bool ExpertsRunner::Run(const Stack& w, const Routing& routing, const TensorView& x,
+                        const TensorView& y, std::optional<Activation> gate) {
+  if (const auto kernel = FindGathering(w, routing, x, y)) {
+    const GatheredExperts plan = Gather(*kernel, w, routing, x);
+    kernel->linear(queue_, device_, w, routing, plan, plan.x, y, gate, false);
+    return true;
+  }
+  if (!SupportsTiles(w, x, y)) return false;
+  TiledMoeLinear(queue_, w, routing, PlanTiles(w, routing), x, y, gate);
+  return true;
+}
+
+bool ExpertsRunner::SupportsTiles(const Stack& w, const TensorView& x, const TensorView& y) const {
+  return cuda::SupportsTiles(w, x, y, device_.arch);
 }
 
 std::optional<ExpertsRunner::Gathering> ExpertsRunner::FindGathering(const Stack& w,
-                                                                     const Routing& routing) const {
+                                                                     const Routing& routing,
+                                                                     const TensorView& x,
+                                                                     const TensorView& y) const {
   const int64_t pairs = routing.pairs.dim(0);
   if (deterministic_) return {};
-  if (PrefersWideExperts(w, routing, device_)) {
+  if (SupportsTiles(w, x, y) && PrefersWideExperts(w, routing, device_)) {
     return Gathering{RowsOfWideExperts(w.size(), pairs), WideExpertsLinear};
   }
-  if (PrefersStagedExperts(w, routing, device_)) {
-    return Gathering{RowsOfStagedExperts(w.size(), pairs, device_), StagedExpertsLinear};
+  if (SupportsStagedExperts(w, x, y, device_) && PrefersStagedExperts(w, routing, device_)) {
+    return Gathering{RowsOfStagedExperts(w, pairs, device_), StagedExpertsLinear};
   }
   return {};
 }

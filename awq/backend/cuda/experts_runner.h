@@ -26,8 +26,8 @@ class ExpertsRunner {
   // activation(gate) · up, of weights with pairs of them.
   void Gated(const Stack& w, Activation kind, const Routing& routing, const TensorView& x,
              const TensorView& y);
-  // Both linears of experts with one plan, hidden [pairs, K] between; false where tiles of rows do
-  // not serve both.
+  // Both linears of experts with one plan, hidden [pairs, K] between; false where no kernel serves
+  // both.
   bool Mlp(const Stack& gate_up, Activation kind, const Stack& down, const Routing& routing,
            const TensorView& x, const TensorView& hidden, const TensorView& y);
 
@@ -39,13 +39,19 @@ class ExpertsRunner {
                    const GatheredExperts&, const TensorView& x, const TensorView& y,
                    std::optional<Activation> gate, bool in_order);
   };
-  std::optional<Gathering> FindGathering(const Stack& w, const Routing& routing) const;
+  std::optional<Gathering> FindGathering(const Stack& w, const Routing& routing,
+                                         const TensorView& x, const TensorView& y) const;
+  // Both linears by it; it is of the first one, and serves the second.
+  void GatherAndRun(const Gathering& kernel, const Stack& gate_up, Activation kind,
+                    const Stack& down, const Routing& routing, const TensorView& x,
+                    const TensorView& hidden, const TensorView& y);
   GatheredExperts Gather(const Gathering& kernel, const Stack& w, const Routing& routing,
                          const TensorView& x);
   TilePlan PlanTiles(const Stack& w, const Routing& routing);
-  bool Supports(const Stack& w, const TensorView& x, const TensorView& y) const;
-  // Of weights that Supports.
-  void Run(const Stack& w, const Routing& routing, const TensorView& x, const TensorView& y,
+  // Whether moe_q4 and, where there is one, wide_linear serve it.
+  bool SupportsTiles(const Stack& w, const TensorView& x, const TensorView& y) const;
+  // False where no kernel of tiles serves it.
+  bool Run(const Stack& w, const Routing& routing, const TensorView& x, const TensorView& y,
            std::optional<Activation> gate);
 
   DeviceLimits device_;

@@ -28,6 +28,7 @@ struct ExpertRouting {
   const ExpertTile* tiles = nullptr;
   const int* pairs = nullptr;
   const StackedWeight* stack = nullptr;
+  int form = 0;  // of the weights that the kernel is for
 };
 
 }  // namespace awq::cuda

@@ -18,6 +18,7 @@ __device__ inline int PlaceOfX(int row, int chunk) {
 // Of layout.h, by lanes: 16 bytes are two units.
 template <int kGroups_, bool kZeros>
 struct StagedQ4 {
+  static constexpr bool kBlocks = true;  // whether weights are blocks of 16 outputs × 128 inputs
   static constexpr int kGroups = kGroups_;  // in 128 inputs
   static constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
   static constexpr int kCodeBytes = cuda::kCodeBytes;
@@ -44,9 +45,10 @@ struct StagedQ4 {
     CodePairs<T> pairs;
     uint32_t scales;
     uint32_t codes[4];
-    // codes_at: of this lane in the stage; r: its outputs are 2r and 2r + 1.
-    __device__ void Load(int unit, uint32_t codes_at, uint32_t meta_at, int r, float /*scale*/) {
-      if (unit % 2 == 0) LoadShared(codes_at + unit / 2 * 512, codes);
+    // codes_at, meta_at: where the tile's lie in the stage.
+    __device__ void Load(int unit, uint32_t codes_at, uint32_t meta_at, int lane, float /*scale*/) {
+      const int r = lane / 4;  // its outputs are 2r and 2r + 1
+      if (unit % 2 == 0) LoadShared(codes_at + 16 * PlaceOfLane(lane) + unit / 2 * 512, codes);
       if (unit % (kUnits / kGroups) != 0) return;
       const uint32_t meta = meta_at + unit * kGroups / kUnits * kMeta;
       scales = LoadSharedOne<uint32_t>(meta + 4 * r);
@@ -65,6 +67,7 @@ struct StagedQ4 {
 // count `scale`, so that 16 bits hold them.
 template <int kGroups_>
 struct StagedQ8 {
+  static constexpr bool kBlocks = true;
   static constexpr int kGroups = kGroups_;
   static constexpr int kCodeBytes = Q8Shape::kCodes;
   static constexpr int kMetaBytes = kGroups * Q8Shape::kMeta;
@@ -83,9 +86,10 @@ struct StagedQ8 {
   struct Tile {
     uint32_t even[4], odd[4];
     uint32_t scales, zeros;
-    __device__ void Load(int unit, uint32_t codes_at, uint32_t meta_at, int r, float scale) {
-      LoadShared(codes_at + unit * 1024, even);
-      LoadShared(codes_at + unit * 1024 + 512, odd);
+    __device__ void Load(int unit, uint32_t codes_at, uint32_t meta_at, int lane, float scale) {
+      const int r = lane / 4;
+      LoadShared(codes_at + 16 * PlaceOfLane(lane) + unit * 1024, even);
+      LoadShared(codes_at + 16 * PlaceOfLane(lane) + unit * 1024 + 512, odd);
       if (unit % (kUnits / kGroups) != 0) return;
       const uint32_t meta = meta_at + unit * kGroups / kUnits * Q8Shape::kMeta;
       const float even_scale = __uint_as_float(LoadSharedOne<uint32_t>(meta + 8 * r));
@@ -97,6 +101,46 @@ struct StagedQ8 {
     __device__ void Expand(int /*unit*/, int i, uint32_t (&w)[4]) const {
       ExpandQ8<T>(even[i], odd[i], zeros, w);
       CodePairs<T>::Scale(scales, w);
+    }
+  };
+};
+
+// Rows of 16-bit floats as they are stored: what a row of x looks like, with other rows turned.
+struct StagedDense {
+  static constexpr bool kBlocks = false;
+  static constexpr int kCodeBytes = 256 * kTileN;
+  static constexpr int kMetaBytes = 0;
+  static constexpr int kUnits = 4;
+  static constexpr int kProducts = 2;
+  static constexpr int kChunks = 1;
+  static constexpr int kTurn = 4;
+
+  // Eight lanes read two rows, two apart, at once.
+  __device__ static int PlaceOfWeights(int row, int chunk) {
+    return row * 256 + (chunk ^ row / 2 % 2 * 4) * 16;
+  }
+  __device__ static int Chunk(int q, bool second) { return q + (second ? 4 : 0); }
+  __device__ static bool IsSecond(int unit, int /*chunk*/) { return unit % 2 != 0; }
+  __device__ static int Further(int unit) { return unit / 2 * 128; }
+  __device__ static uint32_t First(const uint32_t (&x)[kChunks][4], int i) { return x[0][2 * i]; }
+  __device__ static uint32_t Last(const uint32_t (&x)[kChunks][4], int i) {
+    return x[0][2 * i + 1];
+  }
+
+  template <typename T>
+  struct Tile {
+    uint32_t even[4], odd[4];
+    __device__ void Load(int unit, uint32_t at, uint32_t /*meta_at*/, int lane, float /*scale*/) {
+      const int row = lane / 4 * 2;
+      const int chunk = lane % 4 + 4 * unit;
+      LoadShared(at + PlaceOfWeights(row, chunk), even);
+      LoadShared(at + PlaceOfWeights(row + 1, chunk), odd);
+    }
+    __device__ void Expand(int /*unit*/, int i, uint32_t (&w)[4]) const {
+      w[0] = even[2 * i];
+      w[1] = odd[2 * i];
+      w[2] = even[2 * i + 1];
+      w[3] = odd[2 * i + 1];
     }
   };
 };

@@ -8,12 +8,16 @@
 
 namespace awq::cuda {
 
-// Whether it is faster than TiledMoeLinear, which must support the linear: of several tokens, where
-// experts have two rows or more on average, or twelve where they are large (measured,
-// docs/kernels.md).
+// Whether it can: weights of 4 or 8 bits in the layouts of their kernels, or as floats of the type
+// of x, in any mixture; rows of x that 16-byte loads can read.
+bool SupportsStagedExperts(const Stack& w, const TensorView& x, const TensorView& y,
+                           const DeviceLimits& device);
+// Whether it is faster than what else serves them, then: where weights are not all of one form of 4
+// bits; if they are, without wgmma, for several tokens, where experts have two rows or more on
+// average, or twelve where they are large (measured, docs/kernels.md).
 bool PrefersStagedExperts(const Stack& w, const Routing& routing, const DeviceLimits& device);
 // Rows of a tile, by those that experts have on average.
-int RowsOfStagedExperts(int64_t experts, int64_t pairs, const DeviceLimits& device);
+int RowsOfStagedExperts(const Stack& w, int64_t pairs, const DeviceLimits& device);
 // As WideExpertsLinear.
 void StagedExpertsLinear(const Queue& queue, const DeviceLimits& device, const Stack& w,
                          const Routing& routing, const GatheredExperts& plan, const TensorView& x,

@@ -74,10 +74,8 @@ __device__ bool MeetParts(const StagedArgs& a, const StagedItem& item,
   return true;
 }
 
-// Item: a StagedItem or a RoutedStagedItem.
-template <typename T, typename Codes, typename Size, typename Item = StagedItem>
-__global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedLinear(const StagedArgs a) {
-#if AWQ_SM80 && !AWQ_SM90A  // which has wide_linear
+template <typename T, typename Codes, typename Size, typename Item>
+__device__ inline void RunStaged(const StagedArgs& a) {
   constexpr int kTiles = Size::kTiles;
   constexpr int kCols = Size::kCols;
   constexpr int kCodeBytes = Codes::kCodeBytes;
@@ -116,15 +114,16 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedLinear(co
   }
 
   // Of this lane, in a stage.
-  const uint32_t codes_at = base + Size::kXBytes + first_tile * kCodeBytes + 16 * PlaceOfLane(lane);
+  const uint32_t codes_at = base + Size::kXBytes + first_tile * kCodeBytes;
   const uint32_t meta_at =
       base + Size::kXBytes + Size::kRowTiles * kCodeBytes + first_tile * kMetaBytes;
   const uint32_t x_at[2] = {base + PlaceOfX<Codes::kTurn>(first_row + r, Codes::Chunk(q, false)),
                             base + PlaceOfX<Codes::kTurn>(first_row + r, Codes::Chunk(q, true))};
   int place = 0;                           // of the stage in work, in bytes
   int free = (kStages - 1) * kStageBytes;  // of the one behind it
-  for (int i = static_cast<int>(blockIdx.x); i < items; i += static_cast<int>(gridDim.x)) {
+  for (int i = Item::FirstOfBlock(a, items); i < items; i = Item::Next(a, i, items)) {
     const Item item(a, i);
+    const float scale_unit = item.ScaleUnit(a);
     float acc[kTiles][kCols][4] = {};
     const auto copy = [&] {
       if (copier.HasStep()) {
@@ -146,7 +145,7 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedLinear(co
 #pragma unroll
         for (int t = 0; t < kTiles; ++t) {
           tiles[t].Load(unit, codes_at + place + t * kCodeBytes, meta_at + place + t * kMetaBytes,
-                        r, a.scale_unit);
+                        lane, scale_unit);
 #pragma unroll
           for (int i = 0; i < Codes::kProducts; ++i) tiles[t].Expand(unit, i, w[t][i]);
         }
@@ -188,7 +187,12 @@ __global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedLinear(co
       }
     }
   }
-#endif
+}
+
+// Item: a StagedItem or a RoutedStagedItem. sm_90a has wide_linear for the former.
+template <typename T, typename Codes, typename Size, typename Item = StagedItem>
+__global__ void __launch_bounds__(Size::kThreads, Size::kBlocks) StagedLinear(const StagedArgs a) {
+  if constexpr (AWQ_SM80 && (Item::kRouted || !AWQ_SM90A)) RunStaged<T, Codes, Size, Item>(a);
 }
 
 // Named by rows of x and outputs.

@@ -43,13 +43,21 @@ struct StagedSize {
 struct StagedItem : TilePlace {
   static constexpr bool kRouted = false;
   int part, begin, end;
+  // The items of a block.
+  __device__ static int FirstOfBlock(const StagedArgs&, int /*items*/) {
+    return static_cast<int>(blockIdx.x);
+  }
+  __device__ static int Next(const StagedArgs&, int item, int /*items*/) {
+    return item + static_cast<int>(gridDim.x);
+  }
   __device__ static int Count(const StagedArgs& a) { return a.m_tiles * a.n_tiles * a.parts; }
   __device__ StagedItem(const StagedArgs& a, int item)
       : TilePlace(a, item / a.parts),
         part(item % a.parts),
         begin(a.blocks_per_row * part / a.parts),
         end(a.blocks_per_row * (part + 1) / a.parts) {}
-  __device__ const uint8_t* Blocks(const StagedArgs& a) const { return a.blocks; }
+  __device__ const uint8_t* Weights(const StagedArgs& a) const { return a.blocks; }
+  __device__ float ScaleUnit(const StagedArgs& a) const { return a.scale_unit; }
   // Of x, the row behind the last.
   __device__ int EndRow(const StagedArgs& a) const { return a.m; }
 };
@@ -63,14 +71,34 @@ struct RoutedStagedItem {
   __device__ static int Count(const StagedArgs& a) { return *a.routing.tile_count * a.n_tiles; }
   __device__ RoutedStagedItem(const StagedArgs& a, int item)
       : tile(a.routing.tiles[item / a.n_tiles]), end(a.blocks_per_row), n_tile(item % a.n_tiles) {}
-  __device__ const uint8_t* Blocks(const StagedArgs& a) const {
+  // Those of experts whose weights have the form that the kernel is for.
+  __device__ static int FirstOfBlock(const StagedArgs& a, int items) {
+    return Matching(a, static_cast<int>(blockIdx.x), items);
+  }
+  __device__ static int Next(const StagedArgs& a, int item, int items) {
+    return Matching(a, item + static_cast<int>(gridDim.x), items);
+  }
+  __device__ const uint8_t* Weights(const StagedArgs& a) const {
     return static_cast<const uint8_t*>(a.routing.stack[tile.expert].data);
+  }
+  __device__ float ScaleUnit(const StagedArgs& a) const {
+    return a.routing.stack[tile.expert].scale_unit;
   }
   template <typename Size>
   __device__ int FirstRow() const {
     return tile.begin;
   }
   __device__ int EndRow(const StagedArgs&) const { return tile.end; }
+
+ private:
+  __device__ static int Matching(const StagedArgs& a, int item, int items) {
+    while (item < items) {
+      const int expert = a.routing.tiles[item / a.n_tiles].expert;
+      if (a.routing.stack[expert].form == a.routing.form) break;
+      item += static_cast<int>(gridDim.x);
+    }
+    return item;
+  }
 };
 
 // A thread's share of what is copied, step after step through all items of its block.
@@ -78,23 +106,34 @@ template <typename Size, typename Codes, typename Item>
 class StagedCopier {
  public:
   __device__ StagedCopier(const StagedArgs& a, int items)
-      : item_(static_cast<int>(blockIdx.x)), items_(items) {
+      : item_(Item::FirstOfBlock(a, items)), items_(items) {
     if (HasStep()) Begin(a);
   }
   __device__ bool HasStep() const { return item_ < items_; }
 
   // Rows past the last are not copied: what their sums are does not matter. Inputs are, as zeros.
   __device__ void CopyWeights(const StagedArgs& a, uint32_t stage) const {
-    const int64_t row_bytes = int64_t{a.blocks_per_row} * kBlockBytes;
     const int thread = static_cast<int>(threadIdx.x);
-    const uint32_t codes = stage + Size::kXBytes + thread * 16;
+    if constexpr (Codes::kBlocks) {
+      const int64_t row_bytes = int64_t{a.blocks_per_row} * kBlockBytes;
+      const uint32_t codes = stage + Size::kXBytes + thread * 16;
 #pragma unroll
-    for (int j = 0; j < kCodePieces; ++j) {
-      if (j * kTilesAtOnce >= row_tiles_left_) continue;
-      AsyncCopy16(codes + j * Size::kThreads * 16, weights_ + j * kTilesAtOnce * row_bytes, 16);
-    }
-    if (meta_there_) {
-      AsyncCopy16(stage + Size::kXBytes + Size::kRowTiles * kCodeBytes + thread * 16, meta_, 16);
+      for (int j = 0; j < kCodePieces; ++j) {
+        if (j * kTilesAtOnce >= row_tiles_left_) continue;
+        AsyncCopy16(codes + j * Size::kThreads * 16, weights_ + j * kTilesAtOnce * row_bytes, 16);
+      }
+      if (meta_there_) {
+        AsyncCopy16(stage + Size::kXBytes + Size::kRowTiles * kCodeBytes + thread * 16, meta_, 16);
+      }
+    } else {
+      const uint32_t to = stage + Size::kXBytes + Codes::PlaceOfWeights(FirstRow(), Chunk());
+      const int64_t step = 2 * int64_t{kRowsAtOnce} * a.k;
+      const int bytes = inputs_left_ > 0 ? 16 : 0;
+#pragma unroll
+      for (int j = 0; j < Size::kRowTiles; ++j) {  // as many rows at once as a tile has
+        if (j >= row_tiles_left_) continue;
+        AsyncCopy16(to + j * kRowsAtOnce * 256, weights_ + j * step, bytes);
+      }
     }
   }
   __device__ void CopyX(const StagedArgs& a, uint32_t stage) const {
@@ -108,12 +147,12 @@ class StagedCopier {
     }
   }
   __device__ void Advance(const StagedArgs& a) {
-    weights_ += kBlockBytes;
+    weights_ += Codes::kBlocks ? kBlockBytes : 2 * kBlockK;
     meta_ += kBlockBytes;
     x_ += 2 * kBlockK;
     inputs_left_ -= kBlockK;
     if (--steps_left_ > 0) return;
-    item_ += static_cast<int>(gridDim.x);
+    item_ = Item::Next(a, item_, items_);
     if (HasStep()) Begin(a);
   }
 
@@ -123,6 +162,7 @@ class StagedCopier {
   static constexpr int kBlockBytes = kCodeBytes + kMetaBytes;
   static constexpr int kMetaPieces = kMetaBytes / 16;
   static_assert(Size::kRowTiles * kMetaPieces <= Size::kThreads);
+  static_assert(Codes::kBlocks || Size::kThreads / 16 == kTileN);
   static constexpr int kPiecesOfTile = kCodeBytes / 16;
   static constexpr int kTilesAtOnce = Size::kThreads / kPiecesOfTile;
   static constexpr int kCodePieces = Size::kRowTiles / kTilesAtOnce;
@@ -136,15 +176,22 @@ class StagedCopier {
     const Item item(a, item_);
     const int thread = static_cast<int>(threadIdx.x);
     steps_left_ = item.end - item.begin;
-    const auto block = [&](int row_tile) {
-      return item.Blocks(a) + (int64_t{row_tile} * a.blocks_per_row + item.begin) * kBlockBytes;
-    };
-    const int tile = item.n_tile * Size::kRowTiles + thread / kPiecesOfTile;
-    row_tiles_left_ = a.row_tiles - tile;
-    weights_ = block(tile) + thread % kPiecesOfTile * 16;
-    const int meta_tile = item.n_tile * Size::kRowTiles + thread / kMetaPieces;
-    meta_there_ = thread < Size::kRowTiles * kMetaPieces && meta_tile < a.row_tiles;
-    meta_ = block(meta_tile) + kCodeBytes + thread % kMetaPieces * 16;
+    const int first_tile = item.n_tile * Size::kRowTiles;
+    if constexpr (Codes::kBlocks) {
+      const auto block = [&](int row_tile) {
+        return item.Weights(a) + (int64_t{row_tile} * a.blocks_per_row + item.begin) * kBlockBytes;
+      };
+      const int tile = first_tile + thread / kPiecesOfTile;
+      row_tiles_left_ = a.row_tiles - tile;
+      weights_ = block(tile) + thread % kPiecesOfTile * 16;
+      const int meta_tile = first_tile + thread / kMetaPieces;
+      meta_there_ = thread < Size::kRowTiles * kMetaPieces && meta_tile < a.row_tiles;
+      meta_ = block(meta_tile) + kCodeBytes + thread % kMetaPieces * 16;
+    } else {
+      const int64_t output = int64_t{first_tile} * kTileN + FirstRow();
+      row_tiles_left_ = static_cast<int>((a.n - output + kTileN - 1) / kTileN);
+      weights_ = item.Weights(a) + 2 * (output * a.k + item.begin * kBlockK + 8 * Chunk());
+    }
     const int row = item.template FirstRow<Size>() + FirstRow();
     const int input = item.begin * kBlockK + 8 * Chunk();
     rows_left_ = item.EndRow(a) - row;

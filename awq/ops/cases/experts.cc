@@ -182,6 +182,27 @@ void AddMoeLinears(Table& table, const MoeCase& c) {
   });
 }
 
+// Many rows of experts whose weights have all forms there are: 4 bits, 8 bits, 16 bits.
+void AddMixedExperts(Table& table, const MoeCase& c) {
+  const DType act = table.act();
+  AddMoeLinear(table, "all_forms", kRounded, c, [=](Fixture& f, int64_t expert) {
+    static constexpr QuantScheme kSchemes[] = {{.bits = 4, .group = 128},
+                                               {.bits = 4, .group = 32, .symmetric = true},
+                                               {.bits = 4, .group = 64},
+                                               {.bits = 8, .group = 128, .symmetric = true},
+                                               {.bits = 8, .group = 64}};
+    const auto turn = static_cast<size_t>(expert) % (std::size(kSchemes) + 1);
+    if (turn == std::size(kSchemes)) return DenseWeight(f, act, c.n, c.k);
+    return f.backend().PrepareQuantized(f.RandomWeight(kSchemes[turn], c.n, c.k, DType::kF16));
+  });
+  AddMoeLinear(table, "q8", kRounded, c, [=](Fixture& f, int64_t) {
+    return f.backend().PrepareQuantized(
+        f.RandomWeight({.bits = 8, .group = 128, .symmetric = true}, c.n, c.k, DType::kF16));
+  });
+  AddMoeLinear(table, Cat("dense_", NameOf(act)), kExact, c,
+               [=](Fixture& f, int64_t) { return DenseWeight(f, act, c.n, c.k); });
+}
+
 void AddMoeSum(Table& table, int64_t tokens, int64_t active, int64_t d, bool shared, bool gate) {
   const DType act = table.act();
   table.Add(
@@ -284,6 +305,11 @@ void AddExperts(Table& table) {
   AddMoeMlp(table, plain, Activation::kSilu, {90, 8, 2, 288, 136});
   AddMoeMlp(table, plain, Activation::kSilu, {130, 6, 3, 280, 256, false, 4});
   AddMoeMlp(table, middle, Activation::kSilu, {330, 5, 2, 528, 200});
+
+  AddMixedExperts(table, {2, 12, 3, 48, 136});
+  AddMixedExperts(table, {40, 12, 2, 170, 264, false, 8});
+  AddMixedExperts(table, {130, 7, 2, 72, 200, true, 4});
+  AddMixedExperts(table, {300, 6, 1, 150, 136, true, 8});
 
   for (bool gate : {false, true}) AddMoeSum(table, 9, 4, 136, true, gate);
   AddMoeSum(table, 1, 8, 64, false, false);
