@@ -18,7 +18,7 @@ __device__ uint16_t Times(uint16_t scale, float by) {
 // One thread block a block of the layout.
 __global__ void __launch_bounds__(kThreads)
     PackKernel(Q4Shape shape, CanonicalQ4 from, uint8_t* to) {
-  BeginKernel();
+  WaitForPreviousKernel();  // the next one may read weights before it waits: it comes afterwards
   const int64_t first_row = int64_t{blockIdx.x} * kTileN;
   const int64_t first_column = int64_t{blockIdx.y} * kBlockK;
   uint8_t* block = to + shape.BlockOffset(first_row, first_column);

@@ -10,7 +10,7 @@ constexpr int kThreads = kBlockK;  // one an input of a block
 // One thread block a block of the layout.
 __global__ void __launch_bounds__(kThreads)
     PackKernel(Q8Shape shape, CanonicalQ8 from, uint8_t* to) {
-  BeginKernel();
+  WaitForPreviousKernel();  // the next one may read weights before it waits: it comes afterwards
   const int64_t column = int64_t{blockIdx.y} * kBlockK + threadIdx.x;
   const int64_t g = column / shape.group;
   for (int r = 0; r < kTileN; ++r) {

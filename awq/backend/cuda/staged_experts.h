@@ -1,4 +1,4 @@
-// The W4 linear of routed experts for several tokens by mma.sync (staged_linear.cuh).
+// The linear of routed experts by mma.sync (staged_linear.cuh).
 #pragma once
 
 #include <optional>

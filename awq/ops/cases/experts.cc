@@ -138,28 +138,43 @@ void AddGatedMoeLinear(Table& table, const std::vector<QuantScheme>& schemes, Ac
             });
 }
 
-// The experts' feed-forward parts: c.n rows of gate and up, and as many outputs as inputs.
-void AddMoeMlp(Table& table, const QuantScheme& s, Activation kind, const MoeCase& c) {
+// The experts' feed-forward parts: c.n rows of gate and up, and as many outputs as inputs. Expert e
+// has the schemes of its turn.
+struct MlpSchemes {
+  std::string name;
+  std::vector<QuantScheme> gate_up, down;
+  const QuantScheme& GateUp(int64_t e) const {
+    return gate_up[static_cast<size_t>(e) % gate_up.size()];
+  }
+  const QuantScheme& Down(int64_t e) const { return down[static_cast<size_t>(e) % down.size()]; }
+};
+
+void AddMoeMlp(Table& table, const MlpSchemes& s, Activation kind, const MoeCase& c) {
   const DType act = table.act();
-  table.Add(
-      Cat("moe_mlp/g", s.group, s.symmetric ? "_sym" : "_asym", "_t", c.tokens, "_e", c.experts,
-          "_a", c.active, "_n", c.n, "_k", c.k, c.gap > 0 ? Cat("_gap", c.gap) : ""),
-      2 * GatedTolerance(act), [=](Fixture& f) {
-        const GatedStack w = MakeGatedStack(
-            f, c.experts, [&](int64_t) { return f.RandomWeight(s, c.n, c.k, DType::kF16); });
-        const PackedStack& down = MakeStack(f, c.experts, [=](Fixture& fixture, int64_t) {
-          return fixture.backend().PrepareQuantized(
-              fixture.RandomWeight(s, c.k, c.n / 2, DType::kF16));
-        });
-        const Routing r = RandomRouting(f, c.tokens, c.experts, c.active);
-        const int64_t pairs = c.tokens * c.active;
-        const TensorView x = f.Strided(act, c.tokens, c.k, c.gap);
-        const TensorView both = f.Strided(act, pairs, c.n, 0);
-        const TensorView hidden = f.Strided(act, pairs, c.n / 2, c.gap);
-        const TensorView y = f.Strided(act, pairs, c.k, c.gap);
-        return Setup{[=, &f, &down] { CallMlp(f.backend(), w, kind, down, r, x, both, hidden, y); },
-                     {y}};
-      });
+  table.Add(Cat("moe_mlp/", s.name, "_t", c.tokens, "_e", c.experts, "_a", c.active, "_n", c.n,
+                "_k", c.k, c.gap > 0 ? Cat("_gap", c.gap) : ""),
+            2 * GatedTolerance(act), [=](Fixture& f) {
+              const GatedStack w = MakeGatedStack(f, c.experts, [&](int64_t e) {
+                return f.RandomWeight(s.GateUp(e), c.n, c.k, DType::kF16);
+              });
+              const PackedStack& down = MakeStack(f, c.experts, [=](Fixture& fixture, int64_t e) {
+                return fixture.backend().PrepareQuantized(
+                    fixture.RandomWeight(s.Down(e), c.k, c.n / 2, DType::kF16));
+              });
+              const Routing r = RandomRouting(f, c.tokens, c.experts, c.active);
+              const int64_t pairs = c.tokens * c.active;
+              const TensorView x = f.Strided(act, c.tokens, c.k, c.gap);
+              const TensorView both = f.Strided(act, pairs, c.n, 0);
+              const TensorView hidden = f.Strided(act, pairs, c.n / 2, c.gap);
+              const TensorView y = f.Strided(act, pairs, c.k, c.gap);
+              return Setup{
+                  [=, &f, &down] { CallMlp(f.backend(), w, kind, down, r, x, both, hidden, y); },
+                  {y}};
+            });
+}
+
+void AddMoeMlp(Table& table, const QuantScheme& s, Activation kind, const MoeCase& c) {
+  AddMoeMlp(table, {Cat("g", s.group, s.symmetric ? "_sym" : "_asym"), {s}, {s}}, kind, c);
 }
 
 void AddMoeLinears(Table& table, const MoeCase& c) {
@@ -310,6 +325,13 @@ void AddExperts(Table& table) {
   AddMixedExperts(table, {40, 12, 2, 170, 264, false, 8});
   AddMixedExperts(table, {130, 7, 2, 72, 200, true, 4});
   AddMixedExperts(table, {300, 6, 1, 150, 136, true, 8});
+  // More tiles than thread blocks: more than one each, of several forms.
+  AddMixedExperts(table, {30, 150, 8, 300, 136});
+  const QuantScheme bytes{.bits = 8, .group = 128, .symmetric = true};
+  AddMoeMlp(table, {"mixed_down", {plain}, {plain, bytes}}, Activation::kSilu,
+            {40, 9, 2, 160, 136});
+  AddMoeMlp(table, {"mixed", {plain, fine}, {bytes}}, Activation::kSilu, {40, 9, 2, 160, 136});
+  AddMoeMlp(table, {"bytes_down", {plain}, {bytes}}, Activation::kGelu, {330, 3, 1, 160, 200});
 
   for (bool gate : {false, true}) AddMoeSum(table, 9, 4, 136, true, gate);
   AddMoeSum(table, 1, 8, 64, false, false);
