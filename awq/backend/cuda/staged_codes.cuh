@@ -15,19 +15,12 @@ __device__ inline int PlaceOfX(int row, int chunk) {
   return row * 256 + (chunk ^ row % 2 * kTurn) * 16;
 }
 
-// Of layout.h, by lanes: 16 bytes are two units.
-template <int kGroups_, bool kZeros>
-struct StagedQ4 {
-  static constexpr bool kBlocks = true;  // whether weights are blocks of 16 outputs × 128 inputs
-  static constexpr int kGroups = kGroups_;  // in 128 inputs
-  static constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
-  static constexpr int kCodeBytes = cuda::kCodeBytes;
-  static constexpr int kMetaBytes = kGroups * kMeta;
+// Units of one chunk of x a lane.
+struct UnitsOf32 {
   static constexpr int kUnits = 4;
   static constexpr int kProducts = 2;
   static constexpr int kChunks = 1;
   static constexpr int kTurn = 4;
-
   // The chunk that lane 4r + q reads first, or, second, in every other unit.
   __device__ static int Chunk(int q, bool second) { return q + (second ? 4 : 0); }
   // Whether unit `unit` reads there, and how much further on.
@@ -38,6 +31,16 @@ struct StagedQ4 {
   __device__ static uint32_t Last(const uint32_t (&x)[kChunks][4], int i) {
     return x[0][2 * i + 1];
   }
+};
+
+// Of layout.h, by lanes: 16 bytes are two units.
+template <int kGroups_, bool kZeros>
+struct StagedQ4 : UnitsOf32 {
+  static constexpr bool kBlocks = true;  // whether weights are blocks of 16 outputs × 128 inputs
+  static constexpr int kGroups = kGroups_;  // in 128 inputs
+  static constexpr int kMeta = 2 * kTileN + (kZeros ? kTileN : 0);
+  static constexpr int kCodeBytes = cuda::kCodeBytes;
+  static constexpr int kMetaBytes = kGroups * kMeta;
 
   // What a lane has of 16 outputs.
   template <typename T>
@@ -106,27 +109,15 @@ struct StagedQ8 {
 };
 
 // Rows of 16-bit floats as they are stored: what a row of x looks like, with other rows turned.
-struct StagedDense {
+struct StagedDense : UnitsOf32 {
   static constexpr bool kBlocks = false;
   static constexpr int kCodeBytes = 256 * kTileN;
   static constexpr int kMetaBytes = 0;
-  static constexpr int kUnits = 4;
-  static constexpr int kProducts = 2;
-  static constexpr int kChunks = 1;
-  static constexpr int kTurn = 4;
 
   // Eight lanes read two rows, two apart, at once.
   __device__ static int PlaceOfWeights(int row, int chunk) {
     return row * 256 + (chunk ^ row / 2 % 2 * 4) * 16;
   }
-  __device__ static int Chunk(int q, bool second) { return q + (second ? 4 : 0); }
-  __device__ static bool IsSecond(int unit, int /*chunk*/) { return unit % 2 != 0; }
-  __device__ static int Further(int unit) { return unit / 2 * 128; }
-  __device__ static uint32_t First(const uint32_t (&x)[kChunks][4], int i) { return x[0][2 * i]; }
-  __device__ static uint32_t Last(const uint32_t (&x)[kChunks][4], int i) {
-    return x[0][2 * i + 1];
-  }
-
   template <typename T>
   struct Tile {
     uint32_t even[4], odd[4];
