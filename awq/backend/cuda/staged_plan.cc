@@ -12,7 +12,7 @@ int64_t Pieces(int64_t count, int64_t size) { return (count + size - 1) / size; 
 // measured on an H200.
 double CyclesOf128(int arch) {
   if (arch >= 90 && arch < 120) return 0.138;
-  return arch == 75 ? 0.25 : arch == 80 ? 0.125 : 0.5;
+  return arch == 80 ? 0.125 : 0.5;
 }
 
 }  // namespace
