@@ -23,12 +23,12 @@ struct BlockProblem {
   int64_t y_stride;
   bool y_f32;
   int gate;  // an Activation, or -1
-
-  // Whether two neighbouring outputs may be stored at once.
-  bool StoresPairs() const {
-    return y_stride % 2 == 0 && reinterpret_cast<uintptr_t>(y) % (y_f32 ? 8 : 4) == 0;
-  }
 };
+
+// Whether two neighbouring outputs may be stored at once.
+inline bool StoresPairs(const void* y, int64_t y_stride, bool y_f32) {
+  return y_stride % 2 == 0 && reinterpret_cast<uintptr_t>(y) % (y_f32 ? 8 : 4) == 0;
+}
 
 // unit: what the sums of products count.
 inline BlockProblem BlocksOf(const LinearQ4& p, float unit) {

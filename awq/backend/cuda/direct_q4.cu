@@ -31,26 +31,26 @@ AWQ_DIRECT(4, 2, 4, 1, 4)
 AWQ_DIRECT(4, 2, 4, 2, 3)
 AWQ_DIRECT(8, 2, 4, 1, 2)
 
-DirectArgs DirectArgsOf(const LinearQ4& p) {
+DirectArgs DirectArgsOf(const BlockProblem& p) {
   return {.blocks = p.blocks,
-          .scale = p.scale,
-          .row_tiles = static_cast<int>(p.shape.RowTiles()),
-          .blocks_per_row = static_cast<int>(p.shape.BlocksPerRow()),
+          .scale = p.scale * p.scale_unit,
+          .row_tiles = static_cast<int>(p.row_tiles),
+          .blocks_per_row = static_cast<int>(p.blocks_per_row),
           .x = p.x,
           .x_stride = p.x_stride,
           .bias = p.bias,
           .y = p.y,
           .y_stride = p.y_stride,
-          .y_f32 = p.out == DType::kF32,
-          .gate = p.GateArg(),
+          .y_f32 = p.y_f32,
+          .gate = p.gate,
           .m = static_cast<int>(p.m),
-          .n = static_cast<int>(p.shape.n),
-          .k = static_cast<int>(p.shape.k)};
+          .n = static_cast<int>(p.n),
+          .k = static_cast<int>(p.k)};
 }
 
 void LaunchDirect(const DirectConfig& config, const LinearQ4& p, const DeviceLimits& device,
                   const LaunchContext& context) {
-  DirectArgs args = DirectArgsOf(p);
+  DirectArgs args = DirectArgsOf(BlocksOf(p, 1.0f));
   const int groups = p.shape.GroupsPerBlock();
   const int which = groups == 4 ? 0 : groups == 2 ? 1 : 2;
   const void* kernel =

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "awq/backend/cuda/block_problem.h"
 #include "awq/backend/cuda/gemm_table.h"
 
 namespace awq::cuda {
@@ -30,7 +31,7 @@ struct DirectConfig {
   const void* bf16[3][2];
 };
 
-DirectArgs DirectArgsOf(const LinearQ4& problem);
+DirectArgs DirectArgsOf(const BlockProblem& problem);
 void LaunchDirect(const DirectConfig& config, const LinearQ4& problem, const DeviceLimits& device,
                   const LaunchContext& context);
 

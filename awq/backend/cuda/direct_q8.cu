@@ -181,24 +181,6 @@ bool IsReadableQ8(const TensorView& x, const TensorView& y) {
          reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
 }
 
-DirectArgs DirectArgsOf(const Q8Weight& w, const TensorView& x, const TensorView& bias,
-                        const TensorView& y) {
-  return {.blocks = w.blocks(),
-          .scale = 1.0f,
-          .row_tiles = static_cast<int>(w.shape().RowTiles()),
-          .blocks_per_row = static_cast<int>(w.shape().BlocksPerRow()),
-          .x = x.data,
-          .x_stride = x.strides[0],
-          .bias = bias.As<const float>(),
-          .y = y.data,
-          .y_stride = y.strides[0],
-          .y_f32 = y.dtype == DType::kF32,
-          .gate = -1,
-          .m = static_cast<int>(x.dim(0)),
-          .n = static_cast<int>(w.n()),
-          .k = static_cast<int>(w.k())};
-}
-
 bool SupportsDirectQ8(const Q8Weight& w, const TensorView& x, const TensorView& y,
                       const DeviceLimits& device) {
   const bool type =
@@ -208,7 +190,7 @@ bool SupportsDirectQ8(const Q8Weight& w, const TensorView& x, const TensorView& 
 
 void DirectQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,
               const TensorView& x, const TensorView& bias, const TensorView& y) {
-  const DirectArgs args = DirectArgsOf(w, x, bias, y);
+  const DirectArgs args = DirectArgsOf(BlocksOf(w, x, bias, y));
   const auto run = [&](auto type) {
     using T = typename decltype(type)::type;
     const auto launch = w.shape().GroupsPerBlock() == 1 ? LaunchGroups<T, 1> : LaunchGroups<T, 2>;

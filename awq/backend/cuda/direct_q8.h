@@ -14,8 +14,6 @@ inline constexpr int64_t kMaxDirectQ8Rows = 256;
 
 // Whether the 8-bit kernels can read x, of 16 bits, and write y.
 bool IsReadableQ8(const TensorView& x, const TensorView& y);
-DirectArgs DirectArgsOf(const Q8Weight& w, const TensorView& x, const TensorView& bias,
-                        const TensorView& y);
 
 // Whether DirectQ8 takes it: 16-bit x, K a multiple of 16. A row's sums do not depend on how many
 // rows there are.

@@ -167,11 +167,6 @@ Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights,
     const bool alike =
         q4 != nullptr && q4->shape().group == q4_.group && q4->shape().has_zeros == q4_.has_zeros;
     if (!alike) q4_.n = 0;
-    const DType type = d.kind == StackedWeight::kF32   ? DType::kF32
-                       : d.kind == StackedWeight::kF16 ? DType::kF16
-                                                       : DType::kBF16;
-    if (i == 0) dense_type_ = type;
-    dense_ = dense_ && d.kind <= StackedWeight::kBF16 && type == dense_type_;
   }
   on_device_ = stream.Upload(described);
   if (!maps || q4_.n == 0) return;
@@ -181,6 +176,13 @@ Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights,
         BlocksMap(d.data, q4_.RowTiles(), q4_.BlocksPerRow(), q4_.BlockBytes(), kExpertRowTiles));
   }
   maps_ = stream.Upload(boxes);
+}
+
+bool Stack::IsDense(DType type) const {
+  const auto kind = type == DType::kF32   ? StackedWeight::kF32
+                    : type == DType::kF16 ? StackedWeight::kF16
+                                          : StackedWeight::kBF16;
+  return forms_.size() == 1 && forms_[0].kind == kind;
 }
 
 void MoeSum(const Queue& queue, const Routing& routing, const TensorView& x,

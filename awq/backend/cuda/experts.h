@@ -52,7 +52,7 @@ class Stack : public PackedStack {
   // Whether they are of PrepareGated.
   bool gated() const { return gated_; }
   // Whether all are dense and of this type.
-  bool IsDense(DType type) const { return dense_ && dense_type_ == type; }
+  bool IsDense(DType type) const;
 
  private:
   Tensor on_device_;  // U8
@@ -60,8 +60,6 @@ class Stack : public PackedStack {
   Q4Shape q4_;
   std::vector<WeightForm> forms_;
   bool gated_ = false;
-  bool dense_ = true;
-  DType dense_type_ = DType::kF32;
 };
 
 void Route(const Queue& queue, const RouteArgs& args, const TensorView& logits,

@@ -41,4 +41,19 @@ GatheredExperts GatherExperts(const Queue& queue, const Routing& routing, int64_
   return {rows, tiles, TensorView(gathered, x.dtype, {pairs, k}, Device::kCuda)};
 }
 
+bool HaveRows(const Stack& w, const Routing& routing, int64_t of_small, int64_t of_large) {
+  const int64_t tokens = routing.experts.dim(0);
+  const int64_t pairs = tokens * routing.experts.dim(1);
+  const bool small = w.n() * w.k() < int64_t{32} << 20;
+  return tokens > 1 && pairs >= (small ? of_small : of_large) * w.size();
+}
+
+ExpertRouting RoutingOf(const GatheredExperts& plan, const Stack& w, const Routing& routing,
+                        bool in_order) {
+  return {.tile_count = plan.tiles.count,
+          .tiles = plan.tiles.tiles,
+          .pairs = in_order ? nullptr : routing.pairs.As<const int>(),
+          .stack = w.on_device()};
+}
+
 }  // namespace awq::cuda

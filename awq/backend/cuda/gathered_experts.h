@@ -22,6 +22,10 @@ int64_t GatheredBytes(const Routing& routing, int64_t experts, int rows, const T
 GatheredExperts GatherExperts(const Queue& queue, const Routing& routing, int64_t experts, int rows,
                               const TensorView& x, void* workspace);
 
+// Whether, of several tokens, experts have so many rows on average: those of small weights, and of
+// weights from 32 · 2^20 on.
+bool HaveRows(const Stack& w, const Routing& routing, int64_t of_small, int64_t of_large);
+
 // What such kernels know of a routing. pairs: whose rows of y they are; null: as they are.
 struct ExpertRouting {
   const int* tile_count = nullptr;
@@ -30,5 +34,8 @@ struct ExpertRouting {
   const StackedWeight* stack = nullptr;
   int form = 0;  // of the weights that the kernel is for
 };
+// in_order: rows of y lie as those of the plan.
+ExpertRouting RoutingOf(const GatheredExperts& plan, const Stack& w, const Routing& routing,
+                        bool in_order);
 
 }  // namespace awq::cuda

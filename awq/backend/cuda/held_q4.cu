@@ -56,7 +56,7 @@ void LaunchHeld(const HeldConfig& config, const LinearQ4& p, const LaunchContext
                  dim3(static_cast<unsigned>(plan->clusters * plan->parts)),
                  dim3(static_cast<unsigned>(plan->parts)),
                  dim3(static_cast<unsigned>(config.tile.Threads())), plan->SharedBytes(config.tile),
-                 HeldArgs{DirectArgsOf(p), *plan});
+                 HeldArgs{DirectArgsOf(BlocksOf(p, 1.0f)), *plan});
 }
 
 }  // namespace awq::cuda

@@ -26,7 +26,7 @@ bool WorthIntegerQ4(const LinearQ4& p, const DeviceLimits& device) {
 }
 
 void LaunchIntegerQ4(const LinearQ4& p, const DeviceLimits& device, const LaunchContext& context) {
-  LaunchInteger(KernelOf(p), DirectArgsOf(p), device,
+  LaunchInteger(KernelOf(p), DirectArgsOf(BlocksOf(p, 1.0f)), device,
                 {.stream = context.stream, .overlap = context.overlap && device.arch >= 90});
 }
 

@@ -27,7 +27,7 @@ bool PrefersIntegerQ8(const Q8Weight& w, const TensorView& x, const TensorView& 
 
 void IntegerQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,
                const TensorView& x, const TensorView& bias, const TensorView& y) {
-  LaunchInteger(KernelOf(w.shape(), x), DirectArgsOf(w, x, bias, y), device, queue);
+  LaunchInteger(KernelOf(w.shape(), x), DirectArgsOf(BlocksOf(w, x, bias, y)), device, queue);
 }
 
 }  // namespace awq::cuda

@@ -45,11 +45,7 @@ bool SupportsStagedExperts(const Stack& w, const TensorView& x, const TensorView
 }
 
 bool PrefersStagedExperts(const Stack& w, const Routing& routing, const DeviceLimits& device) {
-  const int64_t tokens = routing.experts.dim(0);
-  const int64_t pairs = tokens * routing.experts.dim(1);
-  if (!IsOneQ4(w)) return true;
-  const bool small = w.n() * w.k() < int64_t{32} << 20;
-  return device.arch != 90 && tokens > 1 && pairs >= (small ? 2 : 12) * w.size();
+  return !IsOneQ4(w) || (device.arch != 90 && HaveRows(w, routing, 2, 12));
 }
 
 int RowsOfStagedExperts(const Stack& w, int64_t pairs, const DeviceLimits& device) {
@@ -63,33 +59,29 @@ void StagedExpertsLinear(const Queue& queue, const DeviceLimits& device, const S
                          const Routing& routing, const GatheredExperts& plan, const TensorView& x,
                          const TensorView& y, std::optional<Activation> gate, bool in_order) {
   const int64_t pairs = y.dim(0);
-  StagedArgs args = {
-      .blocks = nullptr,
-      .row_tiles = static_cast<int>((w.n() + kTileN - 1) / kTileN),
-      .blocks_per_row = static_cast<int>((w.k() + kBlockK - 1) / kBlockK),
-      .scale = 1.0f,
-      .scale_unit = 1.0f,
-      .x = x.data,
-      .x_stride = x.strides[0],
-      .bias = nullptr,
-      .y = y.data,
-      .y_stride = y.strides[0],
-      .y_f32 = false,
-      .gate = gate ? static_cast<int>(*gate) : -1,
-      .y_pairs = y.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(y.data) % 4 == 0,
-      .m = static_cast<int>(pairs),
-      .n = static_cast<int>(w.n()),
-      .k = static_cast<int>(w.k()),
-      .m_tiles = 0,
-      .n_tiles = 0,
-      .m_group = 1,
-      .parts = 1,
-      .met = nullptr,
-      .sums = nullptr,
-      .routing = {.tile_count = plan.tiles.count,
-                  .tiles = plan.tiles.tiles,
-                  .pairs = in_order ? nullptr : routing.pairs.As<const int>(),
-                  .stack = w.on_device()}};
+  StagedArgs args = {.blocks = nullptr,
+                     .row_tiles = static_cast<int>((w.n() + kTileN - 1) / kTileN),
+                     .blocks_per_row = static_cast<int>((w.k() + kBlockK - 1) / kBlockK),
+                     .scale = 1.0f,
+                     .scale_unit = 1.0f,
+                     .x = x.data,
+                     .x_stride = x.strides[0],
+                     .bias = nullptr,
+                     .y = y.data,
+                     .y_stride = y.strides[0],
+                     .y_f32 = false,
+                     .gate = gate ? static_cast<int>(*gate) : -1,
+                     .y_pairs = StoresPairs(y.data, y.strides[0], false),
+                     .m = static_cast<int>(pairs),
+                     .n = static_cast<int>(w.n()),
+                     .k = static_cast<int>(w.k()),
+                     .m_tiles = 0,
+                     .n_tiles = 0,
+                     .m_group = 1,
+                     .parts = 1,
+                     .met = nullptr,
+                     .sums = nullptr,
+                     .routing = RoutingOf(plan, w, routing, in_order)};
   const int64_t tiles = ExpertTiles::Most(pairs, w.size(), plan.rows);
   for (const WeightForm& form : w.forms()) {  // each skips tiles of experts of others
     const StagedKernel kernel = x.dtype == DType::kF16 ? KernelOf<__half>(form, plan.rows)

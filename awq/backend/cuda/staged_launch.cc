@@ -26,7 +26,7 @@ StagedCut CutFor(const StagedKernel& kernel, const BlockProblem& p, const Device
 }  // namespace
 
 bool FitsStaged(const StagedKernel& kernel, const DeviceLimits& device) {
-  return device.arch >= 80 && device.arch != 90 && kernel.shared <= device.shared_per_block;
+  return WantsStaged(device) && kernel.shared <= device.shared_per_block;
 }
 
 double StagedCycles(const StagedKernel& kernel, const BlockProblem& p, const DeviceLimits& device) {
@@ -57,7 +57,7 @@ void LaunchStaged(const Queue& queue, const DeviceLimits& device, const StagedKe
       .y_stride = p.y_stride,
       .y_f32 = p.y_f32,
       .gate = p.gate,
-      .y_pairs = p.StoresPairs(),
+      .y_pairs = StoresPairs(p.y, p.y_stride, p.y_f32),
       .m = static_cast<int>(p.m),
       .n = static_cast<int>(p.n),
       .k = static_cast<int>(p.k),

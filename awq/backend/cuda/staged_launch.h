@@ -40,9 +40,13 @@ struct StagedKernel {
   int shared;  // bytes
 };
 
-// Whether the device has its instructions and its shared memory, and nothing better: sm_75 has room
-// for tiles of 64 rows alone, as many as the direct kernels read weights for, and copies of theirs
-// wait; sm_90 has wide_linear.
+// Whether a device has its instructions, and nothing better: sm_75 has room for tiles of 64 rows
+// alone, as many as the direct kernels read weights for, and copies of theirs wait; sm_90 has
+// wide_linear.
+inline bool WantsStaged(const DeviceLimits& device) {
+  return device.arch >= 80 && device.arch != 90;
+}
+// Whether it has the shared memory, too.
 bool FitsStaged(const StagedKernel& kernel, const DeviceLimits& device);
 // What it takes, about: to choose among kernels.
 double StagedCycles(const StagedKernel& kernel, const BlockProblem& problem,

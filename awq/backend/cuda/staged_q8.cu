@@ -30,8 +30,7 @@ StagedKernel KernelOf(const Q8Shape& shape, const BlockProblem& p, const DeviceL
 
 bool PrefersStagedQ8(const Q8Weight& w, const TensorView& x, const TensorView& y,
                      const DeviceLimits& device) {
-  return device.arch >= 80 && device.arch != 90 && w.k() % 8 == 0 && IsReadableQ8(x, y) &&
-         x.dim(0) >= kFewestRows;
+  return WantsStaged(device) && w.k() % 8 == 0 && IsReadableQ8(x, y) && x.dim(0) >= kFewestRows;
 }
 
 void StagedLinearQ8(const Queue& queue, const DeviceLimits& device, const Q8Weight& w,

@@ -33,11 +33,7 @@ Kernel KernelOf(const Q4Shape& shape, int rows) {
 }  // namespace
 
 bool PrefersWideExperts(const Stack& w, const Routing& routing, const DeviceLimits& device) {
-  const int64_t tokens = routing.experts.dim(0);
-  if (device.arch != 90 || tokens == 1) return false;
-  const int64_t pairs = tokens * routing.experts.dim(1);
-  const bool small = w.n() * w.k() < int64_t{32} << 20;
-  return pairs >= (small ? 1 : 4) * w.size();
+  return device.arch == 90 && HaveRows(w, routing, 1, 4);
 }
 
 int RowsOfWideExperts(int64_t experts, int64_t pairs) {
@@ -63,16 +59,13 @@ void WideExpertsLinear(const Queue& queue, const DeviceLimits& device, const Sta
       .y_stride = y.strides[0],
       .y_f32 = false,
       .gate = gate ? static_cast<int>(*gate) : -1,
-      .y_pairs = y.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(y.data) % 4 == 0,
+      .y_pairs = StoresPairs(y.data, y.strides[0], false),
       .m = static_cast<int>(pairs),
       .n = static_cast<int>(shape.n),
       .m_tiles = 0,
       .n_tiles = static_cast<int>((shape.n + 64 * kWarpgroups - 1) / (64 * kWarpgroups)),
       .m_group = 1,
-      .routing = {.tile_count = plan.tiles.count,
-                  .tiles = plan.tiles.tiles,
-                  .pairs = in_order ? nullptr : routing.pairs.As<const int>(),
-                  .stack = w.on_device()},
+      .routing = RoutingOf(plan, w, routing, in_order),
       .experts = w.maps()};
   const Kernel kernel =
       x.dtype == DType::kF16 ? KernelOf<__half>(shape, rows) : KernelOf<__nv_bfloat16>(shape, rows);

@@ -43,7 +43,7 @@ void LaunchWide(const WideKernel& kernel, const BlockProblem& p, const DeviceLim
                    .y_stride = p.y_stride,
                    .y_f32 = p.y_f32,
                    .gate = p.gate,
-                   .y_pairs = p.StoresPairs(),
+                   .y_pairs = StoresPairs(p.y, p.y_stride, p.y_f32),
                    .m = static_cast<int>(p.m),
                    .n = static_cast<int>(p.n),
                    .m_tiles = static_cast<int>(cut.m_tiles),
