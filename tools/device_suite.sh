@@ -90,11 +90,12 @@ for stage in "${stages[@]}"; do
       measure engine llama-3-8b --prompt 512 --batch 32 --ctx 8000,4000,2000,1000,500,250 --tokens 40
       collect engine ;;
     models)
-      for shape in ${AWQ_SHAPES:-mistral-7b llama-2-13b llama-2-70b qwen3-30b-a3b mixtral-8x7b}; do
+      for shape in ${AWQ_SHAPES:-mistral-7b llama-2-13b llama-2-70b qwen3-30b-a3b mixtral-8x7b deepseek-v2-lite}; do
         synthetic "$shape"
         sizes=(--prompt 512 --batch 1,8)
         case $shape in
           qwen3-30b-a3b | mixtral-8x7b) sizes=(--prompt 512,4096 --batch 1,2,8,16,32,64) ;;
+          deepseek-v2-lite) sizes=(--prompt 512,4096 --batch 1,8,32,64) ;;
           mistral-7b | llama-2-13b)  # first, before buffers have grown: memory at 2048 tokens
             measure models "$shape" --prompt 512 --batch 1 --ctx 1984 --tokens 64 --chunk 512 --head-bits 16 ;;
         esac

@@ -26,6 +26,11 @@ struct Model {
   int64_t head_size = hidden / heads;
   int64_t experts = 0;  // of `ffn` each; 0: one dense part
   int64_t active = 0;
+  int64_t shared = 0;   // experts that every token goes to
+  int64_t kv_rank = 0;  // latent attention: the size of what is cached beside `head_size` of
+                        // positions; heads of 128 + `head_size`, values of 128
+  int64_t q_rank = 0;   // of its queries; 0: they are computed in one step
+  int64_t groups = 0;   // of experts, of which three are looked at
 
   bool is_mixtral() const { return std::strcmp(type, "mixtral") == 0; }
 };
@@ -38,7 +43,14 @@ constexpr Model kModels[] = {
     {"llama-2-70b", "llama", 8192, 80, 64, 8, 28672, 32000, 4096, 1e4},
     {"qwen3-30b-a3b", "qwen3_moe", 2048, 48, 32, 4, 768, 151936, 40960, 1e6, 128, 128, 8},
     {"mixtral-8x7b", "mixtral", 4096, 32, 32, 8, 14336, 32000, 32768, 1e6, 128, 8, 2},
+    // Their first layer is dense; here all layers are as the others.
+    {"deepseek-v2-lite", "deepseek_v2", 2048, 27, 16, 16, 1408, 102400, 32768, 1e4, 64, 64, 6, 2,
+     512},
+    {"deepseek-v2", "deepseek_v2", 5120, 60, 128, 128, 1536, 102400, 32768, 1e4, 64, 160, 6, 2, 512,
+     1536, 8},
 };
+
+constexpr int64_t kLatentHead = 128;  // of a head without its positions
 
 uint64_t Next(uint64_t& state) {
   state ^= state << 13;
@@ -130,6 +142,21 @@ RawJson Config(const Model& m, Bits bits, DType type) {
     c["moe_intermediate_size"] = m.ffn;
     c["norm_topk_prob"] = true;
   }
+  if (m.kv_rank > 0) {
+    c["n_routed_experts"] = m.experts;
+    c["n_shared_experts"] = m.shared;
+    c["first_k_dense_replace"] = 0;
+    c["kv_lora_rank"] = m.kv_rank;
+    if (m.q_rank > 0) c["q_lora_rank"] = m.q_rank;
+    c["qk_nope_head_dim"] = kLatentHead;
+    c["qk_rope_head_dim"] = m.head_size;
+    c["v_head_dim"] = kLatentHead;
+    c["topk_method"] = m.groups > 0 ? "group_limited_greedy" : "greedy";
+    if (m.groups > 0) {
+      c["n_group"] = m.groups;
+      c["topk_group"] = 3;
+    }
+  }
   if (bits == Bits::k8) {
     const RawJson weights = {{"num_bits", 8},   {"type", "int"},        {"symmetric", true},
                              {"group_size", 128}, {"strategy", "group"}, {"dynamic", false}};
@@ -179,30 +206,49 @@ class Writer {
   void Linear(const std::string& name, int64_t n, int64_t k) {
     shards_.Write(RandomLinear(name, n, k, bits_, type_, state_));
   }
-  void Mlp(const std::string& mlp) {
+  void Mlp(const std::string& mlp, int64_t size) {
     const bool numbered = m_.is_mixtral();
-    Linear(mlp + (numbered ? "w1" : "gate_proj"), m_.ffn, m_.hidden);
-    Linear(mlp + (numbered ? "w3" : "up_proj"), m_.ffn, m_.hidden);
-    Linear(mlp + (numbered ? "w2" : "down_proj"), m_.hidden, m_.ffn);
+    Linear(mlp + (numbered ? "w1" : "gate_proj"), size, m_.hidden);
+    Linear(mlp + (numbered ? "w3" : "up_proj"), size, m_.hidden);
+    Linear(mlp + (numbered ? "w2" : "down_proj"), m_.hidden, size);
+  }
+  void Latent(const std::string& attention) {
+    const int64_t queries = m_.heads * (kLatentHead + m_.head_size);
+    if (m_.q_rank > 0) {
+      Linear(attention + "q_a_proj", m_.q_rank, m_.hidden);
+      Norm(attention + "q_a_layernorm.weight", m_.q_rank);
+      Linear(attention + "q_b_proj", queries, m_.q_rank);
+    } else {
+      Linear(attention + "q_proj", queries, m_.hidden);
+    }
+    Linear(attention + "kv_a_proj_with_mqa", m_.kv_rank + m_.head_size, m_.hidden);
+    Norm(attention + "kv_a_layernorm.weight", m_.kv_rank);
+    Linear(attention + "kv_b_proj", m_.heads * 2 * kLatentHead, m_.kv_rank);
+    Linear(attention + "o_proj", m_.hidden, m_.heads * kLatentHead);
   }
   void Layer(const std::string& layer) {
     const std::string attention = layer + "self_attn.";
-    Linear(attention + "q_proj", m_.heads * m_.head_size, m_.hidden);
-    Linear(attention + "k_proj", m_.kv_heads * m_.head_size, m_.hidden);
-    Linear(attention + "v_proj", m_.kv_heads * m_.head_size, m_.hidden);
-    Linear(attention + "o_proj", m_.hidden, m_.heads * m_.head_size);
+    if (m_.kv_rank > 0) {
+      Latent(attention);
+    } else {
+      Linear(attention + "q_proj", m_.heads * m_.head_size, m_.hidden);
+      Linear(attention + "k_proj", m_.kv_heads * m_.head_size, m_.hidden);
+      Linear(attention + "v_proj", m_.kv_heads * m_.head_size, m_.hidden);
+      Linear(attention + "o_proj", m_.hidden, m_.heads * m_.head_size);
+    }
     const std::string ffn = layer + (m_.is_mixtral() ? "block_sparse_moe." : "mlp.");
     if (m_.experts > 0) {
-      if (!m_.is_mixtral()) {
+      if (!m_.is_mixtral() && m_.kv_rank == 0) {
         Norm(attention + "q_norm.weight", m_.head_size);
         Norm(attention + "k_norm.weight", m_.head_size);
       }
       shards_.Write(ffn + "gate.weight",
                     RandomFloats(type_, {m_.experts, m_.hidden}, -6, state_).view());
     } else {
-      Mlp(ffn);
+      Mlp(ffn, m_.ffn);
     }
-    for (int64_t e = 0; e < m_.experts; ++e) Mlp(Cat(ffn, "experts.", e, "."));
+    for (int64_t e = 0; e < m_.experts; ++e) Mlp(Cat(ffn, "experts.", e, "."), m_.ffn);
+    if (m_.shared > 0) Mlp(ffn + "shared_experts.", m_.shared * m_.ffn);
     Norm(layer + "input_layernorm.weight", m_.hidden);
     Norm(layer + "post_attention_layernorm.weight", m_.hidden);
   }
