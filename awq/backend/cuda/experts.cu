@@ -12,6 +12,7 @@ namespace awq::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kSumThreads = 128;
 
 __device__ float WeightAt(const StackedWeight& w, const Q4Shape& shape, int64_t n, int64_t k) {
   switch (w.kind) {
@@ -75,24 +76,32 @@ __global__ void AnyLinearKernel(const StackedWeight* stack, int64_t n_count, int
   }
 }
 
-// Thread: one column of one token.
-template <typename T>
-__global__ void MoeSumKernel(const float* weights, int active, const T* x, int64_t x_stride,
-                             const T* shared, int64_t shared_stride, const float* gate,
-                             int64_t gate_stride, T* y, int64_t y_stride, int columns) {
+// Thread: V columns of one token.
+template <typename T, int V>
+__global__ void __launch_bounds__(kSumThreads)
+    MoeSumKernel(const float* weights, int active, const T* x, int64_t x_stride, const T* shared,
+                 int64_t shared_stride, const float* gate, int64_t gate_stride, T* y,
+                 int64_t y_stride, int columns) {
   BeginKernel();
   const int64_t t = blockIdx.x;
-  const int c = static_cast<int>(blockIdx.y) * kThreads + static_cast<int>(threadIdx.x);
+  const int c = (static_cast<int>(blockIdx.y) * kSumThreads + static_cast<int>(threadIdx.x)) * V;
   if (c >= columns) return;
-  float sum = 0;
+  float sum[V] = {};
   if (shared != nullptr) {
     const float factor = gate == nullptr ? 1.0f : 1.0f / (1.0f + expf(-gate[t * gate_stride]));
-    sum = factor * ToFloat(shared[t * shared_stride + c]);
+    LoadFloats<T, V>(shared + t * shared_stride + c, sum);
+#pragma unroll
+    for (int i = 0; i < V; ++i) sum[i] *= factor;
   }
+#pragma unroll 4
   for (int64_t p = t * active; p < (t + 1) * active; ++p) {
-    sum += weights[p] * ToFloat(x[p * x_stride + c]);
+    float v[V];
+    LoadFloats<T, V>(x + p * x_stride + c, v);
+    const float weight = weights[p];
+#pragma unroll
+    for (int i = 0; i < V; ++i) sum[i] += weight * v[i];
   }
-  y[t * y_stride + c] = FromFloat<T>(sum);
+  StoreFloats<T, V>(y + t * y_stride + c, sum);
 }
 
 StackedWeight Describe(const PackedWeight& weight) {
@@ -136,6 +145,18 @@ WeightForm FormOf(const StackedWeight& w) {
   return out;
 }
 
+// Bytes from each of the weights to the next, if it is the same everywhere; else 0.
+int64_t BytesApart(const std::vector<StackedWeight>& weights) {
+  int64_t apart = 0;
+  for (size_t i = 1; i < weights.size(); ++i) {
+    const int64_t here =
+        static_cast<const char*>(weights[i].data) - static_cast<const char*>(weights[i - 1].data);
+    if (i > 1 && here != apart) return 0;
+    apart = here;
+  }
+  return apart;
+}
+
 void LaunchAny(const Queue& queue, const Stack& w, const RowPlan& plan, int64_t rows,
                const TensorView& x, const TensorView& y) {
   const dim3 grid(static_cast<unsigned>(rows),
@@ -169,6 +190,7 @@ Stack::Stack(Stream& stream, std::vector<std::unique_ptr<PackedWeight>> weights,
     if (!alike) q4_.n = 0;
   }
   on_device_ = stream.Upload(described);
+  if (IsDense(DType::kF16) || IsDense(DType::kBF16)) apart_ = BytesApart(described) / 2;
   if (!maps || q4_.n == 0) return;
   std::vector<CUtensorMap> boxes;
   for (const StackedWeight& d : described) {
@@ -189,15 +211,25 @@ void MoeSum(const Queue& queue, const Routing& routing, const TensorView& x,
             const TensorView& shared, const TensorView& gate, const TensorView& y) {
   if (y.NumElements() == 0) return;
   const auto columns = static_cast<int>(y.dim(1));
-  const dim3 grid(static_cast<unsigned>(y.dim(0)),
-                  static_cast<unsigned>((columns + kThreads - 1) / kThreads));
   const auto stride = [](const TensorView& t) { return t.empty() ? int64_t{0} : t.strides[0]; };
+  const auto wide = [&](const TensorView& t) {
+    return stride(t) % 8 == 0 && reinterpret_cast<uintptr_t>(t.data) % 16 == 0;
+  };
   WithType(x.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    Launch(queue, MoeSumKernel<T>, grid, kThreads, 0, routing.weights.As<const float>(),
-           static_cast<int>(routing.experts.dim(1)), x.As<const T>(), x.strides[0],
-           shared.As<const T>(), stride(shared), gate.As<const float>(), stride(gate), y.As<T>(),
-           y.strides[0], columns);
+    const auto launch = [&](auto* kernel, int width) {
+      const dim3 grid(
+          static_cast<unsigned>(y.dim(0)),
+          static_cast<unsigned>((columns + kSumThreads * width - 1) / (kSumThreads * width)));
+      Launch(queue, kernel, grid, kSumThreads, 0, routing.weights.As<const float>(),
+             static_cast<int>(routing.experts.dim(1)), x.As<const T>(), x.strides[0],
+             shared.As<const T>(), stride(shared), gate.As<const float>(), stride(gate), y.As<T>(),
+             y.strides[0], columns);
+    };
+    constexpr int kWidth = 16 / sizeof(T);
+    const bool all = columns % kWidth == 0 && wide(x) && wide(shared) && wide(y);
+    if (all) return launch(&MoeSumKernel<T, kWidth>, kWidth);
+    launch(&MoeSumKernel<T, 1>, 1);
   });
 }
 

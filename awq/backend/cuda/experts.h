@@ -53,6 +53,8 @@ class Stack : public PackedStack {
   bool gated() const { return gated_; }
   // Whether all are dense and of this type.
   bool IsDense(DType type) const;
+  // Of dense weights that lie evenly apart in memory, the elements from each to the next; else 0.
+  int64_t Apart() const { return apart_; }
 
  private:
   Tensor on_device_;  // U8
@@ -60,6 +62,7 @@ class Stack : public PackedStack {
   Q4Shape q4_;
   std::vector<WeightForm> forms_;
   bool gated_ = false;
+  int64_t apart_ = 0;
 };
 
 void Route(const Queue& queue, const RouteArgs& args, const TensorView& logits,
