@@ -100,11 +100,10 @@ void LatentAttention::Forward(ExecContext& ctx, const Batch& batch, const PagedK
 LatentAttention::Latents LatentAttention::Compress(ExecContext& ctx, const TensorView& x) const {
   const TensorView both = ctx.scratch.Take(ctx.act, {x.dim(0), weights_.q_kv.n()});
   weights_.q_kv.Forward(ctx, x, both);
-  const NormArgs args = ToArgs(spec_.norm);
   const Latents out{weights_.q_kv.Part(both, 0), weights_.q_kv.Part(both, 1)};
-  const TensorView kv = out.kv.Columns(0, spec_.kv_rank);
-  ctx.backend.Norm(args, kv, weights_.kv_norm.view(), {}, kv);
-  if (weights_.q_b) ctx.backend.Norm(args, out.q, weights_.q_norm.view(), {}, out.q);
+  if (weights_.q_b) {
+    ctx.backend.Norm(ToArgs(spec_.norm), out.q, weights_.q_norm.view(), {}, out.q);
+  }
   return out;
 }
 
@@ -114,7 +113,6 @@ void LatentAttention::Mix(ExecContext& ctx, const Batch& batch, const PagedKv& c
   const int64_t t = x.dim(0);
   const int64_t rank = spec_.kv_rank;
   const Latents latents = Compress(ctx, x);
-  if (ctx.tap != nullptr) ctx.tap->OnInput(Role::kKvB, layer_, latents.kv.Columns(0, rank));
   TensorView q = latents.q;
   if (weights_.q_b) {
     q = ctx.scratch.Take(ctx.act, {t, spec_.heads * spec_.qk_size()});
@@ -123,21 +121,19 @@ void LatentAttention::Mix(ExecContext& ctx, const Batch& batch, const PagedKv& c
   const int64_t nopes = spec_.heads * spec_.nope_size;
   const TensorView q_nope = AsHeads(q.Columns(0, nopes), spec_.nope_size);
   const TensorView q_rope = AsHeads(q.Columns(nopes, q.dim(1)), spec_.rope_size);
-  const TensorView k_rope = AsHeads(latents.kv.Columns(rank, latents.kv.dim(1)), spec_.rope_size);
   const RopeArgs rope{.inverse_frequencies = frequencies_.view(),
                       .interleaved = spec_.rope.interleaved,
                       .magnitude = spec_.rope.Magnitude()};
-  ctx.backend.Rope(rope, batch.positions, q_rope);
-  ctx.backend.Rope(rope, batch.positions, k_rope);
-  ctx.backend.KvWrite(batch, AsHeads(latents.kv, spec_.latent_size()), {}, cache);
+  ctx.backend.LatentWrite(ToArgs(spec_.norm), weights_.kv_norm.view(), rope, batch,
+                          AsHeads(latents.kv, spec_.latent_size()), q_rope, cache);
+  if (ctx.tap != nullptr) ctx.tap->OnInput(Role::kKvB, layer_, latents.kv.Columns(0, rank));
 
-  const TensorView q_latent = ctx.scratch.Take(ctx.act, {t, spec_.heads, rank});
-  const TensorView y_latent = ctx.scratch.Take(ctx.act, {t, spec_.heads, rank});
-  ctx.backend.HeadLinear(*weights_.keys, q_nope, q_latent);
+  const MlaRoom room{ctx.scratch.Take(ctx.act, {t, spec_.heads, rank}),
+                     ctx.scratch.Take(ctx.act, {t, spec_.heads, rank})};
   AttentionArgs args;
   args.scale = static_cast<float>(spec_.scale);
-  ctx.backend.MlaAttention(args, batch, q_latent, q_rope, cache, y_latent);
-  ctx.backend.HeadLinear(*weights_.values, y_latent, mixed.Reshape({t, spec_.heads, spec_.v_size}));
+  ctx.backend.MlaHeads(args, batch, *weights_.keys, *weights_.values, q_nope, q_rope, cache, room,
+                       mixed.Reshape({t, spec_.heads, spec_.v_size}));
 }
 
 }  // namespace awq

@@ -76,6 +76,11 @@ struct HeadNorms {
   float epsilon = 1e-5f;
 };
 
+// Room for what lies between the parts of Backend::MlaHeads.
+struct MlaRoom {
+  TensorView q_latent, y_latent;  // [T, H, rank]
+};
+
 enum class Activation { kSilu, kGelu, kGeluTanh, kRelu };
 
 // A score is q·k · scale, capped, plus the query head's slope times (key - query) positions.

@@ -1,5 +1,7 @@
 #include "awq/ops/backend.h"
 
+#include "awq/ops/checks.h"
+
 #include "awq/base/error.h"
 
 namespace awq {
@@ -24,6 +26,25 @@ void Backend::RopeKvWrite(const HeadNorms& norms, const RopeArgs& args, const Ba
   Rope(args, batch.positions, q);
   Rope(args, batch.positions, k);
   KvWrite(batch, k, v, cache);
+}
+
+void Backend::LatentWrite(const NormArgs& norm, const TensorView& weight, const RopeArgs& rope,
+                          const Batch& batch, const TensorView& latents, const TensorView& q_rope,
+                          const PagedKv& cache) {
+  const LatentParts parts = CheckLatentWrite(weight, rope, batch, latents, q_rope, cache);
+  Norm(norm, parts.ranked, weight, {}, parts.ranked);
+  Rope(rope, batch.positions, q_rope);
+  Rope(rope, batch.positions, parts.rotated);
+  KvWrite(batch, latents, {}, cache);
+}
+
+void Backend::MlaHeads(const AttentionArgs& args, const Batch& batch, const PackedStack& keys,
+                       const PackedStack& values, const TensorView& q_nope,
+                       const TensorView& q_rope, const PagedKv& cache, const MlaRoom& room,
+                       const TensorView& y) {
+  HeadLinear(keys, q_nope, room.q_latent);
+  MlaAttention(args, batch, room.q_latent, q_rope, cache, room.y_latent);
+  HeadLinear(values, room.y_latent, y);
 }
 
 // Hosts are done with a call when it returns.

@@ -129,6 +129,11 @@ class Backend {
   // query head h reads kv head h / (H / G).
   virtual void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                          const PagedKv& cache, const TensorView& y) = 0;
+  // What latent attention reads: latents[T, 1, rank + rope] become the Norm of their first rank
+  // elements beside the Rope of the others, q_rope[T, H, rope] is rotated, then KvWrite of latents.
+  virtual void LatentWrite(const NormArgs& norm, const TensorView& weight, const RopeArgs& rope,
+                           const Batch& batch, const TensorView& latents, const TensorView& q_rope,
+                           const PagedKv& cache);
   // Latent attention: H heads of queries [T, H, rank] and [T, H, rope] over one latent vector and
   // one rotated key a token, which the cache already holds: a score is scale · (q_latent · latent +
   // q_rope · key), y[T, H, rank] the latent vectors so weighted. No window.
@@ -137,6 +142,13 @@ class Backend {
                             const PagedKv& cache, const TensorView& y) = 0;
   // y[t, h, N] = x[t, h, K] · W_hᵀ for H dense weights; heads lie side by side in x and in y.
   virtual void HeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y) = 0;
+  // Latent attention between its projections: HeadLinear of keys, which makes q_latent of
+  // q_nope[T, H, nope], MlaAttention, and HeadLinear of values: y[T, H, v]. `room` holds nothing to
+  // rely on: of many rows a device may build the heads' keys and values instead.
+  virtual void MlaHeads(const AttentionArgs& args, const Batch& batch, const PackedStack& keys,
+                        const PackedStack& values, const TensorView& q_nope,
+                        const TensorView& q_rope, const PagedKv& cache, const MlaRoom& room,
+                        const TensorView& y);
   // Where rows with these logits [T, E] F32 go; bias F32 [E] or empty. Equal scores: the lowest
   // expert. NaN never is an index out of range.
   virtual void Route(const RouteArgs& args, const TensorView& logits, const TensorView& bias,

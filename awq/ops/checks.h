@@ -59,6 +59,13 @@ struct MlaDims {
 };
 MlaDims CheckMlaAttention(const Batch& batch, const TensorView& q_latent, const TensorView& q_rope,
                           const PagedKv& cache, const TensorView& y);
+struct LatentParts {
+  TensorView ranked;   // [T, rank]
+  TensorView rotated;  // [T, 1, rope]
+};
+LatentParts CheckLatentWrite(const TensorView& weight, const RopeArgs& rope, const Batch& batch,
+                             const TensorView& latents, const TensorView& q_rope,
+                             const PagedKv& cache);
 void CheckHeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y);
 // Head h of x [T, H, K] as rows [T, K].
 TensorView HeadRows(const TensorView& x, int64_t h);

@@ -69,6 +69,27 @@ MlaDims CheckMlaAttention(const Batch& batch, const TensorView& q_latent, const 
   return d;
 }
 
+LatentParts CheckLatentWrite(const TensorView& weight, const RopeArgs& rope, const Batch& batch,
+                             const TensorView& latents, const TensorView& q_rope,
+                             const PagedKv& cache) {
+  CheckKvWrite(batch, latents, {}, cache);
+  CheckRope(rope, batch.positions, q_rope);
+  const int64_t size = latents.dim(2);
+  const int64_t rank = size - q_rope.dim(2);
+  CheckVector("latent_write", "weight", weight, DType::kF32, rank);
+  const auto part = [&](int64_t first, int64_t end) {
+    TensorView out = latents;
+    out.shape = Shape{latents.dim(0), 1, end - first};
+    out.strides = Shape{latents.strides[0], end - first, 1};
+    out.data = latents.As<char>() + first * BitsOf(latents.dtype) / 8;
+    return out;
+  };
+  const LatentParts parts{HeadRows(part(0, rank), 0), part(rank, size)};
+  CheckNorm(parts.ranked, weight, {}, parts.ranked);
+  CheckRope(rope, batch.positions, parts.rotated);
+  return parts;
+}
+
 void CheckHeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y) {
   CheckHeads("head_linear", "x", x, x.dim(0), w.size(), w.k());
   CheckHeads("head_linear", "y", y, x.dim(0), w.size(), w.n());

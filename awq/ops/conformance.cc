@@ -21,6 +21,7 @@ std::vector<OpCase> ConformanceCases(DType act) {
   cases::AddRopeKvWrites(table);
   cases::AddAttentions(table);
   cases::AddMlaAttentions(table);
+  cases::AddLatents(table);
   cases::AddDecoders(table);
   cases::AddExperts(table);
   cases::AddSamples(table);

@@ -173,6 +173,31 @@ void Profiler::HeadLinear(const PackedStack& w, const TensorView& x, const Tenso
         static_cast<double>(w.NumBytes()) + Bytes({x, y}), flops,
         [&] { inner_.HeadLinear(w, x, y); });
 }
+void Profiler::LatentWrite(const NormArgs& norm, const TensorView& weight, const RopeArgs& rope,
+                           const Batch& batch, const TensorView& latents, const TensorView& q_rope,
+                           const PagedKv& cache) {
+  Noted("latent_write", Bytes({latents, latents, latents, q_rope, q_rope}), 0,
+        [&] { inner_.LatentWrite(norm, weight, rope, batch, latents, q_rope, cache); });
+}
+// What it takes one way or the other, whichever is less arithmetic.
+void Profiler::MlaHeads(const AttentionArgs& args, const Batch& batch, const PackedStack& keys,
+                        const PackedStack& values, const TensorView& q_nope,
+                        const TensorView& q_rope, const PagedKv& cache, const MlaRoom& room,
+                        const TensorView& y) {
+  const Reads reads = ReadsOf(batch);
+  const auto heads = static_cast<double>(keys.size());
+  const auto rope = static_cast<double>(q_rope.dim(2));
+  const auto weights = static_cast<double>(keys.n() * keys.k() + values.n() * values.k());
+  const auto latent = static_cast<double>(keys.n() + values.k()) + rope;
+  const auto built = static_cast<double>(keys.k() + values.n()) + rope;
+  const double flops = 2 * heads *
+                       std::min(static_cast<double>(q_nope.dim(0)) * weights + reads.pairs * latent,
+                                reads.keys * weights + reads.pairs * built);
+  Noted("mla_heads",
+        reads.keys * static_cast<double>(cache.keys.dim(3) * BitsOf(cache.keys.dtype)) / 8 +
+            static_cast<double>(keys.NumBytes() + values.NumBytes()) + Bytes({q_nope, q_rope, y}),
+        flops, [&] { inner_.MlaHeads(args, batch, keys, values, q_nope, q_rope, cache, room, y); });
+}
 void Profiler::Route(const RouteArgs& args, const TensorView& logits, const TensorView& bias,
                      const Routing& routing) {
   Noted("route", Bytes({logits, bias, routing.experts, routing.weights, routing.pairs}), 0,

@@ -76,7 +76,13 @@ class Profiler : public Backend {
   }
   void MlaAttention(const AttentionArgs& args, const Batch& batch, const TensorView& q_latent,
                     const TensorView& q_rope, const PagedKv& cache, const TensorView& y) override;
+  void LatentWrite(const NormArgs& norm, const TensorView& weight, const RopeArgs& rope,
+                   const Batch& batch, const TensorView& latents, const TensorView& q_rope,
+                   const PagedKv& cache) override;
   void HeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y) override;
+  void MlaHeads(const AttentionArgs& args, const Batch& batch, const PackedStack& keys,
+                const PackedStack& values, const TensorView& q_nope, const TensorView& q_rope,
+                const PagedKv& cache, const MlaRoom& room, const TensorView& y) override;
   void Route(const RouteArgs& args, const TensorView& logits, const TensorView& bias,
              const Routing& routing) override;
   void GatedMoeLinear(const PackedStack& w, Activation kind, const Routing& routing,

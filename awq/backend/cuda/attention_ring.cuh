@@ -7,22 +7,24 @@
 
 namespace awq::cuda {
 
-inline constexpr int kWgmmaKeys = 128;  // of a tile
-inline constexpr int kBoxKeys = 16;     // of a copy; a page has a multiple of them
-template <typename C, int D>
+inline constexpr int kWgmmaKeys = 128;     // of a tile
+inline constexpr int kLatentBoxKeys = 32;  // of a LatentSource
+inline constexpr int kBoxKeys = 16;        // of a copy; a page has a multiple of them
+// kShared: elements of a key beside D that all heads share (LatentSource).
+template <typename C, int D, int kShared = 0>
 constexpr int WgmmaSharedBytes() {
-  const int ring = 4 * 2 * kWgmmaKeys * D;
+  const int ring = 2 * 2 * kWgmmaKeys * (2 * D + kShared);
   return 1024 + ring + (kIsE4m3<C> ? 4 * 2 * TileLoader<C, D>::kBytes : 0);
 }
 
 // Two stages of keys and of values, each with a barrier for "full" and one for "empty".
 struct KeyRing {
-  uint32_t tiles;     // [stage][keys, values]
-  uint32_t barriers;  // [stage][keys, values][full, empty]
-  int tile_bytes;
+  uint32_t tiles;              // [stage][keys, values]
+  uint32_t barriers;           // [stage][keys, values][full, empty]
+  int key_bytes, value_bytes;  // of a tile
 
   __device__ uint32_t Tile(int tile, int which) const {
-    return tiles + ((tile & 1) * 2 + which) * tile_bytes;
+    return tiles + (tile & 1) * (key_bytes + value_bytes) + which * key_bytes;
   }
   __device__ uint32_t Full(int tile, int which) const {
     return barriers + ((tile & 1) * 2 + which) * 16;
@@ -35,6 +37,17 @@ struct KeyRing {
   __device__ void WaitEmpty(int tile, int which) const {
     BarrierWait(Empty(tile, which), (tile >> 1 & 1) ^ 1);
   }
+};
+
+// Where kShared elements of a key that all heads share, and of each query, come from; keys and
+// values then lie in rows, those of all sequences behind each other, of each head in turn, and the
+// block table says which is a sequence's first.
+struct LatentSource {
+  const CUtensorMap* shared = nullptr;  // rows of keys
+  int column = 0;                       // of their kShared elements
+  int rows = 0;                         // of a head
+  const void* q = nullptr;
+  int64_t q_stride = 0;  // of a token
 };
 
 // By one warp: copies the keys and values that rows see, tile `first` of the ring and those behind
@@ -67,6 +80,41 @@ __device__ int FillRing(const AttentionShape& a, const KeyRing& ring, const CUte
   return tile;
 }
 
+// The same of a LatentSource.
+template <int D, int kShared>
+__device__ int FillLatentRing(const LatentSource& latent, const KeyRing& ring,
+                              const CUtensorMap* keys, const CUtensorMap* values, int first_row,
+                              int g, int end_key, int first) {
+  constexpr int kBoxes = kWgmmaKeys / kLatentBoxKeys;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int part = lane / kBoxes;  // of 64 elements
+  const int place = part * kWgmmaKeys * 128 + lane % kBoxes * kLatentBoxKeys * 128;
+  int tile = first;
+  for (int begin = 0; begin < end_key; begin += kWgmmaKeys, ++tile) {
+    const int key = begin + lane % kBoxes * kLatentBoxKeys;
+    const int row = first_row + key;
+#pragma unroll
+    for (int which = 0; which < 2; ++which) {
+      const bool own = part < D / 64 && key < end_key;
+      const bool common =
+          which == 0 && part >= D / 64 && part < (D + kShared) / 64 && key < end_key;
+      const int boxes = __popc(__ballot_sync(~0u, own || common));
+      ring.WaitEmpty(tile, which);
+      if (lane == 0) BarrierExpect(ring.Full(tile, which), boxes * kLatentBoxKeys * 128);
+      __syncwarp();
+      if (own) {
+        BoxCopy(ring.Tile(tile, which) + place, which == 0 ? keys : values, 64 * part,
+                g * latent.rows + row, ring.Full(tile, which));
+      }
+      if (common) {
+        BoxCopy(ring.Tile(tile, which) + place, latent.shared, latent.column + 64 * part - D, row,
+                ring.Full(tile, which));
+      }
+    }
+  }
+  return tile;
+}
+
 // The same by four warps, each thread what it has copied itself: the bytes of two tiles lie behind
 // the ring.
 template <typename C, int D>
@@ -77,7 +125,8 @@ __device__ int ExpandIntoRing(const AttentionShape& a, const KeyRing& ring, int 
   const Loader loader(a, sequence, g, static_cast<int>(threadIdx.x) % (32 * kAttentionWarps));
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const auto bytes_of = [&](int tile, int which) {
-    return ring.tiles + 4 * ring.tile_bytes + (tile % 2 * 2 + which) * kParts * Loader::kBytes;
+    return ring.tiles + 2 * (ring.key_bytes + ring.value_bytes) +
+           (tile % 2 * 2 + which) * kParts * Loader::kBytes;
   };
   const auto copy = [&](int tile) {
     const int key = first_key + (tile - first) * kWgmmaKeys;

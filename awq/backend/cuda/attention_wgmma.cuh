@@ -41,18 +41,37 @@ __device__ inline int FirstKey(const KeySpan& span) {
   return span.tile_begin * kTileKeys / kWgmmaKeys * kWgmmaKeys;
 }
 
+// LoadQueries of what all heads' keys share.
+template <typename T, int kShared>
+__device__ inline void LoadSharedQueries(const AttentionShape& a, const LatentSource& latent,
+                                         const KeySpan& span, int head, int first_row,
+                                         uint32_t (&q)[kShared / 16 + 1][4]) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int row = min(first_row + lane / 4 + 8 * i, span.rows - 1);
+    const T* from = static_cast<const T*>(latent.q) + (span.begin + row) * latent.q_stride +
+                    head * kShared + 2 * (lane % 4);
+#pragma unroll
+    for (int s = 0; s < kShared / 16; ++s) {
+      q[s][i] = *reinterpret_cast<const uint32_t*>(from + 16 * s);
+      q[s][i + 2] = *reinterpret_cast<const uint32_t*>(from + 16 * s + 8);
+    }
+  }
+}
+
 // D: head size, rounded up to 64 or 128. keys, values: not of E4M3. items: row tiles of all
-// prompts, of each kv head. grid (blocks that fit, or items if those are fewer).
-template <typename T, typename C, int D>
-__global__ void __launch_bounds__(kWgmmaThreads, 1)
-    WgmmaAttention(const AttentionShape a, const __grid_constant__ CUtensorMap keys,
-                   const __grid_constant__ CUtensorMap values, int items) {
+// prompts, of each kv head. kShared: of a LatentSource, else 0.
+template <typename T, typename C, int D, int kShared>
+__device__ __forceinline__ void AttendRowTiles(const AttentionShape& a, const CUtensorMap* keys,
+                                               const CUtensorMap* values, int items,
+                                               const LatentSource& latent) {
 #if AWQ_SM90A
   using M = Operand<C>;
   constexpr int kConsumers = 8;  // warps
   constexpr int kFillers = kIsE4m3<C> ? kAttentionWarps : 1;
   // Registers a thread: of the others, and what that leaves of 168; more would never come.
-  constexpr int kGiven = 56;
+  constexpr int kGiven = kShared > 0 ? 24 : 56;
   constexpr int kTaken = 168 + (168 - kGiven) / 2;
   extern __shared__ uint8_t dynamic[];
   __shared__ uint64_t barriers[8 + 2 * RowTileQueue::kPlaces];
@@ -60,7 +79,8 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   AllowNextKernel();
   const int heads = a.heads / a.kv_heads;
   const uint32_t tiles = (SharedAddress(dynamic) + 1023) / 1024 * 1024;
-  const KeyRing ring = {tiles, SharedAddress(barriers), 2 * kWgmmaKeys * D};
+  const KeyRing ring = {tiles, SharedAddress(barriers), 2 * kWgmmaKeys * (D + kShared),
+                        2 * kWgmmaKeys * D};
   const RowTileQueue queue(places, SharedAddress(barriers + 8));
   if (threadIdx.x == 0) {
     queue.Init(kConsumers + kFillers);
@@ -83,11 +103,14 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     int filled = 0;
     for (int n = 0; rows.sequence >= 0; ++n) {
       const int first_key = FirstKey(rows.span);
-      if constexpr (kIsE4m3<C>) {
+      if constexpr (kShared > 0) {
+        filled = FillLatentRing<D, kShared>(latent, ring, keys, values, a.table[rows.sequence],
+                                            rows.g, rows.span.end_key, filled);
+      } else if constexpr (kIsE4m3<C>) {
         filled = ExpandIntoRing<C, D>(a, ring, rows.sequence, rows.g, first_key, rows.span.end_key,
                                       filled);
       } else {
-        filled = FillRing<D>(a, ring, &keys, &values, a.table + rows.sequence * a.table_stride,
+        filled = FillRing<D>(a, ring, keys, values, a.table + rows.sequence * a.table_stride,
                              rows.g, first_key, rows.span.end_key, filled);
       }
       if (warp == kConsumers) queue.Put(a, n, items, a.finished + a.sequences * a.kv_heads);
@@ -100,9 +123,18 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   const KeySpan& span = rows.span;
   int first_key = FirstKey(span);
   int base = 0;  // of the ring's tiles
-  uint32_t q[D / 16][4];
+  constexpr int kSteps = D / 16;
+  uint32_t q[kSteps][4];
+  uint32_t shared_q[kShared / 16 + 1][4];
   int position[2];
-  LoadQueries<T, M, 2, D>(a, span, rows.g, rows.first_row + 16 * warp, q, position);
+  const auto load_queries = [&](const RowTile& tile) {
+    const int first_row = tile.first_row + 16 * warp;
+    LoadQueries<T, M, 2, D>(a, tile.span, tile.g, first_row, q, position);
+    if constexpr (kShared > 0) {
+      LoadSharedQueries<T, kShared>(a, latent, tile.span, tile.g, first_row, shared_q);
+    }
+  };
+  load_queries(rows);
   float out[D / 2];
   float s[kWgmmaKeys / 2];
   uint32_t weights[kWgmmaKeys / 16][4];
@@ -120,15 +152,20 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     WgmmaFence();
     Wgmma<M, kWgmmaKeys, false>(s, q[0], k);
 #pragma unroll
-    for (int i = 1; i < D / 16; ++i) {
+    for (int i = 1; i < kSteps; ++i) {
       Wgmma<M, kWgmmaKeys>(s, q[i], k + i / 4 * (kWgmmaKeys * 128 / 16) + i % 4 * 2);
+    }
+#pragma unroll
+    for (int i = 0; i < kShared / 16; ++i) {
+      const int at = kSteps + i;
+      Wgmma<M, kWgmmaKeys>(s, shared_q[i], k + at / 4 * (kWgmmaKeys * 128 / 16) + at % 4 * 2);
     }
     WgmmaCommit();
   };
   // Caps, slopes and masks.
   const auto adjust = [&](int tile) {
     const int key0 = first_key + tile * kWgmmaKeys + 2 * (lane % 4);
-    if (AdjustsScores(a)) {
+    if (kShared == 0 && AdjustsScores(a)) {
 #pragma unroll
       for (int i = 0; i < kWgmmaKeys / 2; ++i) {
         const int row = min(rows.first_row + 16 * warp + lane / 4 + 8 * (i / 2 % 2), span.rows - 1);
@@ -137,12 +174,12 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
       }
     }
     if (first_key + (tile + 1) * kWgmmaKeys > span.cached + rows.first_row / heads + 1 ||
-        a.window > 0) {
+        (kShared == 0 && a.window > 0)) {
 #pragma unroll
       for (int i = 0; i < kWgmmaKeys / 2; ++i) {
         const int key = key0 + i / 4 * 8 + i % 2;
         const int p = position[i / 2 % 2];
-        if (key > p || (a.window > 0 && key <= p - a.window)) s[i] = -INFINITY;
+        if (key > p || (kShared == 0 && a.window > 0 && key <= p - a.window)) s[i] = -INFINITY;
       }
     }
   };
@@ -264,9 +301,7 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     clear_values(last);
     multiply_values(last);
     const RowTile next = queue.Take(n);
-    if (next.sequence >= 0) {
-      LoadQueries<T, M, 2, D>(a, next.span, next.g, next.first_row + 16 * warp, q, position);
-    }
+    if (next.sequence >= 0) load_queries(next);
     WgmmaWait<0>();
     WgmmaDone(out);
     if (lane == 0) BarrierArrive(ring.Empty(base + last, 1));
@@ -293,6 +328,14 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
     base += last + 1;
   }
 #endif
+}
+
+// grid (blocks that fit, or items if those are fewer).
+template <typename T, typename C, int D>
+__global__ void __launch_bounds__(kWgmmaThreads, 1)
+    WgmmaAttention(const AttentionShape a, const __grid_constant__ CUtensorMap keys,
+                   const __grid_constant__ CUtensorMap values, int items) {
+  AttendRowTiles<T, C, D, 0>(a, &keys, &values, items, {});
 }
 
 }  // namespace awq::cuda

@@ -1,12 +1,18 @@
 #include "awq/backend/cuda/cuda_backend.h"
 
+#include <limits>
+
 #include "awq/backend/cuda/attention.h"
 #include "awq/backend/cuda/blas.h"
 #include "awq/backend/cuda/cuda_check.h"
 #include "awq/backend/cuda/experts_runner.h"
 #include "awq/backend/cuda/fused_decoder.h"
 #include "awq/backend/cuda/graph.h"
+#include "awq/backend/cuda/head_products.h"
+#include "awq/backend/cuda/head_rows.h"
 #include "awq/backend/cuda/latent.h"
+#include "awq/backend/cuda/latent_prompts.h"
+#include "awq/backend/cuda/latent_tiles.h"
 #include "awq/backend/cuda/linear.h"
 #include "awq/backend/cuda/marks.h"
 #include "awq/backend/cuda/packed.h"
@@ -152,6 +158,13 @@ class CudaBackend : public Backend {
     CheckKvWrite(batch, k, v, cache);
     cuda::RopeKvWrite(queue(), norms, args, batch, q, k, v, cache);
   }
+  void LatentWrite(const NormArgs& norm, const TensorView& weight, const RopeArgs& rope,
+                   const Batch& batch, const TensorView& latents, const TensorView& q_rope,
+                   const PagedKv& cache) override {
+    CheckLatentWrite(weight, rope, batch, latents, q_rope, cache);
+    if (cuda::LatentWrite(queue(), norm, weight, rope, batch, latents, q_rope, cache)) return;
+    Backend::LatentWrite(norm, weight, rope, batch, latents, q_rope, cache);
+  }
   void Attention(const AttentionArgs& args, const Batch& batch, const TensorView& q,
                  const PagedKv& cache, const TensorView& y) override {
     CheckAttention(args, batch, q, cache, y);
@@ -203,16 +216,48 @@ class CudaBackend : public Backend {
   void HeadLinear(const PackedStack& w, const TensorView& x, const TensorView& y) override {
     CheckHeadLinear(w, x, y);
     const auto& stack = dynamic_cast<const cuda::Stack&>(w);
-    constexpr int64_t kFewTokens = 8;  // beyond them a product a head reads its weight once
-    if (deterministic_ || x.dim(0) <= kFewTokens || !stack.IsDense(x.dtype)) {
-      return AnyHeadLinear(queue(), stack, x, y);
+    constexpr int64_t kFewTokens = 64;  // as many read each weight once
+    const bool few = deterministic_ || x.dim(0) <= kFewTokens;
+    if (few && SupportsHeadRows(stack, x, device_.arch)) {
+      return HeadRowsLinear(queue(), stack, x, y);
     }
-    for (int64_t h = 0; h < w.size(); ++h) linear_.Run(w[h], HeadRows(x, h), {}, HeadRows(y, h));
+    if (deterministic_ || !stack.IsDense(x.dtype)) return AnyHeadLinear(queue(), stack, x, y);
+    MultiplyHeads(blas_, stack, {0, w.size()}, true, HeadRows(x, 0), x.strides[1], HeadRows(y, 0),
+                  y.strides[1]);
   }
   void MlaAttention(const AttentionArgs& args, const Batch& batch, const TensorView& q_latent,
                     const TensorView& q_rope, const PagedKv& cache, const TensorView& y) override {
     CheckMlaAttention(batch, q_latent, q_rope, cache, y);
-    cuda::MlaAttention(queue(), args, batch, q_latent, q_rope, cache, y);
+    RunMlaAttention(args, batch, q_latent, q_rope, cache, y, std::numeric_limits<int>::max());
+  }
+  void MlaHeads(const AttentionArgs& args, const Batch& batch, const PackedStack& keys,
+                const PackedStack& values, const TensorView& q_nope, const TensorView& q_rope,
+                const PagedKv& cache, const MlaRoom& room, const TensorView& y) override {
+    CheckHeadLinear(keys, q_nope, room.q_latent);
+    CheckMlaAttention(batch, room.q_latent, q_rope, cache, room.y_latent);
+    CheckHeadLinear(values, room.y_latent, y);
+    const LatentCall call{args,
+                          batch,
+                          dynamic_cast<const cuda::Stack&>(keys),
+                          dynamic_cast<const cuda::Stack&>(values),
+                          q_nope,
+                          q_rope,
+                          cache,
+                          y};
+    const LatentPromptPlan plan =
+        deterministic_ ? LatentPromptPlan{} : PlanLatentPrompts(call, device_);
+    if (plan.prompts == 0) {
+      return Backend::MlaHeads(args, batch, keys, values, q_nope, q_rope, cache, room, y);
+    }
+    if (plan.others > 0) {
+      HeadLinear(keys, q_nope, room.q_latent);
+      RunMlaAttention(args, batch, room.q_latent, q_rope, cache, room.y_latent, kMostLatentTokens);
+      HeadLinear(values, room.y_latent, y);  // of prompts too, which overwrite theirs
+    }
+    const int64_t counters = plan.heads * batch.num_seqs() + 1;
+    LatentPrompts(queue(), device_, blas_, plan, call,
+                  scratch_.Take(plan.Bytes(cache.keys.dim(3), batch.num_seqs())),
+                  static_cast<int*>(counters_.Take(counters * int64_t{sizeof(int)})));
   }
   void Embed(const TensorView& tokens, const TensorView& table, const TensorView& y) override {
     CheckEmbed(tokens, table, y);
@@ -252,6 +297,21 @@ class CudaBackend : public Backend {
   }
 
  private:
+  // Of sequences with at most so many tokens.
+  void RunMlaAttention(const AttentionArgs& args, const Batch& batch, const TensorView& q_latent,
+                       const TensorView& q_rope, const PagedKv& cache, const TensorView& y,
+                       int most_tokens) {
+    if (y.NumElements() == 0) return;
+    if (deterministic_ || !SupportsLatentTiles(device_, q_latent, q_rope, cache, y)) {
+      return cuda::MlaAttention(queue(), args, batch, q_latent, q_rope, cache, y, most_tokens);
+    }
+    const LatentPlan plan = PlanLatentTiles(device_, batch, y.dim(1), cache, most_tokens);
+    void* workspace = scratch_.Take(LatentTilesWorkspace(plan));
+    auto* counters = static_cast<int*>(counters_.Take(plan.items * int64_t{sizeof(int)}));
+    LatentTilesAttention(queue(), plan, args, batch, q_latent, q_rope, cache, y, workspace,
+                         counters);
+  }
+
   cudaStream_t get() const { return stream_->get(); }
   Queue queue() const { return {stream_->get(), device_.arch >= 90}; }
 

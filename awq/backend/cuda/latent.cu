@@ -18,6 +18,7 @@ struct LatentArgs {
   const int* kv_len;
   const int* table;
   int64_t table_stride;
+  int most_tokens;                              // sequences with more are left out
   int sequences, page_size, heads, rank, size;  // size: rank + rope
   int64_t q_stride, rope_stride, y_stride;
 };
@@ -35,6 +36,7 @@ __global__ void __launch_bounds__(32 * kWarps)
       (static_cast<int>(blockIdx.y) * kWarps + static_cast<int>(threadIdx.x) / 32) * kHeads;
   int b = 0;
   while (b + 1 < a.sequences && a.seq_start[b + 1] <= t) ++b;
+  if (a.seq_start[b + 1] - a.seq_start[b] > a.most_tokens) return;
   const int last = a.kv_len[b] - (a.seq_start[b + 1] - t);  // the token's own position
 
   float query[kHeads][kPerLane];
@@ -106,13 +108,14 @@ __global__ void __launch_bounds__(32 * kWarps)
 
 void MlaAttention(const Queue& queue, const AttentionArgs& args, const Batch& batch,
                   const TensorView& q_latent, const TensorView& q_rope, const PagedKv& cache,
-                  const TensorView& y) {
+                  const TensorView& y, int most_tokens) {
   if (y.NumElements() == 0) return;
   const LatentArgs a{.scale = args.scale,
                      .seq_start = batch.seq_start.As<const int>(),
                      .kv_len = batch.kv_len.As<const int>(),
                      .table = batch.block_table.As<const int>(),
                      .table_stride = batch.block_table.strides[0],
+                     .most_tokens = most_tokens,
                      .sequences = static_cast<int>(batch.num_seqs()),
                      .page_size = static_cast<int>(cache.page_size()),
                      .heads = static_cast<int>(y.dim(1)),

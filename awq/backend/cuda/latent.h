@@ -8,6 +8,6 @@ namespace awq::cuda {
 
 void MlaAttention(const Queue& queue, const AttentionArgs& args, const Batch& batch,
                   const TensorView& q_latent, const TensorView& q_rope, const PagedKv& cache,
-                  const TensorView& y);
+                  const TensorView& y, int most_tokens);
 
 }  // namespace awq::cuda

@@ -7,17 +7,6 @@
 namespace awq::cuda {
 namespace {
 
-__device__ float BlockSum(float v) {
-  __shared__ float parts[32];
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  v = WarpSum(v);
-  __syncthreads();
-  if (lane == 0) parts[warp] = v;
-  __syncthreads();
-  return WarpSum(lane < static_cast<int>(blockDim.x) / 32 ? parts[lane] : 0.0f);
-}
-
 // Rows of a tensor of rank 2, or 3 with `inner` rows in a step of the first dimension.
 template <typename T>
 struct RowsOf {

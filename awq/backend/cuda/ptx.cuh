@@ -173,6 +173,9 @@ __device__ inline void StoreShared(uint32_t to, uint32_t a, uint32_t b, uint32_t
   asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};" ::"r"(to), "r"(a), "r"(b), "r"(c), "r"(d)
                : "memory");
 }
+__device__ inline void StoreSharedWord(uint32_t to, uint32_t v) {
+  asm volatile("st.shared.u32 [%0], %1;" ::"r"(to), "r"(v) : "memory");
+}
 __device__ inline void StoreSharedPair(uint32_t to, float a, float b) {
   asm volatile("st.shared.v2.f32 [%0], {%1,%2};" ::"r"(to), "f"(a), "f"(b) : "memory");
 }

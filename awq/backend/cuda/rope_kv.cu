@@ -30,6 +30,119 @@ __global__ void RopeKernel(const float* inverse_frequencies, int half, bool inte
   }
 }
 
+constexpr int kLatentThreads = 256;
+constexpr int kLatentHeads = 16;  // of queries, a block
+constexpr int kMostLatentPairs = 64;
+
+struct LatentWriteArgs {
+  const float* weight;  // [rank]
+  float epsilon;
+  const float* inverse_frequencies;
+  int half;
+  bool interleaved;
+  float magnitude;
+  const int* positions;
+  int64_t latent_stride, q_stride;
+  int heads, rank, rope;
+};
+
+// grid (tokens, 1 + heads / kLatentHeads): a token's latent vector and rotated key, and its
+// queries. Everything is asked for before the angles are there.
+template <typename T, typename C>
+__global__ void __launch_bounds__(kLatentThreads)
+    LatentWriteKernel(const LatentWriteArgs a, KvPlace place, T* latents, T* q, C* keys) {
+  __shared__ float2 turns[kMostLatentPairs];  // cos and sin
+  const int t = static_cast<int>(blockIdx.x);
+  const int thread = static_cast<int>(threadIdx.x);
+  AllowNextKernel();
+  const float frequency = thread < a.half ? a.inverse_frequencies[thread] : 0.0f;
+  float scale[2] = {};
+  if (2 * thread < a.rank) LoadFloats<float, 2>(a.weight + 2 * thread, scale);
+  WaitForPreviousKernel();
+  const float angle = static_cast<float>(a.positions[t]) * frequency;
+  const auto make_turns = [&] {
+    float s;
+    float c;
+    sincosf(angle, &s, &c);
+    if (thread < a.half) turns[thread] = make_float2(c, s);
+  };
+  // The first element of pair i of a head, and how far the second is.
+  const auto first_of = [&](int i) { return a.interleaved ? 2 * i : i; };
+  const int apart = a.interleaved ? 1 : a.half;
+  struct Pair {
+    float u, v;
+  };
+  const auto load = [&](const T* first) { return Pair{ToFloat(first[0]), ToFloat(first[apart])}; };
+  const auto rotated = [&](const Pair& pair, int i) {
+    const float2 turn = turns[i];
+    return Pair{(pair.u * turn.x - pair.v * turn.y) * a.magnitude,
+                (pair.v * turn.x + pair.u * turn.y) * a.magnitude};
+  };
+  if (blockIdx.y > 0) {
+    constexpr int kEach = kMostLatentPairs * kLatentHeads / kLatentThreads;
+    const int first_head = (static_cast<int>(blockIdx.y) - 1) * kLatentHeads;
+    const int pairs = min(kLatentHeads, a.heads - first_head) * a.half;
+    T* first[kEach];
+    Pair held[kEach];
+#pragma unroll
+    for (int e = 0; e < kEach; ++e) {
+      const int j = thread + kLatentThreads * e;
+      if (j >= pairs) break;
+      first[e] = q + t * a.q_stride + (first_head + j / a.half) * a.rope + first_of(j % a.half);
+      held[e] = load(first[e]);
+    }
+    make_turns();
+    __syncthreads();
+#pragma unroll
+    for (int e = 0; e < kEach; ++e) {
+      const int j = thread + kLatentThreads * e;
+      if (j >= pairs) break;
+      const Pair pair = rotated(held[e], j % a.half);
+      first[e][0] = FromFloat<T>(pair.u);
+      first[e][apart] = FromFloat<T>(pair.v);
+    }
+    return;
+  }
+  T* row = latents + t * a.latent_stride;
+  T* rope = row + a.rank;
+  float held[2] = {};
+  if (2 * thread < a.rank) LoadFloats<T, 2>(row + 2 * thread, held);
+  float squares = held[0] * held[0] + held[1] * held[1];
+  for (int c = 2 * (thread + kLatentThreads); c < a.rank; c += 2 * kLatentThreads) {
+    float v[2];
+    LoadFloats<T, 2>(row + c, v);
+    squares += v[0] * v[0] + v[1] * v[1];
+  }
+  Pair pair = {};
+  if (thread < a.half) pair = load(rope + first_of(thread));
+  C* to = keys + FindRow(place, t).Element(place, 0, a.rank + a.rope);
+  make_turns();
+  const float inverse = 1.0f / sqrtf(BlockSum(squares) / static_cast<float>(a.rank) + a.epsilon);
+  const auto write = [&](int c, float(&v)[2], const float(&by)[2]) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) v[i] = ToFloat(FromFloat<T>(v[i] * inverse * by[i]));
+    StoreFloats<T, 2>(row + c, v);
+    StoreFloats<C, 2>(to + c, v);
+  };
+  if (2 * thread < a.rank) write(2 * thread, held, scale);
+  for (int c = 2 * (thread + kLatentThreads); c < a.rank; c += 2 * kLatentThreads) {
+    float v[2];
+    LoadFloats<T, 2>(row + c, v);
+    LoadFloats<float, 2>(a.weight + c, scale);
+    write(c, v, scale);
+  }
+  const auto store = [&](int e, T v) {
+    rope[e] = v;
+    to[a.rank + e] = FromFloat<C>(ToFloat(v));
+  };
+  if (thread < a.half) {
+    pair = rotated(pair, thread);
+    store(first_of(thread), FromFloat<T>(pair.u));
+    store(first_of(thread) + apart, FromFloat<T>(pair.v));
+  }
+  for (int e = 2 * a.half + thread; e < a.rope; e += kLatentThreads) store(e, rope[e]);
+}
+
 // One block a token.
 template <typename T, typename C, int V>
 __global__ void KvWriteKernel(KvPlace place, const T* k, int64_t k_stride, const T* v,
@@ -93,6 +206,42 @@ void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const 
       });
     });
   });
+}
+
+bool LatentWrite(const Queue& queue, const NormArgs& norm, const TensorView& weight,
+                 const RopeArgs& rope, const Batch& batch, const TensorView& latents,
+                 const TensorView& q_rope, const PagedKv& cache) {
+  const auto even = [](const TensorView& t) {
+    return t.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(t.data) % 8 == 0;
+  };
+  if (norm.kind != NormKind::kRms || q_rope.dtype != latents.dtype || !even(latents) ||
+      !even(weight) || weight.dim(0) % 2 != 0 || latents.dim(2) % 2 != 0 ||
+      rope.inverse_frequencies.dim(0) > kMostLatentPairs) {
+    return false;
+  }
+  if (latents.NumElements() == 0) return true;
+  const LatentWriteArgs a{.weight = weight.As<const float>(),
+                          .epsilon = norm.epsilon,
+                          .inverse_frequencies = rope.inverse_frequencies.As<const float>(),
+                          .half = static_cast<int>(rope.inverse_frequencies.dim(0)),
+                          .interleaved = rope.interleaved,
+                          .magnitude = rope.magnitude,
+                          .positions = batch.positions.As<const int>(),
+                          .latent_stride = latents.strides[0],
+                          .q_stride = q_rope.strides[0],
+                          .heads = static_cast<int>(q_rope.dim(1)),
+                          .rank = static_cast<int>(weight.dim(0)),
+                          .rope = static_cast<int>(q_rope.dim(2))};
+  const dim3 grid(static_cast<unsigned>(latents.dim(0)), 1 + Blocks(a.heads, kLatentHeads));
+  WithType(latents.dtype, [&](auto type) {
+    using T = typename decltype(type)::type;
+    WithCacheType(cache.keys.dtype, [&](auto cached) {
+      using C = typename decltype(cached)::type;
+      Launch(queue, LatentWriteKernel<T, C>, grid, kLatentThreads, 0, a, PlaceOf(batch, cache),
+             latents.As<T>(), q_rope.As<T>(), cache.keys.As<C>());
+    });
+  });
+  return true;
 }
 
 void RopeKvWrite(const Queue& queue, const HeadNorms& norms, const RopeArgs& args,

@@ -57,4 +57,15 @@ inline dim3 RowGrid(int64_t rows, int64_t columns, int width) {
   return dim3(static_cast<unsigned>(rows), Blocks(columns, kThreads * width));
 }
 
+__device__ inline float BlockSum(float v) {
+  __shared__ float parts[32];
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  v = WarpSum(v);
+  __syncthreads();
+  if (lane == 0) parts[warp] = v;
+  __syncthreads();
+  return WarpSum(lane < static_cast<int>(blockDim.x) / 32 ? parts[lane] : 0.0f);
+}
+
 }  // namespace awq::cuda

@@ -25,6 +25,10 @@ void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const 
 void RopeKvWrite(const Queue& queue, const HeadNorms& norms, const RopeArgs& args,
                  const Batch& batch, const TensorView& q, const TensorView& k, const TensorView& v,
                  const PagedKv& cache);
+// False, and nothing was done, where it is not served: RMS norms of even vectors, up to 64 pairs.
+bool LatentWrite(const Queue& queue, const NormArgs& norm, const TensorView& weight,
+                 const RopeArgs& rope, const Batch& batch, const TensorView& latents,
+                 const TensorView& q_rope, const PagedKv& cache);
 // to[i] = from[rows[i]]; a row outside `from` becomes NaN.
 void TakeRows(const Queue& queue, const TensorView& from, const TensorView& rows,
               const TensorView& to);

@@ -131,6 +131,9 @@ void AddMlaAttentions(Table& table) {
   AddMlaAttention(table, {{0, 70}, {20, 30}}, 6, 32, 8);
   AddMlaAttention(table, {{300, 1}}, 32, 512, 64);
   AddMlaAttention(table, {{150, 1}, {0, 25}}, 16, 512, 64, true);
+  AddMlaAttention(table, {{700, 1}, {20, 1}}, 20, 512, 64);
+  AddMlaAttention(table, {{100, 40}, {0, 9}, {300, 2}}, 12, 512, 64);
+  AddMlaAttention(table, {{700, 1}, {20, 1}}, 16, 512, 64, true);
 }
 
 void AddRopeKvWrites(Table& table) {

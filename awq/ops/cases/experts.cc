@@ -232,13 +232,13 @@ void AddMoeSum(Table& table, int64_t tokens, int64_t active, int64_t d, bool sha
       });
 }
 
-void AddHeadLinear(Table& table, int64_t tokens, int64_t heads, int64_t n, int64_t k, int64_t gap) {
+void AddHeadLinear(Table& table, int64_t tokens, int64_t heads, int64_t n, int64_t k, int64_t gap,
+                   DType type = DType::kBF16) {
   const DType act = table.act();
   table.Add(Cat("head_linear/t", tokens, "_h", heads, "_n", n, "_k", k, gap > 0 ? "_strided" : ""),
             kExact, [=](Fixture& f) {
-              PackedStack& w = MakeStack(f, heads, [=](Fixture& g, int64_t) {
-                return DenseWeight(g, DType::kBF16, n, k);
-              });
+              PackedStack& w = MakeStack(
+                  f, heads, [=](Fixture& g, int64_t) { return DenseWeight(g, type, n, k); });
               TensorView x = f.Strided(act, tokens, heads * k, gap);
               x.shape = Shape{tokens, heads, k};
               x.strides = Shape{heads * k + gap, k, 1};
@@ -337,9 +337,14 @@ void AddExperts(Table& table) {
   AddMoeSum(table, 1, 8, 64, false, false);
   AddMoeSum(table, 40, 2, 72, true, false);
 
+  const DType act = table.act();
   AddHeadLinear(table, 1, 8, 64, 16, 0);
   AddHeadLinear(table, 5, 4, 32, 64, 24);
   AddHeadLinear(table, 70, 4, 24, 40, 0);
+  AddHeadLinear(table, 3, 5, 72, 512, 8, act);
+  AddHeadLinear(table, 21, 3, 136, 200, 0, act);
+  AddHeadLinear(table, 50, 2, 40, 520, 0, act);
+  AddHeadLinear(table, 90, 3, 64, 128, 16, act);
 }
 
 }  // namespace awq::cases

@@ -131,13 +131,13 @@ void AddMlaRows(Table& table, int64_t heads, int64_t rank, int64_t rope) {
   });
 }
 
-void AddHeadRows(Table& table) {
+void AddHeadRows(Table& table, DType type, int64_t n, int64_t k) {
   const DType act = table.act();
-  table.AddRows("head_linear/h4", [=](Fixture& f) {
+  table.AddRows(Cat("head_linear/h4_n", n, "_k", k), [=](Fixture& f) {
     const PackedStack& w =
-        MakeStack(f, 4, [](Fixture& g, int64_t) { return DenseWeight(g, DType::kBF16, 24, 40); });
-    const TensorView x = f.Floats(act, {70, 4, 40});
-    const TensorView y = f.Floats(act, {70, 4, 24});
+        MakeStack(f, 4, [=](Fixture& g, int64_t) { return DenseWeight(g, type, n, k); });
+    const TensorView x = f.Floats(act, {70, 4, k});
+    const TensorView y = f.Floats(act, {70, 4, n});
     return RowSetup{[=, &f, &w](int64_t begin, int64_t end) {
                       f.backend().HeadLinear(w, x.Rows(begin, end), y.Rows(begin, end));
                     },
@@ -256,7 +256,9 @@ void AddRowCases(Table& table) {
   prompts.push_back({300, 60});
   AddAttentionRows(table, {prompts, 32, 8, 64});
   AddMlaRows(table, 16, 128, 32);
-  AddHeadRows(table);
+  AddHeadRows(table, DType::kBF16, 24, 40);
+  AddHeadRows(table, table.act(), 40, 520);
+  AddHeadRows(table, table.act(), 72, 128);
   AddPlainMoeRows(table, "q4", [](Fixture& f, int64_t) {
     return f.backend().PrepareQuantized(
         f.RandomWeight({.bits = 4, .group = 128}, kMoeN, kMoeK, DType::kF16));

@@ -248,6 +248,7 @@ void AddTables(Table& table);
 void AddRopeKvWrites(Table& table);
 void AddAttentions(Table& table);
 void AddMlaAttentions(Table& table);
+void AddLatents(Table& table);
 void AddDecoders(Table& table);
 void AddExperts(Table& table);
 void AddCalibration(Table& table);
