@@ -32,7 +32,6 @@ __global__ void RopeKernel(const float* inverse_frequencies, int half, bool inte
 
 constexpr int kLatentThreads = 256;
 constexpr int kLatentHeads = 16;  // of queries, a block
-constexpr int kMostLatentPairs = 64;
 
 struct LatentWriteArgs {
   const float* weight;  // [rank]
@@ -47,100 +46,53 @@ struct LatentWriteArgs {
 };
 
 // grid (tokens, 1 + heads / kLatentHeads): a token's latent vector and rotated key, and its
-// queries. Everything is asked for before the angles are there.
+// queries.
 template <typename T, typename C>
 __global__ void __launch_bounds__(kLatentThreads)
     LatentWriteKernel(const LatentWriteArgs a, KvPlace place, T* latents, T* q, C* keys) {
-  __shared__ float2 turns[kMostLatentPairs];  // cos and sin
+  BeginKernel();
   const int t = static_cast<int>(blockIdx.x);
   const int thread = static_cast<int>(threadIdx.x);
-  AllowNextKernel();
-  const float frequency = thread < a.half ? a.inverse_frequencies[thread] : 0.0f;
-  float scale[2] = {};
-  if (2 * thread < a.rank) LoadFloats<float, 2>(a.weight + 2 * thread, scale);
-  WaitForPreviousKernel();
-  const float angle = static_cast<float>(a.positions[t]) * frequency;
-  const auto make_turns = [&] {
+  const auto position = static_cast<float>(a.positions[t]);
+  // Of pair i of a head; `store` takes an element's number and value.
+  const auto rotate = [&](T* head, int i, const auto& store) {
     float s;
     float c;
-    sincosf(angle, &s, &c);
-    if (thread < a.half) turns[thread] = make_float2(c, s);
-  };
-  // The first element of pair i of a head, and how far the second is.
-  const auto first_of = [&](int i) { return a.interleaved ? 2 * i : i; };
-  const int apart = a.interleaved ? 1 : a.half;
-  struct Pair {
-    float u, v;
-  };
-  const auto load = [&](const T* first) { return Pair{ToFloat(first[0]), ToFloat(first[apart])}; };
-  const auto rotated = [&](const Pair& pair, int i) {
-    const float2 turn = turns[i];
-    return Pair{(pair.u * turn.x - pair.v * turn.y) * a.magnitude,
-                (pair.v * turn.x + pair.u * turn.y) * a.magnitude};
+    sincosf(position * a.inverse_frequencies[i], &s, &c);
+    const int first = a.interleaved ? 2 * i : i;
+    const int second = a.interleaved ? first + 1 : first + a.half;
+    const float u = ToFloat(head[first]);
+    const float v = ToFloat(head[second]);
+    store(first, FromFloat<T>((u * c - v * s) * a.magnitude));
+    store(second, FromFloat<T>((v * c + u * s) * a.magnitude));
   };
   if (blockIdx.y > 0) {
-    constexpr int kEach = kMostLatentPairs * kLatentHeads / kLatentThreads;
-    const int first_head = (static_cast<int>(blockIdx.y) - 1) * kLatentHeads;
-    const int pairs = min(kLatentHeads, a.heads - first_head) * a.half;
-    T* first[kEach];
-    Pair held[kEach];
-#pragma unroll
-    for (int e = 0; e < kEach; ++e) {
-      const int j = thread + kLatentThreads * e;
-      if (j >= pairs) break;
-      first[e] = q + t * a.q_stride + (first_head + j / a.half) * a.rope + first_of(j % a.half);
-      held[e] = load(first[e]);
-    }
-    make_turns();
-    __syncthreads();
-#pragma unroll
-    for (int e = 0; e < kEach; ++e) {
-      const int j = thread + kLatentThreads * e;
-      if (j >= pairs) break;
-      const Pair pair = rotated(held[e], j % a.half);
-      first[e][0] = FromFloat<T>(pair.u);
-      first[e][apart] = FromFloat<T>(pair.v);
+    const int first = (static_cast<int>(blockIdx.y) - 1) * kLatentHeads;
+    const int pairs = min(kLatentHeads, a.heads - first) * a.half;
+    for (int j = thread; j < pairs; j += kLatentThreads) {
+      T* head = q + t * a.q_stride + (first + j / a.half) * a.rope;
+      rotate(head, j % a.half, [&](int e, T v) { head[e] = v; });
     }
     return;
   }
   T* row = latents + t * a.latent_stride;
-  T* rope = row + a.rank;
-  float held[2] = {};
-  if (2 * thread < a.rank) LoadFloats<T, 2>(row + 2 * thread, held);
-  float squares = held[0] * held[0] + held[1] * held[1];
-  for (int c = 2 * (thread + kLatentThreads); c < a.rank; c += 2 * kLatentThreads) {
-    float v[2];
-    LoadFloats<T, 2>(row + c, v);
-    squares += v[0] * v[0] + v[1] * v[1];
-  }
-  Pair pair = {};
-  if (thread < a.half) pair = load(rope + first_of(thread));
-  C* to = keys + FindRow(place, t).Element(place, 0, a.rank + a.rope);
-  make_turns();
+  float squares = 0.0f;
+  for (int c = thread; c < a.rank; c += kLatentThreads)
+    squares += ToFloat(row[c]) * ToFloat(row[c]);
   const float inverse = 1.0f / sqrtf(BlockSum(squares) / static_cast<float>(a.rank) + a.epsilon);
-  const auto write = [&](int c, float(&v)[2], const float(&by)[2]) {
-#pragma unroll
-    for (int i = 0; i < 2; ++i) v[i] = ToFloat(FromFloat<T>(v[i] * inverse * by[i]));
-    StoreFloats<T, 2>(row + c, v);
-    StoreFloats<C, 2>(to + c, v);
+  C* to = keys + FindRow(place, t).Element(place, 0, a.rank + a.rope);
+  const auto store = [&](int c, T v) {
+    row[c] = v;
+    to[c] = FromFloat<C>(ToFloat(v));
   };
-  if (2 * thread < a.rank) write(2 * thread, held, scale);
-  for (int c = 2 * (thread + kLatentThreads); c < a.rank; c += 2 * kLatentThreads) {
-    float v[2];
-    LoadFloats<T, 2>(row + c, v);
-    LoadFloats<float, 2>(a.weight + c, scale);
-    write(c, v, scale);
+  for (int c = thread; c < a.rank; c += kLatentThreads) {
+    store(c, FromFloat<T>(ToFloat(row[c]) * inverse * a.weight[c]));
   }
-  const auto store = [&](int e, T v) {
-    rope[e] = v;
-    to[a.rank + e] = FromFloat<C>(ToFloat(v));
-  };
-  if (thread < a.half) {
-    pair = rotated(pair, thread);
-    store(first_of(thread), FromFloat<T>(pair.u));
-    store(first_of(thread) + apart, FromFloat<T>(pair.v));
+  for (int i = thread; i < a.half; i += kLatentThreads) {
+    rotate(row + a.rank, i, [&](int e, T v) { store(a.rank + e, v); });
   }
-  for (int e = 2 * a.half + thread; e < a.rope; e += kLatentThreads) store(e, rope[e]);
+  for (int c = 2 * a.half + thread; c < a.rope; c += kLatentThreads)
+    store(a.rank + c, row[a.rank + c]);
 }
 
 // One block a token.
@@ -211,14 +163,7 @@ void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const 
 bool LatentWrite(const Queue& queue, const NormArgs& norm, const TensorView& weight,
                  const RopeArgs& rope, const Batch& batch, const TensorView& latents,
                  const TensorView& q_rope, const PagedKv& cache) {
-  const auto even = [](const TensorView& t) {
-    return t.strides[0] % 2 == 0 && reinterpret_cast<uintptr_t>(t.data) % 8 == 0;
-  };
-  if (norm.kind != NormKind::kRms || q_rope.dtype != latents.dtype || !even(latents) ||
-      !even(weight) || weight.dim(0) % 2 != 0 || latents.dim(2) % 2 != 0 ||
-      rope.inverse_frequencies.dim(0) > kMostLatentPairs) {
-    return false;
-  }
+  if (norm.kind != NormKind::kRms || q_rope.dtype != latents.dtype) return false;
   if (latents.NumElements() == 0) return true;
   const LatentWriteArgs a{.weight = weight.As<const float>(),
                           .epsilon = norm.epsilon,

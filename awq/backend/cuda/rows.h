@@ -25,7 +25,7 @@ void KvWrite(const Queue& queue, const Batch& batch, const TensorView& k, const 
 void RopeKvWrite(const Queue& queue, const HeadNorms& norms, const RopeArgs& args,
                  const Batch& batch, const TensorView& q, const TensorView& k, const TensorView& v,
                  const PagedKv& cache);
-// False, and nothing was done, where it is not served: RMS norms of even vectors, up to 64 pairs.
+// False where it is not served: RMS norms alone.
 bool LatentWrite(const Queue& queue, const NormArgs& norm, const TensorView& weight,
                  const RopeArgs& rope, const Batch& batch, const TensorView& latents,
                  const TensorView& q_rope, const PagedKv& cache);
