@@ -166,6 +166,12 @@ TEST(CpuBackendTest, ChecksShapesAndTokens) {
   token.As<int32_t>()[0] = 4;
   EXPECT_THROW(cpu->Embed(token.view(), table.view(), y.view()), Error);
   EXPECT_THROW(cpu->Add(y.view(), table.view()), Error);
+  const Tensor ones = MakeTensor(DType::kF32, {8});
+  const Tensor x = MakeTensor(DType::kF32, {1, 8});
+  const PostNorm post{{}, ones.view(), {}};
+  const PostNorm narrow{{}, ones.view().Rows(0, 7), {}};
+  cpu->NormAddNorm(post, {}, y.view(), x.view(), ones.view(), {}, x.view());
+  EXPECT_THROW(cpu->NormAddNorm(narrow, {}, y.view(), x.view(), ones.view(), {}, x.view()), Error);
 }
 
 TEST(NormalizedErrorTest, SeesSizesAndNonsense) {

@@ -50,11 +50,11 @@ void CausalLm::Forward(ExecContext& ctx, const Batch& batch, std::span<const Pag
   }
   const Workspace::Scope scope(ctx.scratch);
   const TensorView x = ctx.scratch.Take(ctx.act, hidden.shape);
-  bool pending = false;
+  const DecoderLayer* before = nullptr;  // whose last sum is still to be made
   for (size_t i = 0; i < layers_.size(); ++i) {
-    pending = layers_[i].Continue(ctx, batch, caches[i], hidden, x, pending);
+    before = layers_[i].Continue(ctx, batch, caches[i], hidden, x, before);
   }
-  if (pending) ctx.backend.Add(hidden, x);
+  if (before != nullptr) before->AddFfn(ctx, hidden, x);
 }
 
 void CausalLm::Logits(ExecContext& ctx, const TensorView& hidden, const TensorView& logits) const {

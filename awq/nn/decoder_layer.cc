@@ -6,13 +6,14 @@ void DecoderLayer::Forward(ExecContext& ctx, const Batch& batch, const PagedKv& 
                            const TensorView& residual) const {
   const Workspace::Scope scope(ctx.scratch);
   const TensorView x = ctx.scratch.Take(ctx.act, residual.shape);
-  if (Continue(ctx, batch, cache, residual, x, false)) ctx.backend.Add(residual, x);
+  if (Continue(ctx, batch, cache, residual, x, nullptr) != nullptr) AddFfn(ctx, residual, x);
 }
 
-bool DecoderLayer::Continue(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
-                            const TensorView& residual, const TensorView& x, bool pending) const {
-  if (pending) {
-    norms_.attn.AddForward(ctx, residual, x, x);
+const DecoderLayer* DecoderLayer::Continue(ExecContext& ctx, const Batch& batch,
+                                           const PagedKv& cache, const TensorView& residual,
+                                           const TensorView& x, const DecoderLayer* before) const {
+  if (before != nullptr) {
+    before->AddAndNorm(ctx, before->norms_.ffn_post, norms_.attn, residual, x);
   } else {
     AttentionInput(ctx, residual, x);
   }
@@ -23,8 +24,7 @@ bool DecoderLayer::Continue(ExecContext& ctx, const Batch& batch, const PagedKv&
     Feed(ctx, norms_.ffn ? y : x, y);
     AddFfn(ctx, residual, y);
     Attend(ctx, batch, cache, x, x);
-    Finish(ctx, {}, x);
-    return true;
+    return this;
   }
   Attend(ctx, batch, cache, x, x);
   if (residual_ == Residual::kPost) {
@@ -32,13 +32,11 @@ bool DecoderLayer::Continue(ExecContext& ctx, const Batch& batch, const PagedKv&
     FfnInput(ctx, residual, x);
     Feed(ctx, x, x);
     AddFfn(ctx, residual, x);
-    return false;
+    return nullptr;
   }
-  Finish(ctx, norms_.attn_post, x);
-  norms_.ffn->AddForward(ctx, residual, x, x);
+  AddAndNorm(ctx, norms_.attn_post, *norms_.ffn, residual, x);
   Feed(ctx, x, x);
-  Finish(ctx, norms_.ffn_post, x);
-  return true;
+  return this;
 }
 
 void DecoderLayer::AttentionInput(ExecContext& ctx, const TensorView& residual,
@@ -70,6 +68,13 @@ void DecoderLayer::Finish(ExecContext& ctx, const std::optional<Norm>& post,
                           const TensorView& y) const {
   if (post) post->Forward(ctx, y, y);
   if (scale_ != 1) ctx.backend.Scale({.factor = scale_}, y, y);
+}
+
+void DecoderLayer::AddAndNorm(ExecContext& ctx, const std::optional<Norm>& post, const Norm& next,
+                              const TensorView& residual, const TensorView& x) const {
+  if (post && scale_ == 1) return next.AddForward(ctx, *post, residual, x, x);
+  Finish(ctx, post, x);
+  next.AddForward(ctx, residual, x, x);
 }
 
 void DecoderLayer::Attend(ExecContext& ctx, const Batch& batch, const PagedKv& cache,

@@ -35,10 +35,12 @@ class DecoderLayer {
   // residual [T, D] F32, in place.
   void Forward(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
                const TensorView& residual) const;
-  // The same, but the last sum may be left to the next layer: x [T, D] of act is what residual
-  // lacks yet, on entry when `pending`, and on return when the answer is true.
-  bool Continue(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
-                const TensorView& residual, const TensorView& x, bool pending) const;
+  // The same, but the last sum may be left to the next layer. Where `before` is not null, x [T, D]
+  // of act is on entry what that layer has yet to add (AddFfn); the answer is this layer where x is
+  // that on return, or null.
+  const DecoderLayer* Continue(ExecContext& ctx, const Batch& batch, const PagedKv& cache,
+                               const TensorView& residual, const TensorView& x,
+                               const DecoderLayer* before) const;
 
   // Step by step. x [T, D] of act: what the first linears of a part read.
   void AttentionInput(ExecContext& ctx, const TensorView& residual, const TensorView& x) const;
@@ -62,6 +64,9 @@ class DecoderLayer {
  private:
   // What is done to a part's output before it is added.
   void Finish(ExecContext& ctx, const std::optional<Norm>& post, const TensorView& y) const;
+  // Adds a part's output x to residual; x becomes `next` of the sum.
+  void AddAndNorm(ExecContext& ctx, const std::optional<Norm>& post, const Norm& next,
+                  const TensorView& residual, const TensorView& x) const;
 
   Residual residual_;
   float scale_;

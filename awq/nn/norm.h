@@ -35,6 +35,12 @@ class Norm {
                   const TensorView& y) const {
     ctx.backend.AddNorm(args_, residual, x, weight_.view(), bias_.view(), y);
   }
+  // The same of x that goes through `post` first; x, unless it is y, is undefined afterwards.
+  void AddForward(ExecContext& ctx, const Norm& post, const TensorView& residual,
+                  const TensorView& x, const TensorView& y) const {
+    ctx.backend.NormAddNorm({post.args_, post.weight_.view(), post.bias_.view()}, args_, residual,
+                            x, weight_.view(), bias_.view(), y);
+  }
 
  private:
   NormType type_;

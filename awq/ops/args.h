@@ -62,6 +62,12 @@ struct NormArgs {
   float epsilon = 1e-5f;
 };
 
+// The norm of what is added to the residual stream, before it is.
+struct PostNorm {
+  NormArgs args;
+  TensorView weight, bias;  // F32 [D]; bias may be empty
+};
+
 // Rotates the first `rotary` of each head's d elements; pairs are (i, i + rotary/2), or (2i, 2i +
 // 1) when interleaved. cos and sin are multiplied by `magnitude` (YaRN, LongRoPE).
 struct RopeArgs {

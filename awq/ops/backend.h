@@ -109,6 +109,13 @@ class Backend {
     Add(residual, x);
     Norm(args, residual, weight, bias, y);
   }
+  // Norm of x in place as `post` says, then AddNorm; x, unless it is y, is undefined afterwards.
+  virtual void NormAddNorm(const PostNorm& post, const NormArgs& args, const TensorView& residual,
+                           const TensorView& x, const TensorView& weight, const TensorView& bias,
+                           const TensorView& y) {
+    Norm(post.args, x, post.weight, post.bias, x);
+    AddNorm(args, residual, x, weight, bias, y);
+  }
   // y[R, C] = x[R, C] as `args` says; x and y: F32 or act, each its own; may be the same memory.
   virtual void Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) = 0;
   // In place on x[T, heads, d] (dense in the last two dimensions); positions I32 [T].

@@ -42,6 +42,12 @@ void CheckAddNorm(const TensorView& residual, const TensorView& x, const TensorV
   CheckNorm(residual, weight, bias, y);
 }
 
+void CheckNormAddNorm(const PostNorm& post, const TensorView& residual, const TensorView& x,
+                      const TensorView& weight, const TensorView& bias, const TensorView& y) {
+  CheckNorm(x, post.weight, post.bias, x);
+  CheckAddNorm(residual, x, weight, bias, y);
+}
+
 RowDims CheckArgMax(const TensorView& logits, const TensorView& ids) {
   CheckAnyMatrix("argmax", "logits", logits);
   CheckF32("argmax", "logits", logits);

@@ -28,6 +28,8 @@ RowDims CheckNorm(const TensorView& x, const TensorView& weight, const TensorVie
                   const TensorView& y);
 void CheckAddNorm(const TensorView& residual, const TensorView& x, const TensorView& weight,
                   const TensorView& bias, const TensorView& y);
+void CheckNormAddNorm(const PostNorm& post, const TensorView& residual, const TensorView& x,
+                      const TensorView& weight, const TensorView& bias, const TensorView& y);
 RowDims CheckArgMax(const TensorView& logits, const TensorView& ids);
 RowDims CheckSample(const SampleArgs& args, const TensorView& logits, const TensorView& ids);
 RowDims CheckAdvance(const AdvanceArgs& args, const TensorView& ids);  // rows of record, R

@@ -127,6 +127,12 @@ void Profiler::AddNorm(const NormArgs& args, const TensorView& residual, const T
   Noted("add_norm", Bytes({residual, residual, x, weight, bias, y}), 0,
         [&] { inner_.AddNorm(args, residual, x, weight, bias, y); });
 }
+void Profiler::NormAddNorm(const PostNorm& post, const NormArgs& args, const TensorView& residual,
+                           const TensorView& x, const TensorView& weight, const TensorView& bias,
+                           const TensorView& y) {
+  Noted("norm_add_norm", Bytes({post.weight, post.bias, residual, residual, x, weight, bias, y}), 0,
+        [&] { inner_.NormAddNorm(post, args, residual, x, weight, bias, y); });
+}
 void Profiler::Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) {
   Noted("scale", Bytes({x, y}), 0, [&] { inner_.Scale(args, x, y); });
 }

@@ -60,6 +60,9 @@ class Profiler : public Backend {
   void Add(const TensorView& residual, const TensorView& x) override;
   void AddNorm(const NormArgs& args, const TensorView& residual, const TensorView& x,
                const TensorView& weight, const TensorView& bias, const TensorView& y) override;
+  void NormAddNorm(const PostNorm& post, const NormArgs& args, const TensorView& residual,
+                   const TensorView& x, const TensorView& weight, const TensorView& bias,
+                   const TensorView& y) override;
   void Scale(const ScaleArgs& args, const TensorView& x, const TensorView& y) override;
   void Rope(const RopeArgs& args, const TensorView& positions, const TensorView& x) override;
   void Activate(Activation kind, const TensorView& gate, const TensorView& up,

@@ -112,6 +112,13 @@ class CudaBackend : public Backend {
     CheckAddNorm(residual, x, weight, bias, y);
     cuda::AddNorm(queue(), args, residual, x, weight, bias, y);
   }
+  void NormAddNorm(const PostNorm& post, const NormArgs& args, const TensorView& residual,
+                   const TensorView& x, const TensorView& weight, const TensorView& bias,
+                   const TensorView& y) override {
+    CheckNormAddNorm(post, residual, x, weight, bias, y);
+    if (cuda::NormAddNorm(queue(), post, args, residual, x, weight, bias, y)) return;
+    Backend::NormAddNorm(post, args, residual, x, weight, bias, y);
+  }
   void ArgMax(const TensorView& logits, const TensorView& ids) override {
     CheckArgMax(logits, ids);
     cuda::ArgMax(queue(), logits, ids);

@@ -141,9 +141,6 @@ struct FusedThread {
       FusedBarrier();
     }
   }
-  static __device__ void Prefetch(const void* at) {
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
-  }
   // row: what this thread has of the router's row for this block, if there is one.
   __device__ void HandOutLogits(const void* router, RouterInputs& row, const EightInputs& x,
                                 const float* squares, uint32_t tag) {

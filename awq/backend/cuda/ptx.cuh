@@ -261,6 +261,11 @@ __device__ inline void AsyncWait() {
 #endif
 }
 
+// Brings a line of global memory to L2.
+__device__ inline void Prefetch(const void* at) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+}
+
 // ---- programmatic dependent launch (sm_90; no effect in an ordinary launch)
 __device__ inline void AllowNextKernel() {
 #if AWQ_SM90

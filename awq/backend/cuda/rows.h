@@ -12,6 +12,10 @@ void Norm(const Queue& queue, const NormArgs& args, const TensorView& x, const T
 void AddNorm(const Queue& queue, const NormArgs& args, const TensorView& residual,
              const TensorView& x, const TensorView& weight, const TensorView& bias,
              const TensorView& y);
+// False where it is not served: RMS norms without a bias alone, x and y of one type, short rows.
+bool NormAddNorm(const Queue& queue, const PostNorm& post, const NormArgs& args,
+                 const TensorView& residual, const TensorView& x, const TensorView& weight,
+                 const TensorView& bias, const TensorView& y);
 void ArgMax(const Queue& queue, const TensorView& logits, const TensorView& ids);
 void Advance(const Queue& queue, const AdvanceArgs& args, const TensorView& ids);
 void Add(const Queue& queue, const TensorView& residual, const TensorView& x);

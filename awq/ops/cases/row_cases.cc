@@ -50,18 +50,24 @@ void AddGatedRows(Table& table, const QuantScheme& s, const LinearCase& c) {
   });
 }
 
-void AddNormRows(Table& table, int64_t columns) {
+void AddNormRows(Table& table, int64_t columns, bool post) {
   const DType act = table.act();
-  table.AddRows(Cat("add_norm/40x", columns), [=](Fixture& f) {
+  table.AddRows(Cat(post ? "norm_add_norm/40x" : "add_norm/40x", columns), [=](Fixture& f) {
     const TensorView residual = f.Strided(DType::kF32, 40, columns, 8);
     const TensorView x = f.Strided(act, 40, columns, 8);
     const TensorView y = f.Strided(act, 40, columns, 8);
     const TensorView weight = f.Floats(DType::kF32, {columns}, 0.3f, 1.0f);
-    return RowSetup{[=, &f](int64_t begin, int64_t end) {
-                      f.backend().AddNorm({}, residual.Rows(begin, end), x.Rows(begin, end), weight,
-                                          {}, y.Rows(begin, end));
-                    },
-                    40, y};
+    return RowSetup{
+        [=, &f](int64_t begin, int64_t end) {
+          const TensorView to = residual.Rows(begin, end);
+          const TensorView more = x.Rows(begin, end);
+          if (post) {
+            f.backend().NormAddNorm({{}, weight, {}}, {}, to, more, weight, {}, y.Rows(begin, end));
+          } else {
+            f.backend().AddNorm({}, to, more, weight, {}, y.Rows(begin, end));
+          }
+        },
+        40, y};
   });
 }
 
@@ -242,8 +248,10 @@ void AddRowCases(Table& table) {
   AddQuantizedRows(table, {.bits = 8, .group = 128}, {.m = 300, .n = 40, .k = 128});
   AddQuantizedRows(table, {.bits = 8, .group = -1}, {.m = 20, .n = 40, .k = 131});
   AddGatedRows(table, {.bits = 4, .group = 128}, {.m = 70, .n = 554, .k = 384, .gap = 8});
-  AddNormRows(table, 131);
-  AddNormRows(table, 5120);
+  for (bool post : {false, true}) {
+    AddNormRows(table, 131, post);
+    AddNormRows(table, 5120, post);
+  }
   // Prefill, decode, chunked prefill and one token of a new sequence.
   const std::vector<Sequence> steps{{0, 140}, {150, 1}, {133, 17}, {0, 1}, {700, 1}, {0, 9}};
   AddAttentionRows(table, {steps, 32, 8, 128});

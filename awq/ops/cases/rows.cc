@@ -59,6 +59,43 @@ void AddFusedRows(Table& table) {
       });
     }
   }
+  struct PostCase {
+    int64_t columns;
+    NormKind kind = NormKind::kRms;
+    bool bias = false, f32_in = false, f32_out = false, in_place = true;
+    int64_t gap = 8;
+  };
+  // Of which a device may do some as one and the others as the calls that it stands for.
+  for (const PostCase& c :
+       {PostCase{.columns = 131}, PostCase{.columns = 768}, PostCase{.columns = 664, .gap = 5},
+        PostCase{.columns = 3584, .in_place = false}, PostCase{.columns = 5376},
+        PostCase{.columns = 1027}, PostCase{.columns = 8200},
+        PostCase{.columns = 520, .bias = true},
+        PostCase{.columns = 768, .f32_in = true, .f32_out = true, .in_place = false},
+        PostCase{.columns = 264, .f32_out = true, .in_place = false},
+        PostCase{.columns = 768, .kind = NormKind::kLayer, .bias = true}}) {
+    const std::string name =
+        Cat("norm_add_norm/6x", c.columns, c.kind == NormKind::kRms ? "_rms" : "_layer",
+            c.bias ? "_bias" : "", c.f32_in ? "_f32in" : "", c.f32_out ? "_f32out" : "",
+            c.in_place ? "_inplace" : "", "_gap", c.gap);
+    table.Add(name, kExact, [=](Fixture& f) {
+      const TensorView to = f.Strided(DType::kF32, 6, c.columns, c.gap);
+      const Tensor host = MakeTensor(c.f32_in ? DType::kF32 : act, {6, c.columns + c.gap});
+      f.random().Fill(host, 3.0f, 1.0f);
+      const TensorView x = f.Upload(host).Columns(0, c.columns);
+      const TensorView y =
+          c.in_place ? x : f.Strided(c.f32_out ? DType::kF32 : act, 6, c.columns, c.gap);
+      const auto vector = [&] { return f.Floats(DType::kF32, {c.columns}, 0.3f, 1.0f); };
+      const TensorView bias = c.bias ? vector() : TensorView();
+      const PostNorm post{.args = {.kind = c.kind, .epsilon = 1e-3f},
+                          .weight = vector(),
+                          .bias = c.bias ? vector() : TensorView()};
+      const NormArgs args{.kind = c.kind, .epsilon = 1e-5f};
+      const TensorView weight = vector();
+      return Setup{[=, &f] { f.backend().NormAddNorm(post, args, to, x, weight, bias, y); },
+                   {to, y}};
+    });
+  }
   table.Add(
       "argmax/6x5003", 0,
       [](Fixture& f) {
