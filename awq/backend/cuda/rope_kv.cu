@@ -1,7 +1,7 @@
 // Rotation of queries and keys, and storing of keys and values in their pages.
 #include <algorithm>
 
-#include "awq/backend/cuda/rope_kv.cuh"
+#include "awq/backend/cuda/rope_kv_many.cuh"
 #include "awq/backend/cuda/rows.h"
 
 namespace awq::cuda {
@@ -211,33 +211,54 @@ void RopeKvWrite(const Queue& queue, const HeadNorms& norms, const RopeArgs& arg
     return;
   }
   if (q.NumElements() == 0) return;
-  // The lanes of a head are a warp, or half of one; else norms are kernels of their own.
-  const bool together = !norms.q.empty() && !norms.k.empty() && (d == 64 || d == 128) &&
+  // By kernels of their own unless both kernels, for few and for many tokens, do them: they must
+  // agree to the bit.
+  const bool together = !norms.q.empty() && !norms.k.empty() && (d == 64 || d == 128 || d == 256) &&
                         IsWide(norms.q) && IsWide(norms.k);
   if (!together) norm_apart();
-  const int64_t items = (q.dim(1) + 2 * k.dim(1)) * (d / 4);
-  // Threads keep their pairs from head to head where a block holds whole heads.
-  const bool many = q.dim(0) >= kManyTokens && kRopeThreads % (d / 4) == 0;
-  const dim3 grid(static_cast<unsigned>(q.dim(0)),
-                  Blocks(items, kRopeThreads * (many ? kTurns : 1)));
+  const bool many = q.dim(0) >= kManyTokens && d % kPartSize == 0 &&
+                    d / kPartSize <= kManyThreads && half % kWide == 0 && IsWide(q) && IsWide(k) &&
+                    IsWide(v) && IsWide(cache.keys) && IsWide(cache.values);
+  const int64_t heads = q.dim(1) + 2 * k.dim(1);
+  unsigned blocks = Blocks(heads * (d / 4), kRopeThreads);
+  dim3 threads(kRopeThreads);
+  if (many) {
+    threads.x = static_cast<unsigned>(d / kPartSize);
+    blocks = Blocks(heads, int64_t{kManyThreads / threads.x} * kTurns);
+    threads.y = Blocks(heads, int64_t{blocks} * kTurns);
+    // Lanes that add up need all of their warp.
+    if (together) threads.y = Blocks(threads.x * threads.y, 32) * (32 / threads.x);
+  }
   WithType(q.dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     WithCacheType(cache.keys.dtype, [&](auto cached) {
       using C = typename decltype(cached)::type;
-      const auto few = !together ? RopeKvWriteKernel<T, C, 0>
-                       : d == 64 ? RopeKvWriteKernel<T, C, 16>
-                                 : RopeKvWriteKernel<T, C, 32>;
-      const auto more = !together ? RopeKvWriteManyKernel<T, C, 0>
-                        : d == 64 ? RopeKvWriteManyKernel<T, C, 16>
-                                  : RopeKvWriteManyKernel<T, C, 32>;
-      Launch(queue, many ? more : few, grid, kRopeThreads, 0,
-             HeadNormWeights{norms.q.As<const float>(), norms.k.As<const float>(), norms.epsilon},
-             args.inverse_frequencies.As<const float>(), static_cast<int>(half), args.interleaved,
-             args.magnitude, batch.positions.As<const int>(), static_cast<int>(q.dim(1)),
-             PlaceOf(batch, cache),
-             QkvRows<T>{q.As<T>(), k.As<const T>(), v.As<const T>(), q.strides[0], k.strides[0],
-                        v.strides[0]},
-             cache.keys.As<C>(), cache.values.As<C>(), static_cast<int>(d));
+      const auto kernel = many && together ? RopeKvWriteManyKernel<T, C, true>
+                          : many           ? RopeKvWriteManyKernel<T, C, false>
+                          : !together      ? RopeKvWriteKernel<T, C, 0>
+                          : d == 64        ? RopeKvWriteKernel<T, C, 16>
+                          : d == 128       ? RopeKvWriteKernel<T, C, 32>
+                                           : RopeKvWriteKernel<T, C, 64>;
+      const RopeKvArgs<T, C> a{
+          .norms = {norms.q.As<const float>(), norms.k.As<const float>(), norms.epsilon},
+          .inverse_frequencies = args.inverse_frequencies.As<const float>(),
+          .half = static_cast<int>(half),
+          .interleaved = args.interleaved,
+          .magnitude = args.magnitude,
+          .positions = batch.positions.As<const int>(),
+          .heads = static_cast<int>(q.dim(1)),
+          .d = static_cast<int>(d),
+          .place = PlaceOf(batch, cache),
+          .q = q.As<T>(),
+          .k = k.As<const T>(),
+          .v = v.As<const T>(),
+          .q_stride = q.strides[0],
+          .k_stride = k.strides[0],
+          .v_stride = v.strides[0],
+          .keys = cache.keys.As<C>(),
+          .values = cache.values.As<C>()};
+      Launch(queue, kernel, dim3(static_cast<unsigned>(q.dim(0)), blocks), threads,
+             many ? static_cast<int>(half * 2 * int64_t{sizeof(float)}) : 0, a);
     });
   });
 }

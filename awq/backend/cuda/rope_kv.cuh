@@ -1,5 +1,8 @@
-// Rotation of queries and keys and storing of keys and values in their pages, in one kernel.
+// Rotation of queries and keys and storing of keys and values in their pages, in one kernel; that
+// for many tokens: rope_kv_many.cuh.
 #pragma once
+
+#include <type_traits>
 
 #include "awq/backend/cuda/row_access.cuh"
 
@@ -39,215 +42,190 @@ __device__ inline KvRow FindRow(const KvPlace& place, int t) {
           position % place.page_size};
 }
 
-template <typename T>
-struct QkvRows {
-  T* q;
-  const T* k;
-  const T* v;
-  int64_t q_stride, k_stride, v_stride;
-};
-
-// So small that blocks find room beside the product that makes q, k and v, which leaves 4096
-// registers of an SM (docs/kernels.md).
-inline constexpr int kRopeThreads = 64;
-
 struct HeadNormWeights {
   const float *q, *k;
   float epsilon;
 };
 
-// Turns two pairs by their angles: a and b hold two neighbours each, which are the first and the
-// second elements of the pairs, or when interleaved a pair each.
-__device__ inline void TurnPairs(const float (&s)[2], const float (&c)[2], bool interleaved,
-                                 float magnitude, float (&a)[2], float (&b)[2]) {
-  float& y0 = interleaved ? a[1] : b[0];  // of the first pair
-  float& x1 = interleaved ? b[0] : a[1];  // of the second
-  const float x0 = (a[0] * c[0] - y0 * s[0]) * magnitude;
-  y0 = (y0 * c[0] + a[0] * s[0]) * magnitude;
-  a[0] = x0;
-  const float turned_x1 = (x1 * c[1] - b[1] * s[1]) * magnitude;
-  b[1] = (b[1] * c[1] + x1 * s[1]) * magnitude;
-  x1 = turned_x1;
+// Heads are those of q, then k, then v.
+template <typename T, typename C>
+struct RopeKvArgs {
+  HeadNormWeights norms;
+  const float* inverse_frequencies;
+  int half;
+  bool interleaved;
+  float magnitude;
+  const int* positions;
+  int heads, d;
+  KvPlace place;
+  T* q;
+  const T* k;
+  const T* v;
+  int64_t q_stride, k_stride, v_stride;
+  C* keys;
+  C* values;
+
+  __device__ int TurnedHeads() const { return heads + place.kv_heads; }
+  __device__ int AllHeads() const { return heads + 2 * place.kv_heads; }
+  __device__ const T* Head(int t, int head) const {
+    const bool query = head < heads;
+    const bool key = head < TurnedHeads();
+    const T* from = query ? q : key ? k : v;
+    const int64_t stride = query ? q_stride : key ? k_stride : v_stride;
+    return from + t * stride + (head - (query ? 0 : key ? heads : TurnedHeads())) * d;
+  }
+};
+
+// What a thread holds of a head: two runs of V elements. Those of pairs are `half` apart, so that
+// both hold pairs of neighbours or each other's partners; the others are shared out likewise.
+struct HeadPart {
+  bool paired;
+  int first, second;
+};
+template <int V>
+__device__ inline HeadPart PartOf(int lane, int half, int d) {
+  const bool paired = V * lane < half;
+  const int first = paired ? V * lane : V * lane + half;
+  return {paired, first, first + (paired ? half : d / 2 - half)};
 }
 
-// Thread: two pairs of elements of a head of a token; heads are those of q, then k, then v.
-// kNormLanes: of a head, whose q and k are normed; or 0.
-template <typename T, typename C, int kNormLanes>
-__global__ void __launch_bounds__(kRopeThreads)
-    RopeKvWriteKernel(HeadNormWeights norms, const float* inverse_frequencies, int half,
-                      bool interleaved, float magnitude, const int* positions, int heads,
-                      KvPlace place, QkvRows<T> x, C* keys, C* values, int d) {
-  AllowNextKernel();
-  const int t = static_cast<int>(blockIdx.x);
-  const int item = static_cast<int>(blockIdx.y) * kRopeThreads + static_cast<int>(threadIdx.x);
-  const int all_heads = heads + 2 * place.kv_heads;
-  const bool beyond = item / (d / 4) >= all_heads;
-  if (kNormLanes == 0 && beyond) return;
-  const int head = min(item / (d / 4), all_heads - 1);
-  const int i = item % (d / 4) * 2;  // the first pair
-  const bool turned = head < heads + place.kv_heads && i < half;
-  const bool apart = turned && !interleaved;  // the elements of a pair
-  const int first = apart ? i : 2 * i;
-  const int second = apart ? first + half : first + 2;
-  const int g = (head - heads) % place.kv_heads;
-  const T* from = head < heads                    ? x.q + t * x.q_stride + head * d
-                  : head < heads + place.kv_heads ? x.k + t * x.k_stride + g * d
-                                                  : x.v + t * x.v_stride + g * d;
-  float s[2] = {};
-  float c[2] = {1.0f, 1.0f};
-  if (turned) {
-    const auto position = static_cast<float>(positions[t]);
-    sincosf(position * inverse_frequencies[i], &s[0], &c[0]);
-    sincosf(position * inverse_frequencies[i + 1], &s[1], &c[1]);
-  }
-  float weights[2][2] = {{1.0f, 1.0f}, {1.0f, 1.0f}};
-  const bool normed = kNormLanes > 0 && head < heads + place.kv_heads;
-  if (normed) {
-    const float* w = head < heads ? norms.q : norms.k;
-    LoadFloats<float, 2>(w + first, weights[0]);
-    LoadFloats<float, 2>(w + second, weights[1]);
-  }
-  const KvRow row = FindRow(place, t);
-  WaitForPreviousKernel();
-  float a[2];
-  float b[2];
-  LoadFloats<T, 2>(from + first, a);
-  LoadFloats<T, 2>(from + second, b);
-  if constexpr (kNormLanes > 0) {
-    const float squares =
-        WarpSum<kNormLanes>(a[0] * a[0] + a[1] * a[1] + b[0] * b[0] + b[1] * b[1]);
-    if (beyond) return;
-    const float inverse = normed ? rsqrtf(squares / static_cast<float>(d) + norms.epsilon) : 1.0f;
+// Rounded where it always was, so that the kernels for few and for many tokens agree to the bit.
+__device__ inline void TurnPair(float s, float c, float magnitude, float& x, float& y) {
+  const float turned = fmaf(x, c, -(y * s)) * magnitude;
+  y = fmaf(y, c, x * s) * magnitude;
+  x = turned;
+}
+// Turns V pairs by their angles: of a and b, or when interleaved first those in a, then those in b.
+template <int V>
+__device__ inline void TurnPairs(const float (&s)[V], const float (&c)[V], bool interleaved,
+                                 float magnitude, float (&a)[V], float (&b)[V]) {
+  if (interleaved) {
 #pragma unroll
-    for (int e = 0; e < 2; ++e) {
-      a[e] *= inverse * weights[0][e];
-      b[e] *= inverse * weights[1][e];
+    for (int e = 0; e < V / 2; ++e) {
+      TurnPair(s[e], c[e], magnitude, a[2 * e], a[2 * e + 1]);
+      TurnPair(s[V / 2 + e], c[V / 2 + e], magnitude, b[2 * e], b[2 * e + 1]);
     }
+  } else {
+#pragma unroll
+    for (int e = 0; e < V; ++e) TurnPair(s[e], c[e], magnitude, a[e], b[e]);
   }
-  if (turned) {
-    TurnPairs(s, c, interleaved, magnitude, a, b);
+}
+
+// The sum of squares of a head, neighbours first: the same bits whatever V.
+template <int V>
+__device__ inline float SumOfSquares(const float (&a)[V], const float (&b)[V]) {
+  float sums[V / 2];
+#pragma unroll
+  for (int i = 0; i < V / 2; ++i) {
+    const float of_a = fmaf(a[2 * i + 1], a[2 * i + 1], a[2 * i] * a[2 * i]);
+    sums[i] = fmaf(b[2 * i + 1], b[2 * i + 1], fmaf(b[2 * i], b[2 * i], of_a));
   }
-  if (head < heads) {
-    if (!turned && !normed) return;
-    T* to = x.q + t * x.q_stride + head * d;
-    StoreFloats<T, 2>(to + first, a);
-    StoreFloats<T, 2>(to + second, b);
+#pragma unroll
+  for (int n = V / 4; n > 0; n /= 2) {
+#pragma unroll
+    for (int i = 0; i < n; ++i) sums[i] = sums[2 * i] + sums[2 * i + 1];
+  }
+  return sums[0];
+}
+__device__ inline float SumOfLanes(float v, int lanes) {
+#pragma unroll
+  for (int apart = 1; apart < lanes; apart *= 2) v += __shfl_xor_sync(~0u, v, apart);
+  return v;
+}
+template <int V>
+__device__ inline void ScaleBy(float inverse, const float (&weights)[V], float (&v)[V]) {
+#pragma unroll
+  for (int e = 0; e < V; ++e) v[e] *= inverse * weights[e];
+}
+
+template <int V, typename T, typename C>
+__device__ inline void StorePart(const RopeKvArgs<T, C>& args, const KvRow& row, int t, int head,
+                                 const HeadPart& part, float (&a)[V], float (&b)[V]) {
+  if (head < args.heads) {
+    T* to = args.q + t * args.q_stride + head * args.d;
+    StoreFloats<T, V>(to + part.first, a);
+    StoreFloats<T, V>(to + part.second, b);
     return;
   }
-  // As Rope leaves them and KvWrite stores them.
+  if constexpr (!std::is_same_v<T, C>) {  // as Rope leaves them and KvWrite stores them
 #pragma unroll
-  for (int e = 0; e < 2; ++e) {
-    a[e] = ToFloat(FromFloat<T>(a[e]));
-    b[e] = ToFloat(FromFloat<T>(b[e]));
-  }
-  C* to = (head < heads + place.kv_heads ? keys : values) + row.Element(place, g, d);
-  StoreFloats<C, 2>(to + first, a);
-  StoreFloats<C, 2>(to + second, b);
-}
-
-// From kManyTokens on a thread turns the same pairs of so many heads, whose angles and place in the
-// cache are the same.
-inline constexpr int kTurns = 8;
-inline constexpr int64_t kManyTokens = 128;
-
-// The same for many tokens: a thread has two pairs of kTurns heads.
-template <typename T, typename C, int kNormLanes>
-__global__ void __launch_bounds__(kRopeThreads)
-    RopeKvWriteManyKernel(HeadNormWeights norms, const float* inverse_frequencies, int half,
-                          bool interleaved, float magnitude, const int* positions, int heads,
-                          KvPlace place, QkvRows<T> x, C* keys, C* values, int d) {
-  AllowNextKernel();
-  const int t = static_cast<int>(blockIdx.x);
-  const int item = static_cast<int>(blockIdx.y) * kRopeThreads + static_cast<int>(threadIdx.x);
-  const int rotated_heads = heads + place.kv_heads;
-  const int all_heads = rotated_heads + place.kv_heads;
-  const int first_head = item / (d / 4);
-  const int heads_apart = static_cast<int>(gridDim.y) * kRopeThreads / (d / 4);
-  if (kNormLanes == 0 && first_head >= all_heads) return;
-  const int i = item % (d / 4) * 2;  // the first pair
-  const bool in_pairs = i < half;    // these elements of q and k are turned
-  float s[2] = {};
-  float c[2] = {1.0f, 1.0f};
-  if (in_pairs && first_head < rotated_heads) {
-    const auto position = static_cast<float>(positions[t]);
-    sincosf(position * inverse_frequencies[i], &s[0], &c[0]);
-    sincosf(position * inverse_frequencies[i + 1], &s[1], &c[1]);
-  }
-  const bool apart = in_pairs && !interleaved;  // the elements of a pair of q or k
-  const int first_turned = apart ? i : 2 * i;
-  const int second_turned = apart ? i + half : 2 * i + 2;
-  float weights[2][2];
-  const auto load_weights = [&](int head) {
-    const float* w = head < heads ? norms.q : norms.k;
-    LoadFloats<float, 2>(w + first_turned, weights[0]);
-    LoadFloats<float, 2>(w + second_turned, weights[1]);
-  };
-  const KvRow row = FindRow(place, t);
-  WaitForPreviousKernel();
-
-  struct Turn {
-    int head, first, second;  // of the elements of its pairs
-    bool beyond, turned;
-    float a[2], b[2];
-  };
-  Turn turns[kTurns];
-#pragma unroll
-  for (int u = 0; u < kTurns; ++u) {
-    Turn& turn = turns[u];
-    turn.head = first_head + u * heads_apart;
-    turn.beyond = turn.head >= all_heads;
-    turn.head = min(turn.head, all_heads - 1);
-    turn.turned = in_pairs && turn.head < rotated_heads;
-    turn.first = turn.head < rotated_heads ? first_turned : 2 * i;
-    turn.second = turn.head < rotated_heads ? second_turned : 2 * i + 2;
-    const int g = (turn.head - heads) % place.kv_heads;
-    const T* from = turn.head < heads           ? x.q + t * x.q_stride + turn.head * d
-                    : turn.head < rotated_heads ? x.k + t * x.k_stride + g * d
-                                                : x.v + t * x.v_stride + g * d;
-    LoadFloats<T, 2>(from + turn.first, turn.a);
-    LoadFloats<T, 2>(from + turn.second, turn.b);
-  }
-#pragma unroll
-  for (int u = 0; u < kTurns; ++u) {
-    const Turn& turn = turns[u];
-    float a[2] = {turn.a[0], turn.a[1]};
-    float b[2] = {turn.b[0], turn.b[1]};
-    const bool normed = kNormLanes > 0 && turn.head < rotated_heads;
-    if constexpr (kNormLanes > 0) {
-      const float squares =
-          WarpSum<kNormLanes>(a[0] * a[0] + a[1] * a[1] + b[0] * b[0] + b[1] * b[1]);
-      if (normed) {
-        load_weights(turn.head);
-        const float inverse = rsqrtf(squares / static_cast<float>(d) + norms.epsilon);
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          a[e] *= inverse * weights[0][e];
-          b[e] *= inverse * weights[1][e];
-        }
-      }
-    }
-    if (turn.beyond) continue;
-    if (turn.turned) {
-      TurnPairs(s, c, interleaved, magnitude, a, b);
-    }
-    if (turn.head < heads) {
-      if (!turn.turned && !normed) continue;
-      T* to = x.q + t * x.q_stride + turn.head * d;
-      StoreFloats<T, 2>(to + turn.first, a);
-      StoreFloats<T, 2>(to + turn.second, b);
-      continue;
-    }
-    // As Rope leaves them and KvWrite stores them.
-#pragma unroll
-    for (int e = 0; e < 2; ++e) {
+    for (int e = 0; e < V; ++e) {
       a[e] = ToFloat(FromFloat<T>(a[e]));
       b[e] = ToFloat(FromFloat<T>(b[e]));
     }
-    const int g = (turn.head - heads) % place.kv_heads;
-    C* to = (turn.head < rotated_heads ? keys : values) + row.Element(place, g, d);
-    StoreFloats<C, 2>(to + turn.first, a);
-    StoreFloats<C, 2>(to + turn.second, b);
   }
+  const bool key = head < args.TurnedHeads();
+  const int g = head - (key ? args.heads : args.TurnedHeads());
+  C* to = (key ? args.keys : args.values) + row.Element(args.place, g, args.d);
+  StoreFloats<C, V>(to + part.first, a);
+  StoreFloats<C, V>(to + part.second, b);
+}
+
+// So small that blocks find room beside the product that makes q, k and v, which leaves 4096
+// registers of an SM (docs/kernels.md).
+inline constexpr int kRopeThreads = 64;
+
+// Of kLanes neighbours: of a warp, or all threads of a block of two.
+template <int kLanes>
+__device__ inline float HeadSum(float v) {
+  v = SumOfLanes(v, kLanes < 32 ? kLanes : 32);
+  if constexpr (kLanes > 32) {
+    static_assert(kLanes == kRopeThreads && kLanes == 64);
+    __shared__ float warps[2];
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = v;
+    __syncthreads();
+    v = warps[0] + warps[1];
+  }
+  return v;
+}
+
+// Thread: two pairs of elements of a head of a token.
+// kNormLanes: of a head, whose q and k are normed; or 0.
+template <typename T, typename C, int kNormLanes>
+__global__ void __launch_bounds__(kRopeThreads) RopeKvWriteKernel(const RopeKvArgs<T, C> args) {
+  AllowNextKernel();
+  const int t = static_cast<int>(blockIdx.x);
+  const int item = static_cast<int>(blockIdx.y) * kRopeThreads + static_cast<int>(threadIdx.x);
+  const int lanes = args.d / 4;
+  const int lane = item % lanes;
+  const bool beyond = item / lanes >= args.AllHeads();
+  if (kNormLanes == 0 && beyond) return;
+  const int head = min(item / lanes, args.AllHeads() - 1);
+  const HeadPart part = PartOf<2>(lane, args.half, args.d);
+  const bool turned = part.paired && head < args.TurnedHeads();
+  float s[2] = {};
+  float c[2] = {1.0f, 1.0f};
+  if (turned) {
+    const auto position = static_cast<float>(args.positions[t]);
+    const float* frequencies = args.inverse_frequencies + (args.interleaved ? lane : 2 * lane);
+    sincosf(position * frequencies[0], &s[0], &c[0]);
+    sincosf(position * frequencies[args.interleaved ? args.half / 2 : 1], &s[1], &c[1]);
+  }
+  float weights[2][2] = {{1.0f, 1.0f}, {1.0f, 1.0f}};
+  const bool normed = kNormLanes > 0 && head < args.TurnedHeads();
+  if (normed) {
+    const float* w = head < args.heads ? args.norms.q : args.norms.k;
+    LoadFloats<float, 2>(w + part.first, weights[0]);
+    LoadFloats<float, 2>(w + part.second, weights[1]);
+  }
+  const KvRow row = FindRow(args.place, t);
+  const T* from = args.Head(t, head);
+  WaitForPreviousKernel();
+  float a[2];
+  float b[2];
+  LoadFloats<T, 2>(from + part.first, a);
+  LoadFloats<T, 2>(from + part.second, b);
+  if constexpr (kNormLanes > 0) {
+    const float squares = HeadSum<kNormLanes>(SumOfSquares(a, b));
+    if (beyond) return;
+    const float inverse =
+        normed ? rsqrtf(squares / static_cast<float>(args.d) + args.norms.epsilon) : 1.0f;
+    ScaleBy(inverse, weights[0], a);
+    ScaleBy(inverse, weights[1], b);
+  }
+  if (turned) TurnPairs(s, c, args.interleaved, args.magnitude, a, b);
+  if (head < args.heads && !turned && !normed) return;  // it stays as it is
+  StorePart(args, row, t, head, part, a, b);
 }
 
 }  // namespace awq::cuda

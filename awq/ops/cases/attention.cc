@@ -144,6 +144,7 @@ void AddRopeKvWrites(Table& table) {
     bool e4m3 = false;
     bool normed = false;
     bool many = false;  // tokens, of which a device may take several heads at a time
+    int64_t heads = 6, kv_heads = 2;
   };
   // A rotated key whose rounding to E4M3 is a tie but for the last bit of an f32 may be one step,
   // an eighth, off.
@@ -156,10 +157,23 @@ void AddRopeKvWrites(Table& table) {
         Rotation{80, 80, false, false, true}, Rotation{24, 6, true, false, true},
         Rotation{128, 128, false, false, false, true}, Rotation{64, 16, true, true, false, true},
         Rotation{96, 96, false, false, false, true}, Rotation{256, 64, false, false, false, true},
-        Rotation{128, 128, false, false, true, true}, Rotation{64, 64, true, false, true, true}}) {
+        Rotation{128, 128, false, false, true, true}, Rotation{64, 64, true, false, true, true},
+        Rotation{256, 256, false, false, true}, Rotation{256, 64, true, true, true},
+        Rotation{256, 256, false, false, true, true, 7, 1},
+        Rotation{256, 96, true, false, true, true}, Rotation{256, 256, true, true, false, true},
+        Rotation{128, 64, true, true, true, true, 5, 1}, Rotation{96, 96, true, true, false, true},
+        Rotation{80, 80, false, false, false, true, 3, 3},
+        Rotation{80, 32, false, true, false, true, 7, 1},
+        Rotation{80, 24, false, false, false, true}, Rotation{112, 112, false, false, false, true},
+        Rotation{192, 64, true, false, false, true, 5, 1},
+        Rotation{96, 96, false, false, true, true},
+        // More heads than a thread block of a device may hold.
+        Rotation{512, 512, false, false, false, true, 13, 3},
+        Rotation{64, 64, false, false, true, true, 125, 3}}) {
     const std::string name =
         Cat("rope_kv_write/d", r.d, "_r", r.rotary, r.interleaved ? "_interleaved" : "",
-            r.e4m3 ? "_e4m3" : "", r.normed ? "_normed" : "", r.many ? "_many" : "");
+            r.e4m3 ? "_e4m3" : "", r.normed ? "_normed" : "", r.many ? "_many" : "",
+            r.heads == 6 ? "" : Cat("_h", r.heads, "_g", r.kv_heads));
     // A norm's output is rounded to the type of x, or not, before it is rotated.
     table.Add(
         name,
@@ -170,8 +184,8 @@ void AddRopeKvWrites(Table& table) {
           const int64_t longest = r.many ? 120 : 9;
           const AttentionInputs in = MakeAttention(f, act,
                                                    {.sequences = {{0, longest}, {70, 1}, {33, 7}},
-                                                    .heads = 6,
-                                                    .kv_heads = 2,
+                                                    .heads = r.heads,
+                                                    .kv_heads = r.kv_heads,
                                                     .d = r.d,
                                                     .e4m3 = r.e4m3});
           const Tensor frequencies = MakeTensor(DType::kF32, {r.rotary / 2});

@@ -115,6 +115,31 @@ void AddAttentionRows(Table& table, const AttentionCase& c) {
   });
 }
 
+// keys: those in the cache are looked at, else the queries.
+void AddRopeKvRows(Table& table, int64_t d, bool interleaved, bool keys) {
+  const DType act = table.act();
+  const std::string name = Cat("rope_kv_write/d", d, interleaved ? "_interleaved" : "");
+  table.AddRows(Cat(name, keys ? "_keys" : ""), [=](Fixture& f) {
+    const AttentionInputs in = MakeAttention(f, act, {{{150, 1}, {0, 120}, {33, 9}}, 3, 1, d});
+    const Tensor frequencies = MakeTensor(DType::kF32, {d / 4});
+    for (int64_t i = 0; i < d / 4; ++i) {
+      frequencies.As<float>()[i] = 1.0f / static_cast<float>(1 + i);
+    }
+    const RopeArgs args{.inverse_frequencies = f.Upload(frequencies),
+                        .interleaved = interleaved,
+                        .magnitude = 1.25f};
+    const HeadNorms norms{.q = f.Floats(DType::kF32, {d}, 0.2f, 1.0f),
+                          .k = f.Floats(DType::kF32, {d}, 0.2f, 1.0f),
+                          .epsilon = 1e-3f};
+    return RowSetup{[=, &f](int64_t begin, int64_t end) {
+                      f.backend().RopeKvWrite(norms, args, Slice(f, in.batch, begin, end),
+                                              in.q.Rows(begin, end), in.k.Rows(begin, end),
+                                              in.v.Rows(begin, end), in.cache);
+                    },
+                    in.batch.num_tokens(), keys ? in.cache.keys : in.q};
+  });
+}
+
 void AddMlaRows(Table& table, int64_t heads, int64_t rank, int64_t rope) {
   const DType act = table.act();
   table.AddRows(Cat("mla_attention/h", heads, "_r", rank), [=](Fixture& f) {
@@ -263,6 +288,10 @@ void AddRowCases(Table& table) {
   std::vector<Sequence> prompts(9, {0, 60});  // more rows than a large device has places for
   prompts.push_back({300, 60});
   AddAttentionRows(table, {prompts, 32, 8, 64});
+  for (int64_t d : {64, 128, 256}) {
+    AddRopeKvRows(table, d, d == 128, false);
+    AddRopeKvRows(table, d, d == 64, true);
+  }
   AddMlaRows(table, 16, 128, 32);
   AddHeadRows(table, DType::kBF16, 24, 40);
   AddHeadRows(table, table.act(), 40, 520);
