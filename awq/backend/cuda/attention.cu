@@ -159,6 +159,7 @@ void Attention(const Queue& queue, const DeviceLimits& device, const AttentionAr
       .short_rows = short_rows,
       .scale = args.scale * kLog2E,
       .cap = args.softcap / args.scale,
+      .inverse_cap = args.softcap > 0.0f ? args.scale / args.softcap : 0.0f,
       .slope_scale = 1.0f / args.scale,
       .slopes = args.alibi_slopes.empty() ? nullptr : args.alibi_slopes.As<const float>(),
       .partial = reinterpret_cast<float*>(static_cast<uint8_t*>(workspace) + StatsBytes(partials)),

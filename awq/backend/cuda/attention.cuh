@@ -42,7 +42,8 @@ struct AttentionShape {
   int short_rows;  // sequences of at most so many take the short arrangement
   float scale;     // of q·k, times log2(e)
   // Of scores before they are multiplied by `scale`; see AdjustScore.
-  float cap;            // 0: none
+  float cap;  // 0: none
+  float inverse_cap;
   float slope_scale;    // of slopes
   const float* slopes;  // [H] or null
   // Of each part of a sequence that has several: [parts, G, kShortRows] of d sums, and of (max,
@@ -104,13 +105,6 @@ __device__ inline void Settle(float (&out)[kTiles][4]) {
   }
 }
 
-// 2^x; 0 for -inf.
-__device__ inline float Exp2(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 // What sums are multiplied with when a row's largest score becomes `shift` / scale. Exactly 1 where
 // it stays: a row must not depend on its neighbours' maxima.
 __device__ inline float Shrink(float largest, float scale, float shift) {
@@ -121,12 +115,17 @@ __device__ inline float Shrink(float largest, float scale, float shift) {
 __device__ inline bool AdjustsScores(const AttentionShape& a) {
   return a.cap > 0.0f || a.slopes != nullptr;
 }
+__device__ inline float CapScore(const AttentionShape& a, float s) {
+  return a.cap * Tanh(s * a.inverse_cap);
+}
+// What ALiBi takes off scores for each key that is further behind the query.
+__device__ inline float SlopeOf(const AttentionShape& a, int head) {
+  return __ldg(a.slopes + head) * a.slope_scale;
+}
 // A score of a query head, capped, with what ALiBi adds for a key `distance` behind the query.
 __device__ inline float AdjustScore(const AttentionShape& a, float s, int head, int distance) {
-  if (a.cap > 0.0f) s = a.cap * tanhf(s / a.cap);
-  if (a.slopes != nullptr) {
-    s -= __ldg(a.slopes + head) * a.slope_scale * static_cast<float>(distance);
-  }
+  if (a.cap > 0.0f) s = CapScore(a, s);
+  if (a.slopes != nullptr) s -= SlopeOf(a, head) * static_cast<float>(distance);
   return s;
 }
 

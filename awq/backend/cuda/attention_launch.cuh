@@ -114,8 +114,11 @@ template <typename T, typename C>
 void RunAttention(const Queue& queue, const DeviceLimits& device, const AttentionShape& shape,
                   const PagedKv& cache, const Batch& batch, const AttentionRows& rows) {
   bool many = rows.longest > 0;
-  if (many && device.arch == 90 && shape.d <= 128) {
-    const auto run = shape.d <= 64 ? RunWgmma<T, C, 64> : RunWgmma<T, C, 128>;
+  constexpr int kLargest = kIsE4m3<C> ? 128 : 256;  // whose bytes would find no room beside tiles
+  if (many && device.arch == 90 && shape.d <= kLargest) {
+    const auto run = shape.d <= 64    ? RunWgmma<T, C, 64>
+                     : shape.d <= 128 ? RunWgmma<T, C, 128>
+                                      : RunWgmma<T, C, kLargest>;
     run(queue, device, shape, cache, rows.tiles * shape.kv_heads);
     many = false;
   }

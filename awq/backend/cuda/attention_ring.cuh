@@ -10,11 +10,17 @@ namespace awq::cuda {
 inline constexpr int kWgmmaKeys = 128;     // of a tile
 inline constexpr int kLatentBoxKeys = 32;  // of a LatentSource
 inline constexpr int kBoxKeys = 16;        // of a copy; a page has a multiple of them
+// Heads of more than 128 elements take tiles of half as many keys, and have their queries in shared
+// memory: registers hold sums.
+AWQ_HD constexpr bool IsLargeHead(int d) { return d > 128; }
+AWQ_HD constexpr int WgmmaKeys(int d) { return IsLargeHead(d) ? kWgmmaKeys / 2 : kWgmmaKeys; }
+inline constexpr int kWarpgroupRows = 64;
 // kShared: elements of a key beside D that all heads share (LatentSource).
 template <typename C, int D, int kShared = 0>
 constexpr int WgmmaSharedBytes() {
-  const int ring = 2 * 2 * kWgmmaKeys * (2 * D + kShared);
-  return 1024 + ring + (kIsE4m3<C> ? 4 * 2 * TileLoader<C, D>::kBytes : 0);
+  const int ring = 2 * 2 * WgmmaKeys(D) * (2 * D + kShared);
+  const int queries = IsLargeHead(D) ? 2 * kWarpgroupRows * 2 * D : 0;
+  return 1024 + ring + queries + (kIsE4m3<C> ? 4 * 2 * TileLoader<C, D>::kBytes : 0);
 }
 
 // Two stages of keys and of values, each with a barrier for "full" and one for "empty".
@@ -56,13 +62,14 @@ template <int D>
 __device__ int FillRing(const AttentionShape& a, const KeyRing& ring, const CUtensorMap* keys,
                         const CUtensorMap* values, const int* table, int g, int first_key,
                         int end_key, int first) {
-  constexpr int kBoxes = kWgmmaKeys / kBoxKeys;
+  constexpr int kKeys = WgmmaKeys(D);
+  constexpr int kBoxes = kKeys / kBoxKeys;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int half = lane / kBoxes;
+  const int part = lane / kBoxes;  // of 64 elements
   int tile = first;
-  for (int begin = first_key; begin < end_key; begin += kWgmmaKeys, ++tile) {
+  for (int begin = first_key; begin < end_key; begin += kKeys, ++tile) {
     const int key = begin + lane % kBoxes * kBoxKeys;
-    const bool copies = half < D / 64 && key < end_key;
+    const bool copies = part < D / 64 && key < end_key;
     const int page = copies ? __ldg(table + (key >> a.page_shift)) : 0;
     const int row = (page * a.kv_heads + g) * a.page_size + (key & (a.page_size - 1));
     const int boxes = __popc(__ballot_sync(~0u, copies));
@@ -72,8 +79,8 @@ __device__ int FillRing(const AttentionShape& a, const KeyRing& ring, const CUte
       if (lane == 0) BarrierExpect(ring.Full(tile, which), boxes * kBoxKeys * 128);
       __syncwarp();
       if (copies) {
-        BoxCopy(ring.Tile(tile, which) + half * kWgmmaKeys * 128 + lane % kBoxes * kBoxKeys * 128,
-                which == 0 ? keys : values, 64 * half, row, ring.Full(tile, which));
+        BoxCopy(ring.Tile(tile, which) + part * kKeys * 128 + lane % kBoxes * kBoxKeys * 128,
+                which == 0 ? keys : values, 64 * part, row, ring.Full(tile, which));
       }
     }
   }

@@ -109,4 +109,17 @@ void WithCacheType(DType type, F&& f) {
   WithType(type, f);
 }
 
+// 2^x; 0 for -inf.
+__device__ inline float Exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+// tanh, within about 2^-23.
+__device__ inline float Tanh(float x) {
+  constexpr float kTwoLog2E = 2.885390081777927f;
+  return 1.0f - __fdividef(2.0f, Exp2(x * kTwoLog2E) + 1.0f);
+}
+
 }  // namespace awq::cuda

@@ -133,4 +133,28 @@ __device__ inline void Wgmma(float (&d)[kN / 2], const uint32_t (&a)[4], uint64_
 #endif
 }
 
+// The same with 64 columns, of which and of a shared memory has SwizzledRows.
+template <typename T, bool kAdd = true>
+__device__ inline void WgmmaOfShared(float (&d)[32], uint64_t a, uint64_t b) {
+#if AWQ_SM90A
+#define AWQ_D8(i)                                                                             \
+  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
+      "+f"(d[i + 6]), "+f"(d[i + 7])
+#define AWQ_WGMMA(type)                                                                 \
+  asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type              \
+               " {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, "    \
+               "%15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, " \
+               "%29, %30, %31}, %32, %33, %34, 1, 1, 0, 0;"                             \
+               : AWQ_D8(0), AWQ_D8(8), AWQ_D8(16), AWQ_D8(24)                           \
+               : "l"(a), "l"(b), "n"(kAdd ? 1 : 0))
+  if constexpr (std::is_same_v<T, __half>) {
+    AWQ_WGMMA("f16");
+  } else {
+    AWQ_WGMMA("bf16");
+  }
+#undef AWQ_WGMMA
+#undef AWQ_D8
+#endif
+}
+
 }  // namespace awq::cuda

@@ -119,7 +119,7 @@ void AddMlaAttention(Table& table, const std::vector<Sequence>& sequences, int64
                    f.backend().KvWrite(in.batch, in.k, {}, cache);
                    f.backend().MlaAttention(args, in.batch, q, q_rope, cache, y);
                  },
-                 {y, cache.keys}};
+                 {y}};
   });
 }
 
@@ -134,6 +134,11 @@ void AddMlaAttentions(Table& table) {
   AddMlaAttention(table, {{700, 1}, {20, 1}}, 20, 512, 64);
   AddMlaAttention(table, {{100, 40}, {0, 9}, {300, 2}}, 12, 512, 64);
   AddMlaAttention(table, {{700, 1}, {20, 1}}, 16, 512, 64, true);
+  // Many parts of keys, whose sums are added up in several groups.
+  AddMlaAttention(table, {{2200, 1}}, 16, 512, 64);
+  AddMlaAttention(table, {{5000, 1}}, 16, 512, 64, true);
+  AddMlaAttention(table, {{4800, 1}}, 20, 512, 64);
+  AddMlaAttention(table, {{50, 1}, {170, 1}, {9, 1}}, 128, 512, 64);
 }
 
 void AddRopeKvWrites(Table& table) {
@@ -148,7 +153,7 @@ void AddRopeKvWrites(Table& table) {
   };
   // A rotated key whose rounding to E4M3 is a tie but for the last bit of an f32 may be one step,
   // an eighth, off.
-  constexpr double kOneStep = 1e-5;
+  constexpr double kOneStep = 4e-5;
   for (const Rotation& r :
        {Rotation{64, 64, false}, Rotation{128, 128, true}, Rotation{80, 32, false},
         Rotation{24, 6, true}, Rotation{128, 128, false, true}, Rotation{24, 6, true, true},
