@@ -22,17 +22,17 @@ __device__ inline void StoreRouted(const A& a, const ExpertTile& tile, int m, in
   };
   if (a.gate >= 0 && a.y_pairs && n / kTileN * kTileN + kTileN <= a.n) {
     const GateBias none(gated, n);
-    const auto store_all = [&](auto silu) {
-      constexpr bool kSilu = decltype(silu)::value;
+    const auto store_all = [&](auto sigmoid) {
+      constexpr bool kSigmoid = decltype(sigmoid)::value;
 #pragma unroll
       for (int j = 0; j < kM / 2; j += 4) {
         const uint32_t pair =
-            GatedOutputsOfRow<T, kSilu>(gated, none, acc[j], acc[j + 1], acc[j + 2], acc[j + 3]);
+            GatedOutputsOfRow<T, kSigmoid>(gated, none, acc[j], acc[j + 1], acc[j + 2], acc[j + 3]);
         const int row = tile.begin + m + 2 * j + RowOfLane();
         if (row < tile.end) *reinterpret_cast<uint32_t*>(row_of_y(row) + n / 4 * 2) = pair;
       }
     };
-    return IsSilu(gated) ? store_all(std::true_type()) : store_all(std::false_type());
+    return HasSigmoid(gated) ? store_all(std::true_type()) : store_all(std::false_type());
   }
   if (n >= a.n) return;
 #pragma unroll

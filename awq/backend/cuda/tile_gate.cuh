@@ -17,20 +17,21 @@ struct GateBias {
   }
 };
 
-// For tiles with code for each output: SiLU without a branch, others as a function, so that their
-// code is not repeated.
+// For tiles with code for each output: SiLU and tanh-GELU without a branch, others as a function,
+// so that their code is not repeated; registers are saved around it.
 static __device__ __noinline__ float ActivatedApart(Activation kind, float x) {
   return Activated(kind, x);
 }
-template <typename T, bool kSilu, typename A>
+template <typename T, bool kSigmoid, typename A>
 __device__ inline T GatedInTile(const A& a, const GateBias& bias, float gate, float up) {
+  const auto kind = static_cast<Activation>(a.gate);
   return Gated<T>(gate * a.scale + bias.gate, up * a.scale + bias.up, [&](float x) {
-    return kSilu ? FastSilu(x) : ActivatedApart(static_cast<Activation>(a.gate), x);
+    return kSigmoid ? SigmoidTerms(kind)(x) : ActivatedApart(kind, x);
   });
 }
 template <typename A>
-__device__ inline bool IsSilu(const A& a) {
-  return a.gate == static_cast<int>(Activation::kSilu);
+__device__ inline bool HasSigmoid(const A& a) {
+  return IsSigmoid(static_cast<Activation>(a.gate));
 }
 
 // Whether this lane stores the second of the two rows that it holds: lanes 4 apart hold
@@ -50,11 +51,11 @@ __device__ inline uint32_t OutputsOfRow(T first_row, T second_row) {
 
 // That of the sums of two rows: of gate and up of the first, v0 and v2, and of the second, v1 and
 // v3.
-template <typename T, bool kSilu, typename A>
+template <typename T, bool kSigmoid, typename A>
 __device__ inline uint32_t GatedOutputsOfRow(const A& a, const GateBias& bias, float v0, float v1,
                                              float v2, float v3) {
-  return OutputsOfRow(GatedInTile<T, kSilu>(a, bias, v0, v2),
-                      GatedInTile<T, kSilu>(a, bias, v1, v3));
+  return OutputsOfRow(GatedInTile<T, kSigmoid>(a, bias, v0, v2),
+                      GatedInTile<T, kSigmoid>(a, bias, v1, v3));
 }
 
 }  // namespace awq::cuda

@@ -76,7 +76,7 @@ class PlainOutputs {
 };
 
 // The same where outputs n and n + 1 are gate and up. All lanes of a warp take part.
-template <typename T, bool kSilu, typename A>
+template <typename T, bool kSigmoid, typename A>
 class GatedOutputs {
  public:
   __device__ GatedOutputs(const A& a, int m, int n, int rows)
@@ -84,7 +84,7 @@ class GatedOutputs {
     y_ = static_cast<T*>(a.y) + m_ * a.y_stride + n / 4 * 2;
   }
   __device__ void Store(const A& a, float v0, float v1, float v2, float v3) {
-    const uint32_t pair = GatedOutputsOfRow<T, kSilu>(a, bias_, v0, v1, v2, v3);
+    const uint32_t pair = GatedOutputsOfRow<T, kSigmoid>(a, bias_, v0, v1, v2, v3);
     if (m_ < rows_) *reinterpret_cast<uint32_t*>(y_) = pair;
     m_ += 8;
     y_ += 8 * a.y_stride;
@@ -102,7 +102,7 @@ template <typename T, typename A, typename F>
 __device__ inline bool WithOutputs(const A& a, int m, int n, int rows, F&& store) {
   const bool whole = n / kTileN * kTileN + kTileN <= a.n;
   if (!a.y_pairs || !whole) return false;
-  if (IsSilu(a)) {
+  if (HasSigmoid(a)) {
     store(GatedOutputs<T, true, A>(a, m, n, rows));
   } else if (a.gate >= 0) {
     store(GatedOutputs<T, false, A>(a, m, n, rows));
