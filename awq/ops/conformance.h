@@ -13,8 +13,8 @@ namespace awq {
 // A case set up on one backend: its inputs are on the device, its weights are prepared.
 struct OpRun {
   std::function<void()> call;  // once for a result; more often to time it
-  std::function<std::vector<float>()>
-      result;  // what the op wrote, gaps between strided rows included
+  // What the op wrote, a tensor each, gaps between strided rows included.
+  std::function<std::vector<std::vector<float>>()> result;
 };
 
 struct OpCase {
@@ -29,7 +29,7 @@ std::vector<OpCase> ConformanceCases(DType act);
 // Σ (found - expected)² / Σ expected²; infinite when sizes differ or something is not finite.
 double NormalizedError(const std::vector<float>& found, const std::vector<float>& expected);
 
-// Runs the case on both and returns NormalizedError.
+// Runs the case on both and returns the largest NormalizedError of a tensor.
 double RunConformance(Backend& tested, Backend& ref, const OpCase& op_case);
 
 // A call that can be made on any rows of its outputs at a time.

@@ -57,16 +57,20 @@ LatentPlan PlanLatentTiles(const DeviceLimits& device, const Batch& batch, int64
   };
   LatentPlan plan{};
   plan.most_tokens = most_tokens;
-  const bool many = heads * std::min<int64_t>(batch.max_query, most_tokens) > 16;
-  plan.rows = many && fits(64, 1) ? 64 : 16;
+  const auto tokens_of = [&](size_t b) {
+    const int64_t tokens = batch.host_seq_start[b + 1] - batch.host_seq_start[b];
+    return tokens > most_tokens ? 0 : tokens;
+  };
+  const size_t sequences = static_cast<size_t>(batch.num_seqs());
+  int64_t longest = 0;
+  for (size_t b = 0; b < sequences; ++b) longest = std::max<int64_t>(longest, tokens_of(b));
+  plan.rows = heads * longest > 16 && fits(64, 1) ? 64 : 16;
   plan.stages = fits(plan.rows, 2) ? 2 : 1;
   bool alike = true;
   const auto tiles_of = [&](size_t b) {
-    const int64_t tokens = batch.host_seq_start[b + 1] - batch.host_seq_start[b];
-    const int64_t rows = tokens > most_tokens ? 0 : tokens * heads;
-    return static_cast<int>((rows + plan.rows - 1) / plan.rows);
+    return static_cast<int>((tokens_of(b) * heads + plan.rows - 1) / plan.rows);
   };
-  for (size_t b = 0; b + 1 < batch.host_seq_start.size(); ++b) {
+  for (size_t b = 0; b < sequences; ++b) {
     plan.items += tiles_of(b);
     alike = alike && tiles_of(b) == tiles_of(0);
   }
@@ -87,7 +91,7 @@ void LatentTilesAttention(const Queue& queue, const LatentPlan& plan, const Atte
                           const PagedKv& cache, const TensorView& y, void* workspace,
                           int* counters) {
   constexpr float kLog2E = 1.4426950408889634f;
-  const LatentTilesArgs a{
+  LatentTilesArgs a{
       .scale = args.scale * kLog2E,
       .seq_start = batch.seq_start.As<const int>(),
       .kv_len = batch.kv_len.As<const int>(),
@@ -109,11 +113,16 @@ void LatentTilesAttention(const Queue& queue, const LatentPlan& plan, const Atte
       .partial = reinterpret_cast<float*>(static_cast<char*>(workspace) + StatsBytes(plan)),
       .stats = static_cast<float2*>(workspace),
       .met = counters};
-  const dim3 grid(static_cast<unsigned>(plan.items), static_cast<unsigned>(plan.parts));
   const auto launch = [&](auto* kernel, int shared) {
     AWQ_CUDA(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                   cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
-    Launch(queue, kernel, grid, AnySize::kThreads, shared, a);
+    // Parts wait for each other: without a promise that all of them run, they and the kernels of
+    // another stream could wait for ever.
+    const auto items = static_cast<unsigned>(plan.items);
+    const dim3 grid(items, static_cast<unsigned>(a.parts));
+    if (a.parts > 1 && LaunchTogether(queue, kernel, grid, AnySize::kThreads, shared, a)) return;
+    a.parts = 1;
+    Launch(queue, kernel, items, AnySize::kThreads, shared, a);
   };
   const auto choose = [&](auto type) {
     using T = typename decltype(type)::type;

@@ -85,7 +85,8 @@ __global__ void __launch_bounds__(1024)
 // One block.
 __global__ void AdvanceKernel(const int* ids, int rows, int* next, int* record, int slots,
                               int* tokens, int* positions, int* kv_len) {
-  BeginKernel();
+  // None begins before this ends: some read positions and lengths before they wait.
+  WaitForPreviousKernel();
   const int slot = *next;
   __syncthreads();
   if (threadIdx.x == 0) *next = (slot + 1) % slots;

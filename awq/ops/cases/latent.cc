@@ -85,7 +85,7 @@ void AddMlaHeads(Table& table, const LatentCase& c, int64_t nope, int64_t v, boo
                        f.backend().MlaHeads(args, in.batch, keys, values, q_nope, q_rope, cache,
                                             room, y);
                      },
-                     {y, cache.keys}};
+                     {y}};
       });
 }
 
@@ -100,6 +100,9 @@ void AddLatents(Table& table) {
   AddMlaHeads(table, {{{0, 19}, {30, 1}}, 4, 64, 16}, 32, 24);
   AddMlaHeads(table, {mixed, 3, 64, 64}, 128, 128);
   AddMlaHeads(table, {{{0, 200}}, 3, 512, 64}, 128, 128);
+  AddMlaHeads(table, {{{300, 1}}, 16, 512, 64}, 128, 128);
+  AddMlaHeads(table, {{{40, 1}, {0, 70}, {300, 1}, {130, 90}, {20, 30}}, 6, 512, 64}, 128, 128);
+  AddMlaHeads(table, {{{40, 1}, {0, 70}, {9, 3}}, 6, 512, 64, 64, false, true}, 128, 128);
   AddMlaHeads(table, {{{0, 129}, {500, 65}}, 2, 72, 64}, 128, 128, true);
   AddMlaHeads(table, {{{9, 100}, {70, 1}}, 2, 64, 64, 64, true, true}, 128, 128);
 }

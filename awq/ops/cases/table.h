@@ -160,11 +160,8 @@ class Table {
       auto fixture = std::make_shared<Fixture>(backend, name);
       Setup setup = build(*fixture);
       auto result = [fixture, written = setup.written] {
-        std::vector<float> out;
-        for (const TensorView& view : written) {
-          const std::vector<float> part = fixture->Download(view);
-          out.insert(out.end(), part.begin(), part.end());
-        }
+        std::vector<std::vector<float>> out;
+        for (const TensorView& view : written) out.push_back(fixture->Download(view));
         return out;
       };
       return OpRun{[fixture, call = std::move(setup.call)] { call(); }, std::move(result)};
