@@ -1,6 +1,7 @@
 // LatentAttention: multi-head latent attention (MLA, DeepSeek-V2, arXiv:2405.04434) in its absorbed
 // form. Keys and values of a head are linear in the cached latent vector, so queries are carried
-// into the latent space and mixed there, and no key or value is ever built.
+// into the latent space and mixed there; no key or value is ever stored (Backend::MlaHeads may
+// build those of a prompt on the way).
 #pragma once
 
 #include <memory>

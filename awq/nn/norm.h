@@ -38,6 +38,7 @@ class Norm {
   // The same of x that goes through `post` first; x, unless it is y, is undefined afterwards.
   void AddForward(ExecContext& ctx, const Norm& post, const TensorView& residual,
                   const TensorView& x, const TensorView& y) const {
+    if (post.is_none()) return AddForward(ctx, residual, x, y);
     ctx.backend.NormAddNorm({post.args_, post.weight_.view(), post.bias_.view()}, args_, residual,
                             x, weight_.view(), bias_.view(), y);
   }

@@ -18,10 +18,11 @@ bool IsPlain(const LayerSpec& layer) {
   const auto* attention = std::get_if<GqaSpec>(&layer.attention);
   if (attention == nullptr) return false;
   const RopeSpec& rope = attention->rope;
-  return layer.residual == Residual::kSequential && layer.residual_scale == 1 &&
-         IsPlainNorm(layer.norm) && IsPlainFfn(layer) && attention->softcap == 0 &&
-         attention->alibi == 0 && attention->qkv_limit == 0 &&
-         rope.rotary == attention->head_size && !rope.interleaved && !rope.DependsOnLength();
+  const bool sandwich = layer.residual == Residual::kSandwich;
+  return (sandwich || layer.residual == Residual::kSequential) && layer.residual_scale == 1 &&
+         IsPlainNorm(layer.norm) && IsPlainFfn(layer) && attention->alibi == 0 &&
+         attention->qkv_limit == 0 && rope.rotary == attention->head_size && !rope.interleaved &&
+         !rope.DependsOnLength();
 }
 
 bool HaveLikeFfn(const LayerSpec& a, const LayerSpec& b) {
@@ -35,8 +36,7 @@ bool AreAlike(const LayerSpec& a, const LayerSpec& b) {
   const GqaSpec& x = GqaOf(a);
   const GqaSpec& y = GqaOf(b);
   return x.heads == y.heads && x.kv_heads == y.kv_heads && x.head_size == y.head_size &&
-         x.scale == y.scale && x.window == y.window && x.rope.Magnitude() == y.rope.Magnitude() &&
-         InverseFrequencies(x.rope, 0) == InverseFrequencies(y.rope, 0) &&
+         x.scale == y.scale && x.softcap == y.softcap && a.residual == b.residual &&
          a.norm.epsilon == b.norm.epsilon && HaveLikeFfn(a, b);
 }
 
@@ -75,10 +75,23 @@ bool AddFfn(const Moe& moe, DecoderWeights& w) {
   return w.experts->gate_up != nullptr && w.experts->down != nullptr;
 }
 
+// The first layer's frequencies that are this one's, so that devices know that they are the same.
+TensorView FrequenciesOf(const ModelSpec& model, std::span<const DecoderLayer> layers,
+                         size_t layer) {
+  const auto values = [&](size_t l) { return InverseFrequencies(GqaOf(model.layers[l]).rope, 0); };
+  size_t first = 0;
+  while (values(first) != values(layer)) ++first;
+  return std::get<Attention>(layers[first].attention()).frequencies();
+}
+
 std::optional<DecoderWeights> WeightsOf(const DecoderLayer& layer) {
   DecoderWeights w;
   w.attn_norm = layer.norms().attn.weight();
   w.ffn_norm = layer.norms().ffn->weight();
+  if (layer.norms().attn_post) {
+    w.attn_post_norm = layer.norms().attn_post->weight();
+    w.ffn_post_norm = layer.norms().ffn_post->weight();
+  }
   const bool ffn = std::visit([&](const auto& f) { return AddFfn(f, w); }, layer.ffn());
   if (!ffn || !AddAttention(std::get<Attention>(layer.attention()), w)) return std::nullopt;
   return w;
@@ -91,23 +104,24 @@ std::unique_ptr<PackedDecoder> PackDecoder(Backend& backend, const ModelSpec& mo
   std::vector<DecoderWeights> weights;
   for (size_t i = 0; i < layers.size(); ++i) {
     if (!IsPlain(model.layers[i]) || !AreAlike(model.layers[0], model.layers[i])) return nullptr;
-    const std::optional<DecoderWeights> w = WeightsOf(layers[i]);
+    std::optional<DecoderWeights> w = WeightsOf(layers[i]);
     if (!w) return nullptr;
+    const GqaSpec& gqa = GqaOf(model.layers[i]);
+    w->window = gqa.window;
+    w->rope = {.inverse_frequencies = FrequenciesOf(model, layers, i),
+               .interleaved = false,
+               .magnitude = gqa.rope.Magnitude()};
     weights.push_back(*w);
   }
   if (weights.empty()) return nullptr;
   const LayerSpec& first = model.layers[0];
   const GqaSpec& gqa = GqaOf(first);
-  DecoderArgs args{
-      .heads = gqa.heads,
-      .kv_heads = gqa.kv_heads,
-      .head_size = gqa.head_size,
-      .epsilon = static_cast<float>(first.norm.epsilon),
-      .scale = static_cast<float>(gqa.scale),
-      .window = gqa.window,
-      .rope = {.inverse_frequencies = std::get<Attention>(layers[0].attention()).frequencies(),
-               .interleaved = false,
-               .magnitude = gqa.rope.Magnitude()}};
+  DecoderArgs args{.heads = gqa.heads,
+                   .kv_heads = gqa.kv_heads,
+                   .head_size = gqa.head_size,
+                   .epsilon = static_cast<float>(first.norm.epsilon),
+                   .scale = static_cast<float>(gqa.scale),
+                   .softcap = static_cast<float>(gqa.softcap)};
   if (const auto* moe = std::get_if<MoeSpec>(&first.ffn)) {
     args.activation = ToOp(moe->activation);
     args.route = ToArgs(*moe);

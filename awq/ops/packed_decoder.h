@@ -30,6 +30,10 @@ struct DecoderWeights {
   TensorView qkv_bias, o_bias, gate_up_bias, down_bias;  // or empty
   TensorView attn_norm, ffn_norm;                        // [D]
   TensorView q_norm, k_norm;                             // [d], RMS norms of heads, or empty
+  // [D], RMS norms of what the layer adds, or both empty.
+  TensorView attn_post_norm, ffn_post_norm;
+  int64_t window = 0;  // as AttentionArgs has it
+  RopeArgs rope;       // layers that rotate alike have the same memory of frequencies
 };
 
 // What its layers have in common.
@@ -39,8 +43,7 @@ struct DecoderArgs {
   int64_t head_size = 0;  // d
   float epsilon = 1e-5f;  // of all norms
   float scale = 1.0f;     // of q·k
-  int64_t window = 0;     // as AttentionArgs has it
-  RopeArgs rope;
+  float softcap = 0.0f;   // of scores; 0: none
   Activation activation = Activation::kSilu;
   RouteArgs route = {};
   int64_t active = 0;  // experts of a token; 0: layers have none

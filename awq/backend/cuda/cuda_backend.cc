@@ -224,11 +224,16 @@ class CudaBackend : public Backend {
     CheckHeadLinear(w, x, y);
     const auto& stack = dynamic_cast<const cuda::Stack&>(w);
     constexpr int64_t kFewTokens = 64;  // as many read each weight once
+    constexpr int64_t kLoneTokens = 8;
     const bool few = deterministic_ || x.dim(0) <= kFewTokens;
     if (few && SupportsHeadRows(stack, x, device_.arch)) {
       return HeadRowsLinear(queue(), stack, x, y);
     }
-    if (deterministic_ || !stack.IsDense(x.dtype)) return AnyHeadLinear(queue(), stack, x, y);
+    // A product a head would take longer than one warp an output.
+    const bool alone = stack.Apart() == 0 && x.dim(0) <= kLoneTokens;
+    if (deterministic_ || alone || !stack.IsDense(x.dtype)) {
+      return AnyHeadLinear(queue(), stack, x, y);
+    }
     MultiplyHeads(blas_, stack, {0, w.size()}, true, HeadRows(x, 0), x.strides[1], HeadRows(y, 0),
                   y.strides[1]);
   }

@@ -68,7 +68,7 @@ TEST(CudaDecoder, IsOneKernel) {
     const std::vector<OpProfile> ops = profiler.Take();
     const bool one = std::ranges::all_of(
         ops, [](const OpProfile& op) { return op.name.starts_with("decode "); });
-    EXPECT_EQ(one, c.name.find("_sigmoid") == std::string::npos) << c.name;
+    EXPECT_EQ(one, c.name.find("_separate") == std::string::npos) << c.name;
   }
 }
 

@@ -12,7 +12,11 @@ inline constexpr int kMaxFusedGroup = 8;                        // query heads o
 inline constexpr int kMaxFusedLayers = 160;
 // Beyond so many keys calls one by one are as fast.
 inline constexpr int kMaxFusedKeys = 8192;
-inline constexpr int kFusedPages = kMaxFusedKeys / 16 + 1;  // of 16 keys, of a block at most
+constexpr int MostFusedKeys(int head_size) {
+  return head_size > 128 ? kMaxFusedKeys / 2 : kMaxFusedKeys;
+}
+// Of 16 keys, of one of `splits` thread blocks at most: the first may lie before a window.
+constexpr int FusedPages(int splits) { return ((kMaxFusedKeys + 14) / splits + 16) / 16; }
 inline constexpr int kMaxFusedTurns = 2;  // a thread has eight inputs of 4096 at a time
 // Of routed experts: in a layer, chosen, and rows of the router that a block has.
 inline constexpr int kMaxFusedExperts = 256;
@@ -36,6 +40,21 @@ struct FusedLayer {
   const float* head_norms[2];             // of each head of q, of k, or null
   float scales[kFusedLinears];            // of all outputs
 };
+// Of a layer whose sums have norms of their own (a sandwich of norms, Gemma 2).
+struct alignas(16) FusedSandwich {
+  const float* norms[2];  // weights of those of what attention and the feed-forward part add
+  int reach;
+};
+
+// Which keys layers see, and how they rotate.
+struct FusedReach {
+  int window;  // 0: all
+  float magnitude;
+  const float* inverse_frequencies;
+};
+inline constexpr int kMaxFusedReaches = 2;
+
+enum class FusedKind { kGated, kRouted, kSandwich };  // of feed-forward parts; kSandwich is gated
 
 // A layer's experts take the place of its last two linears.
 struct alignas(16) FusedExpert {
@@ -57,10 +76,12 @@ struct FusedShared {
   int digits, scales;  // of a linear's inputs
   int merge;           // sums of attention's warps, [warp][head][d], in the place of digits
   int sums;            // of linears, [row tile][warp][16]; then attention's splits
+  int gate_up_sums;    // of those two, behind the digits of their inputs
   int pages, cosines, queries, tokens, statistics, parts, layers, barriers;
   // Of routed experts: where each layer's are, all of a layer, logits and the order that they are
   // in, those chosen, sums of the router's rows, and the barrier that says that they are chosen.
   int routers, experts, logits, keys, picked, chosen, router_sums, routed;
+  int sandwiches, squares;  // those of layers, and sums of warps
   int bytes;
 };
 
@@ -76,10 +97,12 @@ struct FusedArgs {
   float inverse_hidden;
   int activation;
   // Attention: `splits` thread blocks share the keys of a group.
-  int splits, chunk_keys, page_size, window;
-  float scale;  // of scores, times log2(e)
-  float magnitude;
-  const float* inverse_frequencies;
+  int splits, chunk_keys, page_size;
+  int group_heads;                       // of the largest group
+  float scale;                           // of scores, times log2(e)
+  float cap, inverse_cap;                // of those of sandwiches, times log2(e); 0: none
+  FusedReach reaches[kMaxFusedReaches];  // all but sandwiches have the first alone
+  const FusedSandwich* sandwiches;       // of each layer
   const int* positions;
   const int* kv_len;
   const int* table;
@@ -92,7 +115,7 @@ struct FusedArgs {
   float weight_scale;
   // Through these the thread blocks exchange vectors; see fused_hop.cuh.
   float* qkv;
-  float* partial;  // [groups · splits][heads of one · (d + 2)]
+  float* partial;  // [groups · splits][group_heads · (d + 2)]
   float* mixed;
   float* attended;  // the output of o
   float* logits;    // [experts]

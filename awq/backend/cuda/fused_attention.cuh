@@ -1,7 +1,7 @@
 // Attention of one token inside fused_layers.cuh. The keys of a group of heads are split over
 // thread blocks, and come through the ring. A warp takes two keys at a time for all query heads
-// that share them, a lane d / 32 neighbouring elements; warps meet in shared memory, blocks through
-// words of fused_hop.cuh, each of them adding up its part of the outputs.
+// that share them, a lane two, four or eight neighbouring elements; warps meet in shared memory,
+// blocks through words of fused_hop.cuh, each of them adding up its part of the outputs.
 #pragma once
 
 #include "awq/backend/cuda/fused_linear.cuh"
@@ -33,25 +33,29 @@ __device__ inline float SumEach(const float (&v)[kCount]) {
 // is.
 inline constexpr float kNoScore = -1e30f;
 
-// kEach: elements of a lane, d / 32; kHeads: most query heads of a group.
-template <typename C, int kEach, int kHeads>
+// kHeads: most query heads of a group; kCaps: scores may have a cap.
+template <typename C, int kD, int kHeads, bool kCaps, bool kUneven>
 __device__ inline void FusedAttention(const FusedArgs& a, const FusedLayer& layer, int index,
-                                      const FusedSplit& s, uint32_t tag, Ring& ring,
+                                      const FusedSplit& s, int reach, uint32_t tag, Ring& ring,
                                       uint8_t* shared) {
-  constexpr int kD = 32 * kEach;
-  constexpr int kKeys = 2;  // of a warp at a time
+  constexpr int kEach = kD <= 64 ? 2 : kD <= 128 ? 4 : 8;  // elements of a lane
+  constexpr int kLanes = kD / kEach;                       // that have some
+  constexpr int kKeys = 2;                                 // of a warp at a time
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int heads = a.heads / a.groups;
-  AwaitQueries<C, kEach>(a, layer, index, s, tag, shared);
+  const int heads = s.Heads<kUneven>(a);
+  AwaitQueries<C, kD, kUneven>(a, layer, index, s, reach, tag, shared);
   FusedBarrier();  // and the sums of the linear before have been read
+  const int column = kEach * (kLanes == 32 ? lane : min(lane, kLanes - 1));
   float q[kHeads][kEach];
   float sums[kHeads][kEach] = {};
 #pragma unroll
   for (int h = 0; h < kHeads; ++h) {
-    const auto* from = reinterpret_cast<const float*>(shared + a.shared.queries) +
-                       min(h, heads - 1) * kD + kEach * lane;
+    const auto* from =
+        reinterpret_cast<const float*>(shared + a.shared.queries) + min(h, heads - 1) * kD + column;
     LoadFloats<float, kEach>(from, q[h]);
+#pragma unroll
+    for (int i = 0; i < kEach && kLanes < 32; ++i) q[h][i] = lane < kLanes ? q[h][i] : 0.0f;
   }
   // Of the head that this lane has scores of.
   constexpr int kScores = kKeys * kHeads;
@@ -73,8 +77,8 @@ __device__ inline void FusedAttention(const FusedArgs& a, const FusedLayer& laye
         const int k = min(key + e, count - 1);
         const bool own = s.newest && chunk + k == s.end - 1;
         float kv[kEach];
-        LoadFloats<C, kEach>((own ? newest : keys + k * kD) + kEach * lane, kv);
-        LoadFloats<C, kEach>((own ? newest + kD : values + k * kD) + kEach * lane, value[e]);
+        LoadFloats<C, kEach>((own ? newest : keys + k * kD) + column, kv);
+        LoadFloats<C, kEach>((own ? newest + kD : values + k * kD) + column, value[e]);
 #pragma unroll
         for (int h = 0; h < kHeads; ++h) {
           float dot = 0.0f;
@@ -84,6 +88,7 @@ __device__ inline void FusedAttention(const FusedArgs& a, const FusedLayer& laye
         }
       }
       float mine = SumEach(scores);
+      if (kCaps && a.cap > 0.0f) mine = a.cap * Tanh(mine * a.inverse_cap);
       // The upper half has the second key's.
       const int place = key + lane / 16;
       if (place >= count || chunk + place < s.first) mine = -INFINITY;
@@ -122,14 +127,16 @@ __device__ inline void FusedAttention(const FusedArgs& a, const FusedLayer& laye
 #pragma unroll
   for (int h = 0; h < kHeads; ++h) {
     if (h >= heads) break;
-    StoreFloats<float, kEach>(merge + (warp * heads + h) * kD + kEach * lane, sums[h]);
+    if (kLanes == 32 || lane < kLanes) {
+      StoreFloats<float, kEach>(merge + (warp * heads + h) * kD + column, sums[h]);
+    }
     if (lane == h * (32 / kScores)) {
       statistics[h * kFusedWarps + warp] = make_float2(most, total);
     }
   }
   FusedBarrier();
   // [d · heads] sums relative to the split's largest score, then that and the sum of weights.
-  const int stride = heads * (kD + 2);
+  const int stride = (kUneven ? a.group_heads : heads) * (kD + 2);
   float* partial = a.partial + (s.group * a.splits + s.split) * stride;
 #pragma unroll 1
   for (int i = static_cast<int>(threadIdx.x); i < heads * kD; i += kFusedThreads) {
@@ -179,7 +186,8 @@ __device__ inline void FusedAttention(const FusedArgs& a, const FusedLayer& laye
     const float factor = exp2f(top - WarpMax<16>(top));
     const float part = WarpSum<16>(factor * from[0]);
     const float weight = WarpSum<16>(factor * from[2 * share]);
-    if (split == 0) Publish(a.mixed + s.group * heads * kD + first + mine, part / weight, tag);
+    if (split == 0)
+      Publish(a.mixed + s.FirstHead<kUneven>(a, heads) * kD + first + mine, part / weight, tag);
   }
 }
 

@@ -2,8 +2,8 @@
 
 namespace awq::cuda {
 
-FusedKernel FusedKernelBF16(int head_size, int heads, int inputs) {
-  return FusedKernelOf<__nv_bfloat16>(head_size, heads, inputs);
+FusedKernel FusedKernelBF16(const FusedHeads& heads, int inputs) {
+  return FusedKernelOf<__nv_bfloat16>(heads, inputs);
 }
 
 }  // namespace awq::cuda

@@ -52,7 +52,7 @@ bool AreAlike(const Q4Shape& a, const Q4Shape& b) {
 }
 
 // None where linears are not in one layout.
-std::optional<FusedShape> ShapeOf(const DecoderArgs& args, const FusedParts& parts) {
+std::optional<FusedShape> ShapeOf(const DecoderArgs& args, const FusedParts& parts, bool sandwich) {
   const Q4Weight& down = *parts.linears[kFusedDown][0];
   const bool routed = parts.router != nullptr;
   const FusedShape shape{.hidden = static_cast<int>(down.n()),
@@ -63,7 +63,8 @@ std::optional<FusedShape> ShapeOf(const DecoderArgs& args, const FusedParts& par
                          .experts = routed ? static_cast<int>(parts.linears[kFusedDown].size()) : 0,
                          .active = routed ? static_cast<int>(args.active) : 0,
                          .block_bytes = down.shape().BlockBytes(),
-                         .has_zeros = down.shape().has_zeros};
+                         .has_zeros = down.shape().has_zeros,
+                         .sandwich = sandwich};
   const auto q_size = args.heads * args.head_size;
   const std::pair<int64_t, int64_t> expected[kFusedLinears] = {
       {q_size + 2 * args.kv_heads * args.head_size, down.n()},
@@ -86,10 +87,16 @@ std::optional<FusedShape> ShapeOf(const DecoderArgs& args, const FusedParts& par
 }
 
 // None where layers are not all of one shape, or there are none.
-std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const FusedParts> layers) {
+std::optional<FusedShape> ShapeOf(const DecoderArgs& args, std::span<const DecoderWeights> weights,
+                                  std::span<const FusedParts> layers) {
   std::optional<FusedShape> shape;
-  for (const FusedParts& parts : layers) {
-    std::optional<FusedShape> here = ShapeOf(args, parts);
+  for (size_t l = 0; l < layers.size(); ++l) {
+    const DecoderWeights& w = weights[l];
+    AWQ_CHECK(w.attn_post_norm.empty() == w.ffn_post_norm.empty() && !w.rope.interleaved &&
+                  w.rope.inverse_frequencies.NumElements() == args.head_size / 2,
+              kInternal, "prepare_decoder: layer ", l,
+              " has one norm of what it adds, or heads that are not rotated as halves");
+    std::optional<FusedShape> here = ShapeOf(args, layers[l], !w.attn_post_norm.empty());
     if (!here) return std::nullopt;
     here->num_layers = static_cast<int>(layers.size());
     if (shape && *here != *shape) return std::nullopt;
@@ -160,21 +167,44 @@ std::vector<FusedExpert> ExpertsOf(std::span<const FusedParts> layers) {
   return out;
 }
 
+// Of each layer the number of its reach, by which they come in `reaches`.
+std::vector<int> ReachesOf(std::span<const DecoderWeights> layers,
+                           std::vector<FusedReach>& reaches) {
+  std::vector<int> out;
+  for (const DecoderWeights& layer : layers) {
+    const FusedReach reach{.window = static_cast<int>(layer.window),
+                           .magnitude = layer.rope.magnitude,
+                           .inverse_frequencies = layer.rope.inverse_frequencies.As<const float>()};
+    const auto at = std::ranges::find_if(reaches, [&](const FusedReach& r) {
+      return r.window == reach.window && r.magnitude == reach.magnitude &&
+             r.inverse_frequencies == reach.inverse_frequencies;
+    });
+    out.push_back(static_cast<int>(at - reaches.begin()));
+    if (at == reaches.end()) reaches.push_back(reach);
+  }
+  return out;
+}
+
 // So many floats as whole lines of L2.
 int64_t LinesOf(int floats) { return (floats + 31) / 32 * 32; }
 
-FusedKernel KernelOf(DType cache, const FusedShape& s, int groups) {
-  const int group = s.heads / groups;
+FusedKernel KernelOf(DType cache, const FusedShape& s, int groups, int group_heads) {
+  const FusedHeads heads{s.head_size, group_heads, groups * group_heads != s.heads};
   const int inputs = std::max(s.hidden, s.heads * s.head_size);
   const bool routed = s.experts > 0;
+  if (s.sandwich) {
+    if (cache == DType::kF16) return FusedSandwichKernelF16(heads, inputs);
+    if (cache == DType::kBF16) return FusedSandwichKernelBF16(heads, inputs);
+    return cache == DType::kF8E4M3 ? FusedSandwichKernelE4M3(heads, inputs) : nullptr;
+  }
   if (cache == DType::kF16) {
-    return (routed ? FusedMoeKernelF16 : FusedKernelF16)(s.head_size, group, inputs);
+    return (routed ? FusedMoeKernelF16 : FusedKernelF16)(heads, inputs);
   }
   if (cache == DType::kBF16) {
-    return (routed ? FusedMoeKernelBF16 : FusedKernelBF16)(s.head_size, group, inputs);
+    return (routed ? FusedMoeKernelBF16 : FusedKernelBF16)(heads, inputs);
   }
   if (cache == DType::kF8E4M3) {
-    return (routed ? FusedMoeKernelE4M3 : FusedKernelE4M3)(s.head_size, group, inputs);
+    return (routed ? FusedMoeKernelE4M3 : FusedKernelE4M3)(heads, inputs);
   }
   return nullptr;
 }
@@ -191,8 +221,12 @@ std::unique_ptr<FusedDecoder> FusedDecoder::Make(Stream& stream, const DeviceLim
     if (!here) return nullptr;
     parts.push_back(std::move(*here));
   }
-  const std::optional<FusedShape> shape = ShapeOf(args, parts);
+  const std::optional<FusedShape> shape = ShapeOf(args, layers, parts);
   if (!shape || !SuitsRoute(args.route, layers, parts)) return nullptr;
+  std::vector<FusedReach> reaches;
+  ReachesOf(layers, reaches);
+  const bool can_cap = shape->sandwich || args.softcap == 0;
+  if (reaches.size() > (shape->sandwich ? kMaxFusedReaches : 1) || !can_cap) return nullptr;
   const std::optional<FusedPlan> plan = PlanFused(*shape, device.sms, device.shared_per_block);
   if (!plan) return nullptr;
   return std::unique_ptr<FusedDecoder>(
@@ -211,7 +245,7 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
       epoch_(stream.Upload(std::vector<uint32_t>{1})) {
   // The vectors that thread blocks exchange: of an epoch before the first.
   const int q_size = shape.heads * shape.head_size;
-  const int partial = shape.heads * plan.splits * (shape.head_size + 2);
+  const int partial = plan.groups * plan.group_heads * plan.splits * (shape.head_size + 2);
   const int sizes[] = {q_size + 2 * shape.kv_heads * shape.head_size,
                        partial,
                        q_size,
@@ -238,6 +272,7 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
   args_.heads = shape.heads;
   args_.kv_heads = shape.kv_heads;
   args_.groups = plan.groups;
+  args_.group_heads = plan.group_heads;
   args_.ffn = shape.ffn;
   args_.block_bytes = shape.block_bytes;
   args_.has_zeros = shape.has_zeros;
@@ -245,12 +280,30 @@ FusedDecoder::FusedDecoder(Stream& stream, const DecoderArgs& args,
   args_.inverse_hidden = 1.0f / static_cast<float>(shape.hidden);
   args_.activation = static_cast<int>(args.activation);
   args_.splits = plan.splits;
-  args_.window = static_cast<int>(args.window);
   args_.scale = args.scale * std::numbers::log2e_v<float>;
-  args_.magnitude = args.rope.magnitude;
-  args_.inverse_frequencies = args.rope.inverse_frequencies.As<const float>();
+  std::vector<FusedReach> reaches;
+  const std::vector<int> of_layers = ReachesOf(layers, reaches);
+  reaches.resize(kMaxFusedReaches, reaches[0]);
+  std::ranges::copy(reaches, args_.reaches);
+  if (shape.sandwich) AddSandwiches(stream, args, layers, of_layers);
   args_.epoch = epoch_.As<uint32_t>();
   args_.shared = plan.shared;
+}
+
+void FusedDecoder::AddSandwiches(Stream& stream, const DecoderArgs& args,
+                                 std::span<const DecoderWeights> layers,
+                                 std::span<const int> reaches) {
+  std::vector<FusedSandwich> out;
+  for (size_t l = 0; l < layers.size(); ++l) {
+    out.push_back({.norms = {layers[l].attn_post_norm.As<const float>(),
+                             layers[l].ffn_post_norm.As<const float>()},
+                   .reach = reaches[l]});
+  }
+  sandwiches_ = stream.Upload(out);
+  args_.sandwiches = sandwiches_.As<const FusedSandwich>();
+  if (args.softcap == 0) return;
+  args_.cap = args.softcap * std::numbers::log2e_v<float>;
+  args_.inverse_cap = 1.0f / args_.cap;
 }
 
 void FusedDecoder::AddExperts(Stream& stream, const DecoderArgs& args,
@@ -278,10 +331,12 @@ bool FusedDecoder::Run(const Queue& queue, const Batch& batch, std::span<const P
       caches.size() == static_cast<size_t>(args_.num_layers) && residual.dim(1) == args_.hidden,
       kInternal, "decode: caches or a residual stream of other layers");
   const DType type = caches[0].keys.dtype;
-  const FusedKernel kernel = KernelOf(type, shape_, args_.groups);
-  const int64_t keys =
-      args_.window > 0 ? std::min<int64_t>(batch.max_kv, args_.window) : batch.max_kv;
-  if (refused_ || kernel == nullptr || keys > kMaxFusedKeys) return false;
+  const FusedKernel kernel = KernelOf(type, shape_, args_.groups, args_.group_heads);
+  const auto keys_of = [&](const FusedReach& r) {
+    return r.window > 0 ? std::min<int64_t>(batch.max_kv, r.window) : batch.max_kv;
+  };
+  const int64_t keys = std::max(keys_of(args_.reaches[0]), keys_of(args_.reaches[1]));
+  if (refused_ || kernel == nullptr || keys > MostFusedKeys(shape_.head_size)) return false;
   FusedArgs a = args_;
   a.page_size = static_cast<int>(caches[0].page_size());
   const int key_bytes = shape_.head_size * static_cast<int>(BitsOf(type)) / 8;

@@ -30,11 +30,14 @@ class FusedDecoder : public PackedDecoder {
                std::span<const FusedParts> parts, const FusedShape& shape, const FusedPlan& plan);
   // What the kernel is told of routed experts.
   void AddExperts(Stream& stream, const DecoderArgs& args, std::span<const FusedParts> parts);
+  // And of sandwiches; reaches: of each layer.
+  void AddSandwiches(Stream& stream, const DecoderArgs& args,
+                     std::span<const DecoderWeights> layers, std::span<const int> reaches);
 
   int blocks_;
   FusedShape shape_;
   FusedArgs args_;  // but for what a call brings
-  Tensor layers_, experts_, routers_, words_, epoch_;
+  Tensor layers_, experts_, routers_, sandwiches_, words_, epoch_;
   bool refused_ = false;  // the driver cannot run all thread blocks at once
 };
 

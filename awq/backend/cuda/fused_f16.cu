@@ -2,8 +2,8 @@
 
 namespace awq::cuda {
 
-FusedKernel FusedKernelF16(int head_size, int heads, int inputs) {
-  return FusedKernelOf<__half>(head_size, heads, inputs);
+FusedKernel FusedKernelF16(const FusedHeads& heads, int inputs) {
+  return FusedKernelOf<__half>(heads, inputs);
 }
 
 }  // namespace awq::cuda

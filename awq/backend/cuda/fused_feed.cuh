@@ -43,14 +43,18 @@ __device__ inline void CopyOfExperts(const FusedArgs& a, const FusedExpert* chos
 }
 
 // One thread.
-template <typename C, bool kExperts>
-__device__ inline void FeedRing(const FusedArgs& a, int d, uint8_t* shared, const FusedSplit& s) {
+template <typename C, FusedKind kKind>
+__device__ inline void FeedRing(const FusedArgs& a, int d, uint8_t* shared, FusedSplit& s) {
+  constexpr bool kExperts = kKind == FusedKind::kRouted;
+  constexpr bool kSandwich = kKind == FusedKind::kSandwich;
   RingFeed ring(a.shared, SharedAddress(shared));
   const int q_size = a.heads * d;
   const auto* layers = reinterpret_cast<const FusedLayer*>(shared + a.shared.layers);
   const auto* pages = reinterpret_cast<const int*>(shared + a.shared.pages);
+  const auto* sandwiches = reinterpret_cast<const FusedSandwich*>(shared + a.shared.sandwiches);
 #pragma unroll 1
   for (int l = 0; l < a.num_layers; ++l) {
+    if constexpr (kSandwich) s.SetKeys(a, sandwiches[l].reach);
 #pragma unroll 1
     for (int linear = 0; linear < kFusedLinears; ++linear) {
       if (linear == kFusedO && s.takes_part) {
@@ -62,7 +66,8 @@ __device__ inline void FeedRing(const FusedArgs& a, int d, uint8_t* shared, cons
           uint32_t to = ring.slot;
 #pragma unroll 1
           for (int key = chunk; key < end; key += 16, to += 16 * key_bytes) {
-            const int64_t page = pages[(key - s.begin) / 16];
+            const int64_t page =
+                kSandwich ? __ldg(a.table + key / a.page_size) : pages[(key - s.begin) / 16];
             const int64_t at =
                 ((page * a.kv_heads + s.kv_head) * a.page_size + key % a.page_size) * key_bytes;
             BulkCopy(to, static_cast<const uint8_t*>(a.caches[0][l]) + at, 16 * key_bytes, bar);

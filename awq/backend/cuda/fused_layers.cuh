@@ -8,6 +8,7 @@
 //          outputs to all (fused_hop.cuh); every block keeps the residual stream, and makes the
 //          digits of all x
 // norms    x times the norm's weight is multiplied, the outputs are divided by the norm
+//          sandwiches (FusedSandwich): what a layer adds is normed before, by each block
 // bound    HBM while a ring has room; else the way of a vector from block to block, six or,
 //          with experts, seven times a layer, and products of what has come already
 #pragma once
@@ -19,13 +20,14 @@
 
 namespace awq::cuda {
 
-// kTurns: of 4096 inputs, for those of all linears but down. kExperts: feed-forward parts are of
-// routed experts (fused_route.cuh).
-template <typename C, int kEach, int kHeads, int kTurns, bool kExperts>
+// kTurns: of 4096 inputs, for those of all linears but down. kRouted: fused_route.cuh. kUneven:
+// groups do not all have as many heads; an instance of its own, since registers are short.
+template <typename C, int kD, int kHeads, int kTurns, FusedKind kKind, bool kUneven = false>
 __global__ void __launch_bounds__(kFusedBlockThreads, 1)
     FusedLayers(const __grid_constant__ FusedArgs a) {
 #if AWQ_SM90A
-  constexpr int kD = 32 * kEach;
+  constexpr bool kExperts = kKind == FusedKind::kRouted;
+  constexpr bool kSandwich = kKind == FusedKind::kSandwich;
   extern __shared__ __align__(128) uint8_t shared[];
   const int warp = static_cast<int>(__shfl_sync(~0u, threadIdx.x / 32, 0));
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -41,30 +43,42 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
   if (kExperts) {
     for (unsigned i = threadIdx.x; i < a.num_layers; i += blockDim.x) routers[i] = a.routers[i];
   }
+  auto* sandwiches = reinterpret_cast<FusedSandwich*>(shared + a.shared.sandwiches);
+  if (kSandwich) {
+    for (unsigned i = threadIdx.x; i < a.num_layers; i += blockDim.x)
+      sandwiches[i] = a.sandwiches[i];
+  }
   WaitForPreviousKernel();
-  const FusedSplit split(a, static_cast<int>(blockIdx.x));
-  for (int i = static_cast<int>(threadIdx.x); i < kD / 2; i += static_cast<int>(blockDim.x)) {
+  const int block = static_cast<int>(blockIdx.x);
+  FusedSplit split(a, block);
+  constexpr int kPairs = kD / 2;
+  for (int i = static_cast<int>(threadIdx.x); i < (kSandwich ? kMaxFusedReaches : 1) * kPairs;
+       i += static_cast<int>(blockDim.x)) {
+    const FusedReach& reach = a.reaches[kSandwich ? i / kPairs : 0];
     float sine;
     float cosine;
-    sincosf(static_cast<float>(*a.positions) * a.inverse_frequencies[i], &sine, &cosine);
+    sincosf(
+        static_cast<float>(*a.positions) * reach.inverse_frequencies[kSandwich ? i % kPairs : i],
+        &sine, &cosine);
     reinterpret_cast<float2*>(shared + a.shared.cosines)[i] =
-        make_float2(cosine * a.magnitude, sine * a.magnitude);
+        make_float2(cosine * reach.magnitude, sine * reach.magnitude);
   }
-  for (int i = static_cast<int>(threadIdx.x); i < kFusedPages; i += static_cast<int>(blockDim.x)) {
-    const int key = split.begin + 16 * i;
-    if (key < split.end) {
-      reinterpret_cast<int*>(shared + a.shared.pages)[i] = a.table[key / a.page_size];
+  if (!kSandwich) {
+    for (int i = static_cast<int>(threadIdx.x); split.begin + 16 * i < split.end;
+         i += static_cast<int>(blockDim.x)) {
+      reinterpret_cast<int*>(shared + a.shared.pages)[i] =
+          a.table[(split.begin + 16 * i) / a.page_size];
     }
   }
   const uint32_t epoch = *a.epoch;
   __syncthreads();
   if (warp >= kFusedWarps) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 32;");
-    if (warp == kFusedWarps && lane == 0) FeedRing<C, kExperts>(a, kD, shared, split);
+    if (warp == kFusedWarps && lane == 0) FeedRing<C, kKind>(a, kD, shared, split);
     return;
   }
   asm volatile("setmaxnreg.inc.sync.aligned.u32 112;");
-  FusedThread<kTurns, kExperts> t(a, shared);
+  FusedThread<kTurns, kKind> t(a, shared);
   const int mine = static_cast<int>(threadIdx.x) / 16 * kBlockK + EightInputs::First();
 #pragma unroll
   for (int turn = 0; turn < kTurns; ++turn) {
@@ -79,16 +93,21 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
     const uint32_t tag = (epoch + l) & 1;
     const FusedLayer& layer = layers[l];
     const FusedRouter router = kExperts ? routers[l] : FusedRouter{};
-    t.template AddNorm<false>(layer.norms[0], l > 0 ? a.fed : nullptr, tag ^ 1, t.parts,
-                              layer.norms[1], router);
+    const int reach = kSandwich ? sandwiches[l].reach : 0;
+    t.template AddNorm<false>(layer.norms[0], l > 0 ? a.fed : nullptr,
+                              kSandwich && l > 0 ? sandwiches[l - 1].norms[1] : nullptr, tag ^ 1,
+                              t.parts, layer.norms[1], router);
     t.template Multiply<kFusedQkv>(layer, kD, t.parts, a.qkv, tag);
     if (split.takes_part) {
-      FusedAttention<C, kEach, kHeads>(a, layer, l, split, tag, t.ring, shared);
+      if constexpr (kSandwich) split.SetKeys(a, reach);
+      FusedAttention<C, kD, kHeads, kSandwich, kUneven>(a, layer, l, split, reach, tag, t.ring,
+                                                        shared);
     }
     t.template Digits<kTurns>(a.mixed, tag, a.heads * kD / kBlockK);
     t.template Multiply<kFusedO>(layer, kD, nullptr, a.attended, tag);
-    t.template AddNorm<kExperts>(layer.norms[1], a.attended, tag, t.parts + kFusedWarps,
-                                 l + 1 < a.num_layers ? layers[l + 1].norms[0] : nullptr, router);
+    t.template AddNorm<kExperts>(
+        layer.norms[1], a.attended, kSandwich ? sandwiches[l].norms[0] : nullptr, tag,
+        t.parts + kFusedWarps, l + 1 < a.num_layers ? layers[l + 1].norms[0] : nullptr, router);
     t.template Multiply<kFusedGateUp>(layer, kD, t.parts + kFusedWarps, a.ffn_hidden, tag);
     t.template Digits<2>(a.ffn_hidden, tag, a.ffn / kBlockK);
     t.template Multiply<kFusedDown>(layer, kD, nullptr, a.fed, tag);
@@ -96,7 +115,8 @@ __global__ void __launch_bounds__(kFusedBlockThreads, 1)
   if (blockIdx.x != 0) return;
   // All others have read the epoch when their last outputs are here.
   EightInputs x[kTurns] = {};
-  AwaitInputs(a.fed, (epoch + a.num_layers - 1) & 1, 0, a.hidden / kBlockK, x);
+  t.AwaitAdded(a.fed, kSandwich ? sandwiches[a.num_layers - 1].norms[1] : nullptr,
+               (epoch + a.num_layers - 1) & 1, x);
 #pragma unroll
   for (int turn = 0; turn < kTurns; ++turn) {
 #pragma unroll

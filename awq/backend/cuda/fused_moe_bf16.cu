@@ -2,8 +2,8 @@
 
 namespace awq::cuda {
 
-FusedKernel FusedMoeKernelBF16(int head_size, int heads, int inputs) {
-  return FusedMoeKernelOf<__nv_bfloat16>(head_size, heads, inputs);
+FusedKernel FusedMoeKernelBF16(const FusedHeads& heads, int inputs) {
+  return FusedMoeKernelOf<__nv_bfloat16>(heads, inputs);
 }
 
 }  // namespace awq::cuda

@@ -2,8 +2,8 @@
 
 namespace awq::cuda {
 
-FusedKernel FusedMoeKernelE4M3(int head_size, int heads, int inputs) {
-  return FusedMoeKernelOf<__nv_fp8_e4m3>(head_size, heads, inputs);
+FusedKernel FusedMoeKernelE4M3(const FusedHeads& heads, int inputs) {
+  return FusedMoeKernelOf<__nv_fp8_e4m3>(heads, inputs);
 }
 
 }  // namespace awq::cuda

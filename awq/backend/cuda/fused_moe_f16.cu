@@ -2,8 +2,8 @@
 
 namespace awq::cuda {
 
-FusedKernel FusedMoeKernelF16(int head_size, int heads, int inputs) {
-  return FusedMoeKernelOf<__half>(head_size, heads, inputs);
+FusedKernel FusedMoeKernelF16(const FusedHeads& heads, int inputs) {
+  return FusedMoeKernelOf<__half>(heads, inputs);
 }
 
 }  // namespace awq::cuda

@@ -18,13 +18,15 @@ struct FusedShape {
   int active = 0;       // of these, those of a token
   int block_bytes = 0;  // of the layout of weights
   bool has_zeros = false;
+  bool sandwich = false;  // FusedSandwich
   bool operator==(const FusedShape&) const = default;
 };
 
 struct FusedPlan {
-  int blocks = 1;  // of threads, one an SM: each has a row tile of every linear
-  int groups = 1;  // of query heads: those of a kv head, or a part of them
-  int splits = 1;  // thread blocks that share the keys of a group
+  int blocks = 1;       // of threads, one an SM: each has a row tile of every linear
+  int groups = 1;       // of query heads: those of a kv head, or a part of them
+  int group_heads = 1;  // of the largest
+  int splits = 1;       // thread blocks that share the keys of a group
   FusedShared shared;
 };
 

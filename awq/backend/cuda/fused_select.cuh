@@ -6,30 +6,62 @@
 
 namespace awq::cuda {
 
-template <typename C, int kEach, int kTurns, bool kExperts = false>
-FusedKernel FusedKernelOf(int heads) {
-  if (heads == 1) return FusedLayers<C, kEach, 1, kTurns, kExperts>;
-  if (heads == 2) return FusedLayers<C, kEach, 2, kTurns, kExperts>;
-  if (heads <= 4) return FusedLayers<C, kEach, 4, kTurns, kExperts>;
-  return FusedLayers<C, kEach, 8, kTurns, kExperts>;
+template <typename C, int kD, int kTurns, FusedKind kKind = FusedKind::kGated>
+FusedKernel FusedKernelOf(int group) {
+  if (group == 1) return FusedLayers<C, kD, 1, kTurns, kKind>;
+  if (group == 2) return FusedLayers<C, kD, 2, kTurns, kKind>;
+  if (group <= 4) return FusedLayers<C, kD, 4, kTurns, kKind>;
+  return FusedLayers<C, kD, 8, kTurns, kKind>;
+}
+
+// Of groups that do not all have as many heads.
+template <typename C>
+FusedKernel FusedUnevenKernelOf(const FusedHeads& heads, bool one_turn) {
+  constexpr FusedKind kKind = FusedKind::kGated;
+  if (heads.group > kMaxUneven) return nullptr;
+  if (heads.size == 128) {
+    return one_turn ? FusedLayers<C, 128, kMaxUneven, 1, kKind, true>
+                    : FusedLayers<C, 128, kMaxUneven, 2, kKind, true>;
+  }
+  return heads.size == 64 && one_turn ? FusedLayers<C, 64, kMaxUneven, 1, kKind, true> : nullptr;
 }
 
 template <typename C>
-FusedKernel FusedKernelOf(int head_size, int heads, int inputs) {
+FusedKernel FusedKernelOf(const FusedHeads& heads, int inputs) {
   constexpr int kTurn = kFusedThreads * 8;
-  if (heads > kMaxFusedGroup || inputs > kMaxFusedTurns * kTurn) return nullptr;
-  if (head_size == 128) {
-    return inputs <= kTurn ? FusedKernelOf<C, 4, 1>(heads) : FusedKernelOf<C, 4, 2>(heads);
+  if (heads.group > kMaxFusedGroup || inputs > kMaxFusedTurns * kTurn) return nullptr;
+  const bool one_turn = inputs <= kTurn;
+  if (heads.uneven) return FusedUnevenKernelOf<C>(heads, one_turn);
+  if (heads.size == 128) {
+    return one_turn ? FusedKernelOf<C, 128, 1>(heads.group) : FusedKernelOf<C, 128, 2>(heads.group);
   }
-  return head_size == 64 && inputs <= kTurn ? FusedKernelOf<C, 2, 1>(heads) : nullptr;
+  if (heads.size == 96 && heads.group == 1 && one_turn) {
+    return FusedLayers<C, 96, 1, 1, FusedKind::kGated>;
+  }
+  return heads.size == 64 && one_turn ? FusedKernelOf<C, 64, 1>(heads.group) : nullptr;
 }
 
 // Of layers with routed experts.
 template <typename C>
-FusedKernel FusedMoeKernelOf(int head_size, int heads, int inputs) {
-  if (heads > kMaxFusedGroup || inputs > kFusedThreads * 8) return nullptr;
-  if (head_size == 128) return FusedKernelOf<C, 4, 1, true>(heads);
-  return head_size == 64 ? FusedKernelOf<C, 2, 1, true>(heads) : nullptr;
+FusedKernel FusedMoeKernelOf(const FusedHeads& heads, int inputs) {
+  if (heads.uneven || heads.group > kMaxFusedGroup || inputs > kFusedThreads * 8) return nullptr;
+  if (heads.size == 128) return FusedKernelOf<C, 128, 1, FusedKind::kRouted>(heads.group);
+  return heads.size == 64 ? FusedKernelOf<C, 64, 1, FusedKind::kRouted>(heads.group) : nullptr;
+}
+
+// Of sandwiches.
+template <typename C>
+FusedKernel FusedSandwichKernelOf(const FusedHeads& heads, int inputs) {
+  constexpr FusedKind kKind = FusedKind::kSandwich;
+  constexpr int kTurn = kFusedThreads * 8;
+  if (heads.uneven) return nullptr;
+  if (heads.group > kMaxSandwichGroup) return nullptr;
+  if (heads.size == 128) {
+    return inputs <= kMaxFusedTurns * kTurn ? FusedLayers<C, 128, kMaxSandwichGroup, 2, kKind>
+                                            : nullptr;
+  }
+  return heads.size == 256 && inputs <= kTurn ? FusedLayers<C, 256, kMaxSandwichGroup, 1, kKind>
+                                              : nullptr;
 }
 
 }  // namespace awq::cuda

@@ -7,9 +7,17 @@
 
 namespace awq::cuda {
 
+// Sandwiches have tanh-GELU (Gemma); others take 2 % longer with the code for both.
+template <bool kSandwich>
+__device__ inline float ActivatedInFused(Activation kind, float x) {
+  if (kSandwich) return FastActivated(kind, x);
+  if (kind == Activation::kSilu) return __fdividef(x, 1.0f + __expf(-x));
+  return Activated(kind, x);
+}
+
 // Hands out this block's outputs of a linear.
 // chosen: experts whose gate and up it is, or null.
-template <int kLinear>
+template <int kLinear, bool kSandwich>
 __device__ inline void PublishOutputs(const FusedArgs& a, const FusedLayer& layer,
                                       const FusedShare& share, const float* squares,
                                       const float* sums, const FusedExpert* chosen, float* to,
@@ -40,15 +48,17 @@ __device__ inline void PublishOutputs(const FusedArgs& a, const FusedLayer& laye
     if (bias != nullptr) y += bias[(first + i) / 2 + (i % 2 != 0 ? a.ffn : 0)];
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const float up = __shfl_down_sync(i - lane + 32 <= n ? ~0u : 0xffffu, y, 1);
-    float h = FastActivated(static_cast<Activation>(a.activation), y) * up;
+    float h = ActivatedInFused<kSandwich>(static_cast<Activation>(a.activation), y) * up;
     if (expert != nullptr) h *= expert->down_scale;
     if (i % 2 == 0) Publish(to + (first + i) / 2, h, tag);
   }
 }
 
 // What a thread of those that compute has all along.
-template <int kTurns, bool kExperts>
+template <int kTurns, FusedKind kKind>
 struct FusedThread {
+  static constexpr bool kExperts = kKind == FusedKind::kRouted;
+  static constexpr bool kSandwich = kKind == FusedKind::kSandwich;
   static_assert(!kExperts || kTurns == 1);
   const FusedArgs& a;
   uint8_t* shared;
@@ -70,11 +80,47 @@ struct FusedThread {
         sums(reinterpret_cast<float*>(memory + args.shared.sums)),
         parts(reinterpret_cast<float*>(memory + args.shared.parts)) {}
 
-  // residual += from, and the digits of its norm, but for what divides all of it: `squares` of
-  // warps. kRoutes: then awaits the choice of experts.
+  // x becomes its norm by weights `post`, of which this thread has some: a sum of all warps.
+  __device__ void PostNorm(const float* post, EightInputs (&x)[kTurns]) {
+    const int units = a.hidden / kBlockK;
+    const int unit = static_cast<int>(threadIdx.x) / 16;
+    auto* squares = reinterpret_cast<float*>(shared + a.shared.squares);
+    float sum = 0.0f;
+#pragma unroll
+    for (int t = 0; t < kTurns; ++t) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i) sum += x[t].v[i / 4][i % 4] * x[t].v[i / 4][i % 4];
+    }
+    sum = WarpSum(sum);
+    if (threadIdx.x % 32 == 0) squares[threadIdx.x / 32] = sum;
+    FusedBarrier();
+    sum = WarpSum<kFusedWarps>(squares[threadIdx.x % kFusedWarps]);
+    const float inverse = rsqrtf(sum * a.inverse_hidden + a.epsilon);
+#pragma unroll
+    for (int t = 0; t < kTurns; ++t) {
+      if (unit + t * kFusedUnits >= units) break;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) x[t].v[i / 4][i % 4] *= inverse * post[8 * t + i];
+    }
+  }
+  // This thread's of the weights of a norm.
+  __device__ void LoadPost(const float* norm, float (&post)[8 * kTurns]) {
+    const int unit = static_cast<int>(threadIdx.x) / 16;
+#pragma unroll
+    for (int t = 0; t < kTurns; ++t) {
+      if (unit + t * kFusedUnits >= a.hidden / kBlockK) break;
+      const float* from = norm + (unit + t * kFusedUnits) * kBlockK + EightInputs::First();
+#pragma unroll
+      for (int i = 0; i < 8; ++i) post[8 * t + i] = __ldg(from + i / 4 * 32 + i % 4);
+    }
+  }
+
+  // residual += from, normed by weights `post` where layers are sandwiches, and the digits of its
+  // norm, but for what divides all of it: `squares` of warps. kRoutes: then awaits the choice of
+  // experts.
   template <bool kRoutes>
-  __device__ void AddNorm(const float* norm, const float* from, uint32_t tag, float* squares,
-                          const float* next, const FusedRouter& router) {
+  __device__ void AddNorm(const float* norm, const float* from, const float* post, uint32_t tag,
+                          float* squares, const float* next, const FusedRouter& router) {
     const int units = a.hidden / kBlockK;
     const int unit = static_cast<int>(threadIdx.x) / 16;
     const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -93,7 +139,7 @@ struct FusedThread {
       CopyExperts(a, router, shared);
     }
     EightInputs x[kTurns] = {};
-    if (from != nullptr) AwaitInputs(from, tag, 0, units, x);
+    if (from != nullptr) AwaitAdded(from, post, tag, x);
     float sum = 0.0f;
 #pragma unroll
     for (int t = 0; t < kTurns; ++t) {
@@ -141,6 +187,18 @@ struct FusedThread {
       FusedBarrier();
     }
   }
+  // What is added to the residual stream.
+  __device__ void AwaitAdded(const float* from, const float* post, uint32_t tag,
+                             EightInputs (&x)[kTurns]) {
+    if constexpr (kSandwich) {
+      float weights[8 * kTurns] = {};
+      LoadPost(post, weights);
+      AwaitInputs(from, tag, 0, a.hidden / kBlockK, x);
+      PostNorm(weights, x);
+    } else {
+      AwaitInputs(from, tag, 0, a.hidden / kBlockK, x);
+    }
+  }
   // row: what this thread has of the router's row for this block, if there is one.
   __device__ void HandOutLogits(const void* router, RouterInputs& row, const EightInputs& x,
                                 const float* squares, uint32_t tag) {
@@ -184,10 +242,13 @@ struct FusedThread {
   __device__ void Multiply(const FusedLayer& layer, int d, const float* squares, float* to,
                            uint32_t tag) {
     const FusedShare share = ShareOf(a, kLinear, a.heads * d, a.kv_heads * d);
-    FusedProduct<kExperts>(a, places, ring, share.count, BlocksOf(a, kLinear, a.heads * d), sums);
+    constexpr bool kGateUp = kLinear == kFusedGateUp;
+    float* const here = kGateUp ? reinterpret_cast<float*>(shared + a.shared.gate_up_sums) : sums;
+    FusedProduct<kExperts>(a, places, ring, share.count, BlocksOf(a, kLinear, a.heads * d), here);
     FusedBarrier();
-    PublishOutputs<kLinear>(a, layer, share, squares, sums,
-                            kExperts ? ChosenExperts(a, shared) : nullptr, to, tag);
+    PublishOutputs<kLinear, kSandwich>(a, layer, share, squares, here,
+                                       kExperts ? ChosenExperts(a, shared) : nullptr, to, tag);
+    if (kGateUp) FusedBarrier();  // the digits of their outputs take the place of sums
   }
 };
 

@@ -14,6 +14,7 @@ constexpr int kRowThreads = 1024;  // at most
 // way. An SM of sm_75 takes 1024 threads.
 constexpr int kShortThreads = 768;
 constexpr int kShortBlocks = AWQ_SM80 ? 2 : 1;
+constexpr int64_t kManyRows = 256;  // few are a block an SM, which is faster with registers
 
 // Rows of a tensor of rank 2, or 3 with `inner` rows in a step of the first dimension.
 template <typename T>
@@ -198,7 +199,8 @@ void NormOrAddNorm(const Queue& queue, const NormArgs& args, const TensorView& x
         };
         const auto run_length = [&](auto t2) {
           if constexpr (kWidth > 1) {
-            if (threads <= kShortThreads) return run(t2, std::true_type());
+            const bool is_short = threads <= kShortThreads && rows >= kManyRows;
+            if (is_short) return run(t2, std::true_type());
           }
           run(t2, std::false_type());
         };

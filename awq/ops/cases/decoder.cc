@@ -20,6 +20,13 @@ struct DecoderCase {
   int64_t active = 1;
   RouteArgs route = {};
   DType router = DType::kBF16;
+  // Norms of what layers add, and a window and other angles in every second layer.
+  bool sandwich = false;
+  bool window_first = false;  // these in the others, as Gemma has it
+  float softcap = 0.0f;
+  int64_t bases = 1;  // of angles, that layers have in turn; two with a sandwich
+  // What no backend does as one call.
+  bool separate = false;
 };
 
 // What the calls one by one need beside the weights.
@@ -48,6 +55,15 @@ class DecoderRun {
       AddFfn(w);
       w.attn_norm = f.Floats(DType::kF32, {c.hidden}, 0.2f, 0.2f);
       w.ffn_norm = f.Floats(DType::kF32, {c.hidden}, 0.2f, 0.2f);
+      const int64_t base = l % c.bases;
+      w.window = c.sandwich && (base == 1) == c.window_first ? 0 : c.window;
+      if (l < c.bases) frequencies_.push_back(Frequencies(base));
+      w.rope = {.inverse_frequencies = frequencies_[static_cast<size_t>(base)],
+                .magnitude = base == 1 ? 1.0f : 1.1f};
+      if (c.sandwich) {
+        w.attn_post_norm = f.Floats(DType::kF32, {c.hidden}, 0.2f, 0.5f);
+        w.ffn_post_norm = f.Floats(DType::kF32, {c.hidden}, 0.2f, 0.5f);
+      }
       if (!c.extras) continue;
       w.qkv_bias = f.Floats(DType::kF32, {n});
       w.o_bias = f.Floats(DType::kF32, {c.hidden});
@@ -63,8 +79,7 @@ class DecoderRun {
              .head_size = c.d,
              .epsilon = 1e-5f,
              .scale = 1.0f / std::sqrt(static_cast<float>(c.d)),
-             .window = c.window,
-             .rope = {.inverse_frequencies = Frequencies(), .magnitude = 1.1f},
+             .softcap = c.softcap,
              .activation = c.activation,
              .route = c.route,
              .active = c.experts > 0 ? c.active : 0};
@@ -124,11 +139,12 @@ class DecoderRun {
               f.RandomWeight(Scheme(), c_.hidden, c_.ffn, DType::kF16));
         })};
   }
-  TensorView Frequencies() {
+  TensorView Frequencies(int64_t number) {
+    const float base = 10000.0f / (1.0f + 19.0f * static_cast<float>(number));
     const Tensor host = MakeTensor(DType::kF32, {c_.d / 2});
     for (int64_t i = 0; i < c_.d / 2; ++i) {
       host.As<float>()[i] =
-          std::pow(10000.0f, -2.0f * static_cast<float>(i) / static_cast<float>(c_.d));
+          std::pow(base, -2.0f * static_cast<float>(i) / static_cast<float>(c_.d));
     }
     return f_.Upload(host);
   }
@@ -146,12 +162,14 @@ class DecoderRun {
     const TensorView k = Heads(s.qkv, c_.heads, c_.kv_heads, c_.d);
     const TensorView v = Heads(s.qkv, c_.heads + c_.kv_heads, c_.kv_heads, c_.d);
     const HeadNorms heads{.q = w.q_norm, .k = w.k_norm, .epsilon = args_.epsilon};
-    backend.RopeKvWrite(heads, args_.rope, batch_, q, k, v, cache);
+    backend.RopeKvWrite(heads, w.rope, batch_, q, k, v, cache);
     AttentionArgs attention;
     attention.scale = args_.scale;
-    attention.window = args_.window;
+    attention.window = w.window;
+    attention.softcap = args_.softcap;
     backend.Attention(attention, batch_, q, cache, s.mixed);
     backend.Linear(*w.o, s.mixed.Reshape({1, c_.heads * c_.d}), w.o_bias, s.x);
+    if (c_.sandwich) backend.Norm(norm, s.x, w.attn_post_norm, {}, s.x);
     backend.AddNorm(norm, residual_, s.x, w.ffn_norm, {}, s.x);
     if (w.experts) {
       CallExperts(*w.experts);
@@ -160,6 +178,7 @@ class DecoderRun {
                 s.hidden);
       backend.Linear(*w.down, s.hidden, w.down_bias, s.x);
     }
+    if (c_.sandwich) backend.Norm(norm, s.x, w.ffn_post_norm, {}, s.x);
     backend.Add(residual_, s.x);
   }
   void CallExperts(const DecoderExperts& w) const {
@@ -180,6 +199,7 @@ class DecoderRun {
   Batch batch_;
   DecoderArgs args_;
   TensorView residual_;
+  std::vector<TensorView> frequencies_;
   Scratch scratch_;
   Routing routing_;
   std::unique_ptr<PackedDecoder> packed_;
@@ -191,11 +211,14 @@ void AddDecoder(Table& table, const DecoderCase& c) {
   const std::string name =
       Cat("decode/D", c.hidden, "_h", c.heads, "_g", c.kv_heads, "_d", c.d, "_F", c.ffn, "_",
           c.cached, "+1_l", c.layers, c.symmetric ? "_sym" : "_asym", c.extras ? "_extras" : "",
-          c.window > 0 ? "_window" : "", c.e4m3 ? "_e4m3" : "", c.calls > 1 ? "_again" : "", "_p",
+          c.window > 0 ? "_window" : "", c.window_first ? "1" : "", c.sandwich ? "_sandwich" : "",
+          c.softcap > 0 ? "_softcap" : "", c.e4m3 ? "_e4m3" : "", c.calls > 1 ? "_again" : "", "_p",
           c.page_size, c.experts > 0 ? Cat("_e", c.active, "of", c.experts) : "",
-          c.route.sigmoid ? "_sigmoid" : "");
-  // Call by call every vector is rounded to the type of activations, a dozen times a layer.
-  double rounded = act == DType::kF16 ? 1e-5 : act == DType::kBF16 ? 6e-4 : 10 * kRounded;
+          c.route.sigmoid ? "_sigmoid" : "", c.bases > 1 ? Cat("_b", c.bases) : "",
+          c.separate ? "_separate" : "");
+  // Call by call every vector is rounded to the type of activations, a dozen times a layer; the
+  // residual stream, which gathers all that, is compared on its own.
+  double rounded = act == DType::kF16 ? 4e-5 : act == DType::kBF16 ? 6e-4 : 10 * kRounded;
   if (c.e4m3) rounded = std::max(rounded, 1e-4);  // a key or value may be a step, an eighth, off
   table.Add(name, rounded, [=](Fixture& f) {
     const auto run = std::make_shared<DecoderRun>(f, act, c);
@@ -273,7 +296,161 @@ void AddMoeDecoders(Table& table) {
                      .layers = 1,
                      .experts = 6,
                      .active = 2,
-                     .route = {.sigmoid = true, .normalize = true}});
+                     .route = {.sigmoid = true, .normalize = true},
+                     .separate = true});
+}
+
+void AddSandwiches(Table& table) {
+  AddDecoder(table, {.hidden = 384,
+                     .heads = 4,
+                     .kv_heads = 2,
+                     .d = 256,
+                     .ffn = 640,
+                     .cached = 300,
+                     .layers = 3,
+                     .calls = 2,
+                     .window = 70,
+                     .extras = true,
+                     .activation = Activation::kGeluTanh,
+                     .sandwich = true,
+                     .softcap = 1.5f,
+                     .bases = 2});
+  // Two groups of a kv head.
+  AddDecoder(table, {.hidden = 640,
+                     .heads = 4,
+                     .kv_heads = 1,
+                     .d = 256,
+                     .ffn = 384,
+                     .cached = 90,
+                     .layers = 2,
+                     .page_size = 32,
+                     .window = 33,
+                     .symmetric = true,
+                     .e4m3 = true,
+                     .activation = Activation::kGeluTanh,
+                     .sandwich = true,
+                     .window_first = true,
+                     .softcap = 1.5f,
+                     .bases = 2});
+  // One head a group, the window first, norms of heads and no cap, as in Gemma 3.
+  AddDecoder(table, {.hidden = 640,
+                     .heads = 2,
+                     .kv_heads = 2,
+                     .d = 256,
+                     .ffn = 512,
+                     .cached = 700,
+                     .layers = 4,
+                     .window = 131,
+                     .extras = true,
+                     .activation = Activation::kGeluTanh,
+                     .sandwich = true,
+                     .window_first = true,
+                     .bases = 2});
+  AddDecoder(table, {.hidden = 256,
+                     .heads = 4,
+                     .kv_heads = 2,
+                     .d = 128,
+                     .ffn = 512,
+                     .cached = 0,
+                     .layers = 2,
+                     .sandwich = true,
+                     .bases = 2});
+  // Each thread has inputs of two blocks.
+  AddDecoder(table, {.hidden = 4224,
+                     .heads = 4,
+                     .kv_heads = 2,
+                     .d = 128,
+                     .ffn = 256,
+                     .cached = 90,
+                     .layers = 2,
+                     .window = 40,
+                     .sandwich = true,
+                     .bases = 2});
+  // Gemma-2-9B's, but for its number of layers.
+  AddDecoder(table, {.hidden = 3584,
+                     .heads = 16,
+                     .kv_heads = 8,
+                     .d = 256,
+                     .ffn = 1024,
+                     .cached = 600,
+                     .layers = 1,
+                     .activation = Activation::kGeluTanh,
+                     .sandwich = true,
+                     .softcap = 1.5f});
+}
+
+// kv heads whose heads do not divide evenly.
+void AddUneven(Table& table) {
+  AddDecoder(table, {.hidden = 1024,  // four and three of seven
+                     .heads = 14,
+                     .kv_heads = 2,
+                     .d = 64,
+                     .ffn = 640,
+                     .cached = 200,
+                     .extras = true});
+  AddDecoder(table, {.hidden = 1024,
+                     .heads = 14,
+                     .kv_heads = 2,
+                     .d = 128,
+                     .ffn = 640,
+                     .cached = 333,
+                     .calls = 2,
+                     .window = 131,
+                     .extras = true});
+  AddDecoder(table, {.hidden = 1024,  // two, two, two and one
+                     .heads = 7,
+                     .kv_heads = 1,
+                     .d = 128,
+                     .ffn = 640,
+                     .cached = 90,
+                     .e4m3 = true});
+  AddDecoder(table, {.hidden = 4224,  // three and two of five
+                     .heads = 10,
+                     .kv_heads = 2,
+                     .d = 128,
+                     .ffn = 512,
+                     .cached = 200,
+                     .layers = 1});
+  AddDecoder(table, {.hidden = 1024,
+                     .heads = 14,
+                     .kv_heads = 2,
+                     .d = 128,
+                     .ffn = 512,
+                     .cached = 70,
+                     .layers = 1,
+                     .e4m3 = true});
+}
+
+// What kernels of all layers leave to calls one by one.
+void AddSeparate(Table& table) {
+  const DecoderCase plain{.hidden = 256,
+                          .heads = 2,
+                          .kv_heads = 1,
+                          .d = 128,
+                          .ffn = 128,
+                          .cached = 40,
+                          .separate = true};
+  DecoderCase c = plain;
+  c.softcap = 1.5f;
+  AddDecoder(table, c);
+  c = plain;
+  c.bases = 2;
+  AddDecoder(table, c);
+  c = plain;
+  c.layers = c.bases = 3;
+  c.window = 20;
+  c.sandwich = true;
+  AddDecoder(table, c);
+  c = plain;
+  c.sandwich = true;
+  c.heads = 3;
+  AddDecoder(table, c);
+  c = plain;
+  c.cached = 4200;
+  c.layers = 1;
+  c.d = 256;
+  c.sandwich = true;
+  AddDecoder(table, c);
 }
 
 }  // namespace
@@ -313,6 +490,18 @@ void AddDecoders(Table& table) {
                      .ffn = 256,
                      .cached = 1500,
                      .symmetric = true});
+  for (const bool e4m3 : {false, true}) {  // 24 lanes have elements of a key, 16 a second pair
+    AddDecoder(table, {.hidden = e4m3 ? 384 : 256,
+                       .heads = 4,
+                       .kv_heads = 4,
+                       .d = 96,
+                       .ffn = 384,
+                       .cached = 333,
+                       .calls = 2,
+                       .window = e4m3 ? 0 : 131,
+                       .e4m3 = e4m3,
+                       .extras = true});
+  }
   AddDecoder(
       table,
       {.hidden = 4224, .heads = 2, .kv_heads = 1, .d = 128, .ffn = 128, .cached = 15, .layers = 1});
@@ -344,6 +533,9 @@ void AddDecoders(Table& table) {
                        .e4m3 = true});
   }
   AddMoeDecoders(table);
+  AddUneven(table);
+  AddSandwiches(table);
+  AddSeparate(table);
 }
 
 }  // namespace awq::cases

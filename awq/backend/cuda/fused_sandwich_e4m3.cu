@@ -1,0 +1,9 @@
+#include "awq/backend/cuda/fused_select.cuh"
+
+namespace awq::cuda {
+
+FusedKernel FusedSandwichKernelE4M3(const FusedHeads& heads, int inputs) {
+  return FusedSandwichKernelOf<__nv_fp8_e4m3>(heads, inputs);
+}
+
+}  // namespace awq::cuda
