@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs an NVIDIA GPU, in stages that can be run apart; each takes less than 8 minutes.
 #   tools/device_suite.sh BIN OUT [verify] [conformance] [sanitize] [race] [bench] [engine] [models] [dense] [perplexity]
-# BIN: the folder with awq, awq_synthetic, awq_cuda_bench, awq_cuda_device_test and awq_nn_test (build/cuda/bin); OUT: a
+# BIN: the folder with awq, awq_synthetic, awq_cuda_bench, awq_cuda_device_test, awq_nn_test and awq_synthetic_test (build/cuda/bin); OUT: a
 # folder for the results: X.json is what docs/results/<gpu>_X.json holds (bench.json: docs/results/<gpu>.json), from which
 # tools/make_benchmarks.py makes the tables of docs/benchmarks.md. Without stages all of them run.
 #   AWQ_MODEL, AWQ_TEXT, AWQ_WINDOWS: what `perplexity` evaluates (models/demo, its sample.txt, 20 windows)
@@ -66,7 +66,8 @@ for stage in "${stages[@]}"; do
     verify) run verify "$bench" verify ;;
     conformance)
       run conformance "$bin/awq_cuda_device_test"
-      run goldens "$bin/awq_nn_test" '--gtest_filter=*cuda*:Head.*' ;;
+      run goldens "$bin/awq_nn_test" '--gtest_filter=*cuda*:Head.*'
+      run families "$bin/awq_synthetic_test" ;;
     sanitize | race)
       if ! command -v compute-sanitizer >/dev/null; then
         echo "── $stage: this machine has no compute-sanitizer"
@@ -90,12 +91,12 @@ for stage in "${stages[@]}"; do
       measure engine llama-3-8b --prompt 512 --batch 32 --ctx 8000,4000,2000,1000,500,250 --tokens 40
       collect engine ;;
     models)
-      for shape in ${AWQ_SHAPES:-mistral-7b llama-2-13b llama-2-70b qwen3-30b-a3b mixtral-8x7b deepseek-v2-lite}; do
+      for shape in ${AWQ_SHAPES:-mistral-7b llama-2-13b llama-2-70b qwen3-30b-a3b mixtral-8x7b deepseek-v2-lite qwen2.5-7b gemma-2-9b}; do
         synthetic "$shape"
         sizes=(--prompt 512 --batch 1,8)
         case $shape in
           qwen3-30b-a3b | mixtral-8x7b) sizes=(--prompt 512,4096 --batch 1,2,8,16,32,64) ;;
-          deepseek-v2-lite) sizes=(--prompt 512,4096 --batch 1,8,32,64) ;;
+          deepseek-v2-lite | qwen2.5-7b | gemma-2-9b) sizes=(--prompt 512,4096 --batch 1,8,32,64) ;;
           mistral-7b | llama-2-13b)  # first, before buffers have grown: memory at 2048 tokens
             measure models "$shape" --prompt 512 --batch 1 --ctx 1984 --tokens 64 --chunk 512 --head-bits 16 ;;
         esac

@@ -8,10 +8,17 @@
 #include "awq/base/json.h"
 #include "awq/base/tensor.h"
 
-namespace awq {
+namespace awq::synthetic {
 
-// Of linears; 16 bits as all else.
-enum class Bits { k4, k8, k16 };
+// Weights of linears.
+struct Weights {
+  int bits = 4;  // 8, or 16 as all else
+  int64_t group = 128;
+  bool symmetric = false;
+
+  // Written as compressed-tensors, else as awq_gemm.
+  bool packed_by_inputs() const { return symmetric || bits == 8; }
+};
 
 struct Model {
   std::string_view name;
@@ -32,14 +39,15 @@ struct Model {
   bool is_mpt() const { return type == "mpt"; }
   bool is_phi3() const { return type == "phi3"; }
   bool has_sandwich_norms() const { return type.starts_with("gemma"); }
-  bool has_norms_of_heads() const { return type.starts_with("qwen3") || type == "gemma3_text"; }
-  bool is_tied() const { return has_sandwich_norms() || is_mpt(); }  // head and embeddings are one
+  bool has_norms_of_heads() const { return type.starts_with("qwen3") || is_gemma3(); }
+  bool is_gemma3() const { return type == "gemma3_text"; }
+  bool is_tied() const;  // head and embeddings are one
   bool has_biases_of_qkv() const { return type == "qwen2"; }
 };
 inline constexpr int64_t kLatentHead = 128;  // of a head without its positions
 
 std::span<const Model> Models();
-// Of linears of `bits`, everything else of `type`.
-RawJson Config(const Model& model, Bits bits, DType type);
+// type: of all that is not quantized.
+RawJson Config(const Model& model, const Weights& weights, DType type);
 
-}  // namespace awq
+}  // namespace awq::synthetic
